@@ -1,0 +1,155 @@
+package connect
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+)
+
+// An Observer looks at one Kafka Connect cluster.
+type Observer interface {
+	// Observe takes one snapshot within ctx's deadline. It is called by one
+	// goroutine at a time. An error wraps a [Reason] and says what was being
+	// done; it carries no credential, and nothing of a connector's
+	// configuration or trace. What fails for single connectors is no error but
+	// counted in Snapshot.Unobserved.
+	//
+	// report is told of each API call as it ends, possibly from several
+	// goroutines at once; it may be nil.
+	Observe(ctx context.Context, report func(Request)) (*Snapshot, error)
+
+	// Close releases idle connections. Observe is not called after it.
+	Close()
+}
+
+// Provider names who runs a cluster, as in the configuration and in the
+// provider label.
+type Provider string
+
+// The providers.
+const (
+	SelfManaged    Provider = "connect"
+	ConfluentCloud Provider = "confluent-cloud"
+	MSK            Provider = "msk"
+	Aiven          Provider = "aiven"
+)
+
+// A Snapshot is one look at a cluster. It does not change once it is returned:
+// many readers share it.
+type Snapshot struct {
+	Provider Provider
+	// ObservationVersion is how it was taken: "1" is list and a call per
+	// connector, "2" is expanded calls, "" where the provider knows no such
+	// choice.
+	ObservationVersion string
+
+	// Version and Commit of the worker that answered, and the id of the Kafka
+	// cluster behind it (GET /); empty where not known.
+	Version, Commit, KafkaClusterID string
+
+	// Connectors observed, sorted by name, no name twice.
+	Connectors []Connector
+
+	// Unobserved are the connectors that the cluster lists and that could not
+	// be observed, sorted by name; nil when there are none.
+	Unobserved []Unobserved
+
+	// HasTasks is false where the provider tells nothing of tasks (MSK
+	// Connect), so that none are invented.
+	HasTasks bool
+
+	// Bytes is the size of all answers that made this snapshot.
+	Bytes int64
+
+	// Taken is when the last answer was in.
+	Taken time.Time
+}
+
+// An Unobserved connector is listed, but its status could not be had.
+type Unobserved struct {
+	Connector string
+	// Reason is one of [UnobservedReasons].
+	Reason Reason
+}
+
+// A Connector and its tasks.
+type Connector struct {
+	Name  string
+	State State
+	// Worker is the worker that runs the connector (host:port as the worker
+	// advertises itself), "" if none is named.
+	Worker  string
+	Failure Failure
+
+	// Type is "source", "sink" or "unknown".
+	Type string
+	// Class is connector.class, "" until it was had.
+	Class string
+	// Version is the plugin's version, on workers since 4.1 (KIP-891).
+	Version string
+	// ID is the provider's own id of the connector (lcc-… on Confluent Cloud).
+	ID string
+
+	// TasksMax is tasks.max, 0 if not known.
+	TasksMax int
+	// TaskCount is how many tasks exist: as the configuration says where it was
+	// had, else as many as have a status.
+	TaskCount int
+	// Tasks that have a status, sorted by ID, no ID twice.
+	Tasks []Task
+}
+
+// A Task of a connector.
+type Task struct {
+	ID      int
+	State   State
+	Worker  string
+	Version string
+	Failure Failure
+}
+
+// A Failure is why a connector or a task is in StateFailed, as far as it may be
+// shown: class names only, because messages quote data and configuration. Zero
+// when it has not failed; "unknown" where the cluster names no class.
+type Failure struct {
+	// Exception is the class that was thrown.
+	Exception string
+	// RootCause is the class of its innermost cause; Exception if it has none.
+	RootCause string
+}
+
+// A Request is one API call that an Observer made.
+type Request struct {
+	// Endpoint is which call it was, from a small fixed set (list, expand,
+	// status, info, root, …): a label value.
+	Endpoint string
+	// Connector that the call was about, "" if about none. Never a label.
+	Connector string
+	// Host that was asked, host:port, without credentials or path.
+	Host string
+	// Code is the HTTP status, 0 if there was no answer.
+	Code int
+	// Start and Duration of the call, the reading of the body included.
+	Start    time.Time
+	Duration time.Duration
+	// Bytes of the body that were read.
+	Bytes int64
+	// Err is why it failed, nil if it did not.
+	Err error
+}
+
+// SortConnectors brings connectors, and the tasks of each, into the order that
+// Snapshot promises.
+func SortConnectors(connectors []Connector) {
+	byName := func(a, b Connector) int { return cmp.Compare(a.Name, b.Name) }
+	if !slices.IsSortedFunc(connectors, byName) {
+		slices.SortFunc(connectors, byName)
+	}
+	byID := func(a, b Task) int { return cmp.Compare(a.ID, b.ID) }
+	for i := range connectors {
+		if tasks := connectors[i].Tasks; !slices.IsSortedFunc(tasks, byID) {
+			slices.SortFunc(tasks, byID)
+		}
+	}
+}
