@@ -48,6 +48,10 @@ type Snapshot struct {
 	// cluster behind it (GET /); empty where not known.
 	Version, Commit, KafkaClusterID string
 
+	// ResourceState is the provider's state of the service as a whole (Aiven);
+	// "" where the provider has none, or could not be asked just now.
+	ResourceState ResourceState
+
 	// Connectors observed, sorted by name, no name twice.
 	Connectors []Connector
 
@@ -88,7 +92,8 @@ type Connector struct {
 	Class string
 	// Version is the plugin's version, on workers since 4.1 (KIP-891).
 	Version string
-	// ID is the provider's own id of the connector (lcc-… on Confluent Cloud).
+	// ID is the provider's own id of the connector (lcc-… on Confluent Cloud,
+	// the ARN on MSK Connect).
 	ID string
 
 	// TasksMax is tasks.max, 0 if not known.
@@ -98,6 +103,10 @@ type Connector struct {
 	TaskCount int
 	// Tasks that have a status, sorted by ID, no ID twice.
 	Tasks []Task
+
+	// Runtime and Reported are nil where the provider tells no such thing.
+	Runtime  *Runtime
+	Reported *Reported
 }
 
 // A Task of a connector.
