@@ -155,10 +155,21 @@ func SortConnectors(connectors []Connector) {
 	if !slices.IsSortedFunc(connectors, byName) {
 		slices.SortFunc(connectors, byName)
 	}
-	byID := func(a, b Task) int { return cmp.Compare(a.ID, b.ID) }
 	for i := range connectors {
-		if tasks := connectors[i].Tasks; !slices.IsSortedFunc(tasks, byID) {
-			slices.SortFunc(tasks, byID)
-		}
+		SortTasks(connectors[i].Tasks)
 	}
+}
+
+// SortTasks brings tasks into the order of their ids.
+func SortTasks(tasks []Task) {
+	byID := func(a, b Task) int { return cmp.Compare(a.ID, b.ID) }
+	if !slices.IsSortedFunc(tasks, byID) {
+		slices.SortFunc(tasks, byID)
+	}
+}
+
+// SortUnobserved brings unobserved connectors into the order that Snapshot
+// promises.
+func SortUnobserved(unobserved []Unobserved) {
+	slices.SortFunc(unobserved, func(a, b Unobserved) int { return cmp.Compare(a.Connector, b.Connector) })
 }

@@ -1,0 +1,319 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	commoncfg "github.com/prometheus/common/config"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+)
+
+const (
+	// idleConnTimeout lies below the 30 s after which Jetty 9 (Kafka up to 3.9)
+	// closes an idle connection, so that we never write into a closed one.
+	idleConnTimeout = 25 * time.Second
+	// drainLimit is what we read of a body that we do not want, to keep its
+	// connection; more than that costs more than a new connection.
+	drainLimit = 256 << 10
+	// errorBodyLimit bounds what is read of an error answer; the longest seen, a
+	// list of all plugins, has a few KB.
+	errorBodyLimit = 64 << 10
+	// rebalanceBackoff before the one retry of a call that a rebalance refused.
+	rebalanceBackoff = 200 * time.Millisecond
+	maxRedirects     = 5
+)
+
+// NewClient returns the HTTP client that observers use: prometheus/common's
+// authentication, TLS and proxy settings, and redirects only within the host
+// that was asked, so that no credential follows one elsewhere. name stands for
+// the cluster in the library's connection tracking.
+func NewClient(cfg commoncfg.HTTPClientConfig, name string) (*http.Client, error) {
+	transport, err := commoncfg.NewRoundTripperFromConfig(cfg, name,
+		commoncfg.WithIdleConnTimeout(idleConnTimeout),
+		commoncfg.WithUserAgent("kafka-connect-exporter"))
+	if err != nil {
+		return nil, fmt.Errorf("set up HTTP for %s: %w", name, err)
+	}
+	follow := cfg.FollowRedirects
+	return &http.Client{
+		Transport: transport,
+		CheckRedirect: func(next *http.Request, via []*http.Request) error {
+			switch first := via[0].URL; {
+			case !follow:
+				return http.ErrUseLastResponse
+			case next.URL.Scheme != first.Scheme || next.URL.Host != first.Host:
+				return errRedirect
+			case len(via) >= maxRedirects:
+				return errRedirectLoop
+			}
+			return nil
+		},
+	}, nil
+}
+
+var (
+	errRedirect     = fmt.Errorf("%w: a redirect to another host, which is not followed; name that host in urls", connect.HTTPStatus)
+	errRedirectLoop = fmt.Errorf("%w: more than %d redirects", connect.HTTPStatus, maxRedirects)
+)
+
+// statusError is an answer other than 200.
+type statusError struct {
+	code int
+	// json tells that the body was Kafka Connect's own error object, not the
+	// page of something before it or of a worker that is still starting.
+	json        bool
+	rebalancing bool
+	// plugin tells that the worker misses a connector's plugin.
+	plugin bool
+}
+
+func (e *statusError) Error() string {
+	switch {
+	case e.rebalancing:
+		return fmt.Sprintf("HTTP %d: the cluster is rebalancing", e.code)
+	case e.plugin:
+		return fmt.Sprintf("HTTP %d: a connector's plugin is missing on this worker", e.code)
+	case e.code == http.StatusUnauthorized:
+		return "HTTP 401: user name or password are wrong or missing"
+	case e.code == http.StatusForbidden:
+		return "HTTP 403: these credentials may not read this"
+	case e.code == http.StatusNotFound && !e.json:
+		return "HTTP 404: the worker is starting, or the URL is not that of the Kafka Connect REST API"
+	}
+	return fmt.Sprintf("HTTP %d", e.code)
+}
+
+// Unwrap makes the answer its Reason.
+func (e *statusError) Unwrap() error {
+	switch {
+	case e.rebalancing:
+		return connect.Rebalancing
+	case e.code == http.StatusUnauthorized:
+		return connect.Unauthorized
+	case e.code == http.StatusForbidden:
+		return connect.Forbidden
+	case e.code == http.StatusNotFound:
+		return connect.NotFound
+	}
+	return connect.HTTPStatus
+}
+
+// client sends GET requests to the workers of one cluster, trying its URLs in
+// turn. It sends nothing but GET.
+type client struct {
+	http    *http.Client
+	urls    []*url.URL
+	timeout time.Duration // of one request
+	limit   int64         // bytes of one body
+	// current is the index of the URL that answered last: a dead worker costs
+	// its time-out once, not in every snapshot.
+	current atomic.Int32
+}
+
+// call is one GET of a snapshot.
+type call struct {
+	endpoint  string // label value
+	connector string // "" if about none
+	path      string // escaped, below the base URL
+	query     string
+	// decode reads the body; what it returns is the call's error.
+	decode func(io.Reader) error
+}
+
+// do sends the call to the worker that answered last, and then to the others
+// if that one does not. Each try has its share of what is left until the
+// deadline, so that one worker that hangs does not cost the others' chance.
+func (c *client) do(ctx context.Context, call call, report func(connect.Request)) error {
+	first := c.current.Load()
+	var failed []error
+	for i := range c.urls {
+		index := (int(first) + i) % len(c.urls)
+		err := c.tryURL(ctx, c.urls[index], len(c.urls)-i, call, report)
+		if err == nil {
+			if i > 0 {
+				c.current.CompareAndSwap(first, int32(index))
+			}
+			return nil
+		}
+		failed = append(failed, fmt.Errorf("%s: %w", c.urls[index].Host, err))
+		if !otherWorkerMayDo(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return tried(failed)
+}
+
+// tried makes one error of those of several workers; the last one's reason
+// counts.
+type tried []error
+
+func (t tried) Error() string {
+	texts := make([]string, len(t))
+	for i, err := range t {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (t tried) Unwrap() error { return t[len(t)-1] }
+
+// otherWorkerMayDo tells whether another worker might answer what this one did
+// not. All share credentials and content; each has plugins, a state and a
+// network of its own.
+func otherWorkerMayDo(err error) bool {
+	var status *statusError
+	if errors.As(err, &status) {
+		starting := status.code == http.StatusNotFound && !status.json
+		return starting || status.code >= http.StatusInternalServerError && !status.rebalancing
+	}
+	return !errors.Is(err, connect.TooLarge)
+}
+
+func (c *client) tryURL(ctx context.Context, base *url.URL, urlsLeft int, call call, report func(connect.Request)) error {
+	err := c.once(ctx, base, urlsLeft, call, report)
+	if !errors.Is(err, connect.Rebalancing) {
+		return err
+	}
+	// A rebalance is mostly over in a moment: one retry is usually enough.
+	timer := time.NewTimer(rebalanceBackoff)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return err
+	case <-timer.C:
+		return c.once(ctx, base, urlsLeft, call, report)
+	}
+}
+
+func (c *client) once(ctx context.Context, base *url.URL, urlsLeft int, call call, report func(connect.Request)) error {
+	timeout := c.timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(deadline)/time.Duration(urlsLeft))
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+
+	request := connect.Request{Endpoint: call.endpoint, Connector: call.connector, Host: base.Host, Start: time.Now()}
+	request.Code, request.Bytes, request.Err = c.get(ctx, base, call)
+	request.Duration = time.Since(request.Start)
+	if report != nil {
+		report(request)
+	}
+	return request.Err
+}
+
+func (c *client) get(ctx context.Context, base *url.URL, call call) (code int, size int64, err error) {
+	// The path is already escaped, and must stay so: "%2F" in a connector's name
+	// is not "/".
+	target := *base
+	target.RawPath = strings.TrimSuffix(base.EscapedPath(), "/") + call.path
+	if target.Path, err = url.PathUnescape(target.RawPath); err != nil {
+		return 0, 0, fmt.Errorf("%w: escape path: %w", connect.Unaddressable, err)
+	}
+	target.RawQuery = call.query
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: make request", connect.Unreachable)
+	}
+	request.Header.Set("Accept", "application/json")
+
+	response, err := c.http.Do(request)
+	if err != nil {
+		return 0, 0, transportError(ctx, err)
+	}
+	body := &body{Reader: response.Body, left: c.limit}
+	defer func() {
+		size = c.limit - body.left
+		_ = response.Body.Close()
+	}()
+	if response.StatusCode != http.StatusOK {
+		err := readStatusError(response.StatusCode, body)
+		// The rest is read, so that the connection can serve again.
+		_, _ = io.CopyN(io.Discard, response.Body, drainLimit)
+		return response.StatusCode, 0, err
+	}
+	// A decoder that succeeds has read to the end; one that fails leaves a
+	// body that is not worth reading, and its connection is given up.
+	if err := call.decode(body); err != nil {
+		// Why reading broke off says more than what the decoder made of it.
+		if body.err != nil && !errors.Is(body.err, io.ErrUnexpectedEOF) {
+			return response.StatusCode, 0, transportError(ctx, body.err)
+		}
+		return response.StatusCode, 0, err
+	}
+	return response.StatusCode, 0, nil
+}
+
+// transportError gives an error of net/http its reason, and takes the URL out
+// of its text.
+func transportError(ctx context.Context, err error) error {
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		err = outer.Err
+	}
+	var reason connect.Reason
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &reason):
+		return err
+	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("%w: no complete answer in time", connect.Timeout)
+	}
+	// Only the first line: OAuth 2.0's errors go on with the token server's
+	// answer.
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return fmt.Errorf("%w: %s", connect.Unreachable, text)
+}
+
+// readStatusError reads an error answer. Its text is only compared with what
+// Kafka Connect is known to say, never passed on: it may quote configuration.
+func readStatusError(code int, body io.Reader) error {
+	text, _ := io.ReadAll(io.LimitReader(body, errorBodyLimit))
+	e := &statusError{code: code}
+	trimmed := bytes.TrimSpace(text)
+	e.json = bytes.HasPrefix(trimmed, []byte("{")) && bytes.Contains(trimmed, []byte(`"error`))
+	e.rebalancing = code == http.StatusConflict ||
+		// KAFKA-14132's refactoring made the 409 a 500 (Kafka 3.5 and later).
+		code == http.StatusInternalServerError && bytes.Contains(text, []byte("a rebalance is expected"))
+	e.plugin = code == http.StatusInternalServerError && bytes.Contains(text, []byte("Failed to find any class that implements"))
+	return e
+}
+
+const (
+	// maxWindow bounds what the decoder may ask to hold at once, and so the
+	// memory that one endless value can cost.
+	maxWindow = 8 << 20
+)
+
+// body is the reading side of an answer: it counts, keeps the reason why
+// reading ended, and stops at the limit.
+type body struct {
+	io.Reader
+	left int64
+	err  error // other than io.EOF
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.left <= 0 || len(p) > maxWindow {
+		b.err = fmt.Errorf("%w: an answer beyond the limit", connect.TooLarge)
+		return 0, b.err
+	}
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	n, err := b.Reader.Read(p)
+	b.left -= int64(n)
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
+}

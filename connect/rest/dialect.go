@@ -1,0 +1,33 @@
+package rest
+
+import "github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+
+// A Dialect is where a provider's API departs from that of Kafka Connect's own
+// workers. The zero value is Kafka Connect itself.
+type Dialect struct {
+	// ExpandQuery is the query of the expanded call that asks for status and
+	// info at once. Empty: Kafka Connect's, a parameter for each.
+	ExpandQuery string
+	// NoRoot tells that there is no GET / that names a version.
+	NoRoot bool
+	// ConnectorState and TaskState map the provider's words; nil is
+	// connect.ParseState.
+	ConnectorState, TaskState func(word string) connect.State
+	// TaskFailure derives the failure of a task from its state's word, where the
+	// provider gives no trace. Nil: from the trace.
+	TaskFailure func(word string) connect.Failure
+}
+
+func (d Dialect) connectorState(word string) connect.State {
+	if d.ConnectorState != nil {
+		return d.ConnectorState(word)
+	}
+	return connect.ParseState(word)
+}
+
+func (d Dialect) taskState(word string) connect.State {
+	if d.TaskState != nil {
+		return d.TaskState(word)
+	}
+	return connect.ParseState(word)
+}
