@@ -1,0 +1,408 @@
+package connecttest
+
+import (
+	"fmt"
+	"html"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Handler is the REST API of one worker. Where a real worker would break the
+// connection it does so too, which needs the connection of an http.Server:
+// with an httptest.ResponseRecorder it panics with http.ErrAbortHandler.
+func (c *Cluster) Handler(workerID string) http.Handler {
+	defer c.lock()()
+	w := c.findWorker(workerID)
+	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		asked := route(r)
+		request := Match{Worker: workerID, Endpoint: asked.endpoint, Connector: asked.connector, Method: r.Method}
+		counting := &countingWriter{ResponseWriter: out}
+		answered := c.arrived(request, r)
+		defer func() { answered(counting.bytes) }()
+		c.spoil(request, http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+			c.answer(w, asked, r).send(out)
+		})).ServeHTTP(counting, r)
+	})
+}
+
+// A call is what a request asks for.
+type call struct {
+	endpoint, connector string
+	task                int
+	segments            []string // of the path, as they were sent
+}
+
+func route(r *http.Request) call {
+	path := strings.Trim(r.URL.EscapedPath(), "/")
+	asked := call{endpoint: EndpointOther, segments: strings.Split(path, "/")}
+	if name, err := url.PathUnescape(asked.segment(1)); err == nil && asked.segment(0) == "connectors" {
+		asked.connector = name
+	}
+	switch n := len(asked.segments); {
+	case path == "":
+		asked.endpoint = EndpointRoot
+	case path == "health":
+		asked.endpoint = EndpointHealth
+	case path == "connector-plugins":
+		asked.endpoint = EndpointPlugins
+	case path == "admin/loggers":
+		asked.endpoint = EndpointLoggers
+	case asked.segment(0) != "connectors":
+	case n == 1 && r.URL.Query().Has("expand"):
+		asked.endpoint = EndpointExpand
+	case n == 1:
+		asked.endpoint = EndpointList
+	case n == 2:
+		asked.endpoint = EndpointInfo
+	case n == 3:
+		if endpoint, ok := map[string]string{"status": EndpointStatus, "config": EndpointConfig, "tasks": EndpointTasks,
+			"tasks-config": EndpointTasksConfig, "topics": EndpointTopics, "offsets": EndpointOffsets}[asked.segment(2)]; ok {
+			asked.endpoint = endpoint
+		}
+	case n == 5 && asked.segment(2) == "tasks" && asked.segment(4) == "status":
+		if id, err := strconv.Atoi(asked.segment(3)); err == nil {
+			asked.endpoint, asked.task = EndpointTaskStatus, id
+		}
+	}
+	return asked
+}
+
+func (a call) segment(i int) string {
+	if i < len(a.segments) {
+		return a.segments[i]
+	}
+	return ""
+}
+
+// An answer is what is sent; the zero status is for a connection that breaks.
+type answer struct {
+	status int
+	kind   string // Content-Type, "" for none
+	body   []byte
+}
+
+const (
+	jsonKind = "application/json"
+	htmlKind = "text/html;charset=iso-8859-1"
+	// bufferedBytes is what Jersey buffers before it sends an answer in chunks;
+	// what is shorter carries its length.
+	bufferedBytes = 8 << 10
+	chunkBytes    = 32 << 10
+)
+
+func (a answer) send(out http.ResponseWriter) {
+	if a.status == 0 {
+		reset(out)
+	}
+	if out.Header()["Content-Type"] = nil; a.kind != "" {
+		out.Header().Set("Content-Type", a.kind)
+	}
+	if len(a.body) <= bufferedBytes {
+		out.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	}
+	out.WriteHeader(a.status)
+	for rest := a.body; len(rest) > 0; {
+		n := min(len(rest), chunkBytes)
+		if _, err := out.Write(rest[:n]); err != nil {
+			return // The client has gone.
+		}
+		rest = rest[n:]
+	}
+}
+
+// reset breaks the connection so that the client sees a reset, or at least an
+// end, before any answer.
+func reset(out http.ResponseWriter) {
+	if connection, _, err := http.NewResponseController(out).Hijack(); err == nil {
+		if tcp, ok := connection.(*net.TCPConn); ok {
+			tcp.SetLinger(0) // An unsent reset is an ordinary end: good enough.
+		}
+		connection.Close()
+	}
+	panic(http.ErrAbortHandler)
+}
+
+func ok(body []byte) answer { return answer{http.StatusOK, jsonKind, body} }
+
+// refuse is an ErrorMessage.
+func refuse(status int, format string, args ...any) answer {
+	body := strconv.AppendInt([]byte(`{"error_code":`), int64(status), 10)
+	body = appendString(append(body, `,"message":`...), fmt.Sprintf(format, args...))
+	return answer{status, jsonKind, append(body, '}')}
+}
+
+// refusePath is what is said of paths and methods that no resource has: an
+// ErrorMessage without a Content-Type.
+func refusePath(status int) answer {
+	a := refuse(status, "HTTP %d %s", status, http.StatusText(status))
+	a.kind = ""
+	return a
+}
+
+// page is an error page of Jetty.
+func page(status int, message string, r *http.Request) answer {
+	title := fmt.Sprintf("%d %s", status, html.EscapeString(message))
+	return answer{status, htmlKind, fmt.Appendf(nil, `<html>
+<head>
+<meta http-equiv="Content-Type" content="text/html;charset=ISO-8859-1"/>
+<title>Error %s</title>
+</head>
+<body>
+<h2>HTTP ERROR %s</h2>
+<table>
+<tr><th>URI:</th><td>%s</td></tr>
+<tr><th>STATUS:</th><td>%d</td></tr>
+<tr><th>MESSAGE:</th><td>%s</td></tr>
+</table>
+
+</body>
+</html>
+`, title, title, html.EscapeString(r.URL.EscapedPath()), status, html.EscapeString(message))}
+}
+
+// answer is what a worker says, after it has waited as long as it would.
+func (c *Cluster) answer(w *worker, asked call, r *http.Request) answer {
+	if wait, overdue := c.herderWait(asked); wait != nil {
+		timer := time.NewTimer(wait.wait)
+		defer timer.Stop()
+		select {
+		case <-wait.over:
+		case <-r.Context().Done():
+			return answer{}
+		case <-timer.C:
+			return overdue
+		}
+	}
+	defer c.lock()()
+	switch w.phase {
+	case Down:
+		return answer{}
+	case Listening:
+		return page(http.StatusNotFound, "Not Found", r)
+	}
+	if c.release.refusesAmbiguous() {
+		if message := ambiguous(r.URL.EscapedPath()); message != "" {
+			return page(http.StatusBadRequest, message, r)
+		}
+	}
+	if c.options.Username != "" {
+		user, password, _ := r.BasicAuth()
+		if user != c.options.Username || password != c.options.Password {
+			return answer{http.StatusUnauthorized, jsonKind, []byte("User cannot access the resource.")}
+		}
+	}
+	if !c.exists(asked) {
+		return refusePath(http.StatusNotFound)
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return refusePath(http.StatusMethodNotAllowed)
+	}
+	return c.resource(w, asked, r)
+}
+
+// ambiguous is Jetty 12's complaint about a path, "" if it has none.
+func ambiguous(path string) string {
+	switch upper := strings.ToUpper(path); {
+	case strings.Contains(upper, "%2F"):
+		return "Ambiguous URI path separator"
+	case strings.Contains(upper, "%25"):
+		return "Ambiguous URI path encoding"
+	}
+	return ""
+}
+
+// herderWait returns the rebalance that a call must wait for, nil if none, and
+// what is said if that takes too long.
+func (c *Cluster) herderWait(asked call) (*rebalance, answer) {
+	defer c.lock()()
+	switch asked.endpoint {
+	case EndpointInfo, EndpointConfig, EndpointTasks, EndpointTasksConfig, EndpointOffsets:
+	case EndpointList, EndpointExpand:
+		if c.release.listIsLocal() {
+			return nil, answer{}
+		}
+	default:
+		return nil, answer{}
+	}
+	if c.release.rebalanceIs500() {
+		return c.rebalance, refuse(http.StatusInternalServerError, "Request cannot be completed because a rebalance is expected")
+	}
+	return c.rebalance, refuse(http.StatusConflict,
+		"Cannot complete request momentarily due to stale configuration (typically caused by a concurrent config change)")
+}
+
+// exists: the version has such a resource.
+func (c *Cluster) exists(asked call) bool {
+	switch asked.endpoint {
+	case EndpointOther:
+		return false
+	case EndpointHealth:
+		return c.release.hasHealth()
+	case EndpointOffsets:
+		return c.release.hasStopped()
+	case EndpointTopics:
+		return c.release.hasTopics()
+	case EndpointTasksConfig:
+		return c.release.hasTasksConfig()
+	case EndpointLoggers:
+		return c.release.hasLoggers()
+	}
+	return true
+}
+
+// resource is the answer to a GET of a path that exists.
+func (c *Cluster) resource(w *worker, asked call, r *http.Request) answer {
+	switch asked.endpoint {
+	case EndpointRoot:
+		return ok(c.root())
+	case EndpointHealth:
+		if w.phase == Starting {
+			return answer{http.StatusServiceUnavailable, jsonKind, []byte(`{"status":"starting","message":"Worker is still starting up."}`)}
+		}
+		return ok([]byte(`{"status":"healthy","message":"Worker has completed startup and is ready to handle requests."}`))
+	case EndpointPlugins:
+		return ok(c.pluginList(w))
+	case EndpointLoggers:
+		if c.release.loggersHaveTime() {
+			return ok([]byte(`{"root":{"level":"INFO","last_modified":null}}`))
+		}
+		return ok([]byte(`{"root":{"level":"INFO"}}`))
+	case EndpointExpand:
+		if c.release.hasExpand() {
+			for _, it := range c.known(w) {
+				if fails, is500 := c.pluginFails(w, it); is500 {
+					return fails
+				}
+			}
+			return ok(c.expand(w, r.URL.Query()["expand"]))
+		}
+		return ok(c.list(w))
+	case EndpointList:
+		return ok(c.list(w))
+	}
+	return c.connectorResource(w, asked)
+}
+
+// connectorResource is the answer to a GET below /connectors/{connector}.
+func (c *Cluster) connectorResource(w *worker, asked call) answer {
+	it := c.connectors[asked.connector]
+	if w.visible >= 0 && !slices.Contains(c.known(w), it) {
+		it = nil
+	}
+	switch asked.endpoint {
+	case EndpointStatus:
+		if it == nil || it.itself.noStatus {
+			return refuse(http.StatusNotFound, "No status found for connector %s", asked.connector)
+		}
+		if fails, is500 := c.pluginFails(w, it); is500 {
+			return fails
+		}
+		return ok(c.status(w, it))
+	case EndpointTaskStatus:
+		if it == nil || asked.task < 0 || asked.task >= len(it.tasks) || it.tasks[asked.task].noStatus {
+			return refuse(http.StatusNotFound, "No status found for task %s-%d", asked.connector, asked.task)
+		}
+		return ok(c.appendTask(nil, it, asked.task, it.tasks[asked.task]))
+	case EndpointTopics:
+		out := append(appendString([]byte{'{'}, asked.connector), `:{"topics":[`...)
+		if it != nil {
+			if topic := it.topic(); topic != "" {
+				out = appendString(out, topic)
+			}
+		}
+		return ok(append(out, "]}}"...))
+	}
+	if it == nil {
+		return refuse(http.StatusNotFound, "Connector %s not found", asked.connector)
+	}
+	switch asked.endpoint {
+	case EndpointInfo:
+		if fails, is500 := c.pluginFails(w, it); is500 {
+			return fails
+		}
+		return ok(c.info(w, it))
+	case EndpointConfig:
+		if fails, is500 := c.pluginFails(w, it); is500 {
+			return fails
+		}
+		return ok(it.appendConfig(nil))
+	case EndpointTasks, EndpointTasksConfig:
+		return ok(it.taskConfigs(asked.endpoint == EndpointTasks))
+	default: // EndpointOffsets
+		return ok(it.offsets())
+	}
+}
+
+// pluginFails: before 3.4, whatever needs the class of a connector that the
+// worker has not is a 500.
+func (c *Cluster) pluginFails(w *worker, it *connector) (answer, bool) {
+	if !w.missing[it.Class] || c.release.toleratesPlugins() {
+		return answer{}, false
+	}
+	return refuse(http.StatusInternalServerError, "%s", c.missingPlugin(it.Class)), true
+}
+
+func (c *Cluster) pluginList(w *worker) []byte {
+	out := []byte{'['}
+	for _, plugin := range plugins {
+		if plugin.kind == "connector" || w.missing[plugin.class] {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = appendString(append(out, `{"class":`...), plugin.class)
+		out = appendString(append(out, `,"type":`...), plugin.kind)
+		out = append(appendString(append(out, `,"version":`...), c.options.Version), '}')
+	}
+	return append(out, ']')
+}
+
+// taskConfigs is the reply to /tasks, a list, or to /tasks-config, a map. Each
+// task has its class and the connector's whole configuration, secrets included.
+func (it *connector) taskConfigs(list bool) []byte {
+	out := []byte{'{'}
+	if list {
+		out[0] = '['
+	}
+	task := setting{"task.class", strings.TrimSuffix(it.Class, "Connector") + "Task"}
+	for id := range it.live() {
+		if id > 0 {
+			out = append(out, ',')
+		}
+		if list {
+			out = append(appendTaskID(append(out, `{"id":`...), it, id), `,"config":`...)
+			out = append(it.appendConfig(out, task), '}')
+		} else {
+			out = append(appendString(out, it.Name+"-"+strconv.Itoa(id)), ':')
+			out = it.appendConfig(out, task)
+		}
+	}
+	if list {
+		return append(out, ']')
+	}
+	return append(out, '}')
+}
+
+func (it *connector) topic() string {
+	for _, s := range it.settings {
+		if s.key == "topics" || s.key == "topic" {
+			return s.value
+		}
+	}
+	return ""
+}
+
+func (it *connector) offsets() []byte {
+	if it.Type == "sink" {
+		out := appendString([]byte(`{"offsets":[{"partition":{"kafka_topic":`), it.topic())
+		return append(out, `,"kafka_partition":0},"offset":{"kafka_offset":1042}}]}`...)
+	}
+	out := appendString([]byte(`{"offsets":[{"partition":{"server":`), it.Name)
+	return append(out, `},"offset":{"pos":1424,"ts_sec":1716802895}}]}`...)
+}
