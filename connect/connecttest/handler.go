@@ -349,7 +349,7 @@ func (c *Cluster) pluginFails(w *worker, it *connector) (answer, bool) {
 
 func (c *Cluster) pluginList(w *worker) []byte {
 	out := []byte{'['}
-	for _, plugin := range plugins {
+	for _, plugin := range plugins() {
 		if plugin.kind == "connector" || w.missing[plugin.class] {
 			continue
 		}

@@ -231,7 +231,7 @@ func (c *Cluster) commit() string {
 func (c *Cluster) missingPlugin(class string) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "Failed to find any class that implements Connector and which name matches %s, available connectors are: ", class)
-	for i, plugin := range plugins {
+	for i, plugin := range plugins() {
 		if i > 0 {
 			out.WriteString(", ")
 		}
@@ -241,19 +241,23 @@ func (c *Cluster) missingPlugin(class string) string {
 	return out.String()
 }
 
+type plugin struct{ class, kind string }
+
 // plugins that Apache Kafka brings along.
-var plugins = [...]struct{ class, kind string }{
-	{"org.apache.kafka.connect.file.FileStreamSinkConnector", "sink"},
-	{"org.apache.kafka.connect.file.FileStreamSourceConnector", "source"},
-	{"org.apache.kafka.connect.mirror.MirrorCheckpointConnector", "source"},
-	{"org.apache.kafka.connect.mirror.MirrorHeartbeatConnector", "source"},
-	{"org.apache.kafka.connect.mirror.MirrorSourceConnector", "source"},
-	{"org.apache.kafka.connect.tools.MockConnector", "connector"},
-	{"org.apache.kafka.connect.tools.MockSinkConnector", "sink"},
-	{"org.apache.kafka.connect.tools.MockSourceConnector", "source"},
-	{"org.apache.kafka.connect.tools.SchemaSourceConnector", "source"},
-	{"org.apache.kafka.connect.tools.VerifiableSinkConnector", "sink"},
-	{"org.apache.kafka.connect.tools.VerifiableSourceConnector", "source"},
+func plugins() []plugin {
+	return []plugin{
+		{"org.apache.kafka.connect.file.FileStreamSinkConnector", "sink"},
+		{"org.apache.kafka.connect.file.FileStreamSourceConnector", "source"},
+		{"org.apache.kafka.connect.mirror.MirrorCheckpointConnector", "source"},
+		{"org.apache.kafka.connect.mirror.MirrorHeartbeatConnector", "source"},
+		{"org.apache.kafka.connect.mirror.MirrorSourceConnector", "source"},
+		{"org.apache.kafka.connect.tools.MockConnector", "connector"},
+		{"org.apache.kafka.connect.tools.MockSinkConnector", "sink"},
+		{"org.apache.kafka.connect.tools.MockSourceConnector", "source"},
+		{"org.apache.kafka.connect.tools.SchemaSourceConnector", "source"},
+		{"org.apache.kafka.connect.tools.VerifiableSinkConnector", "sink"},
+		{"org.apache.kafka.connect.tools.VerifiableSourceConnector", "source"},
+	}
 }
 
 // appendString writes a JSON string as Jackson does: without the escapes of "<"
