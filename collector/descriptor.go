@@ -1,0 +1,320 @@
+package collector
+
+import (
+	"slices"
+
+	dto "github.com/prometheus/client_model/go"
+)
+
+// Kind is what a metric's number is.
+type Kind string
+
+// The kinds of metrics.
+const (
+	Gauge     Kind = "gauge"
+	Counter   Kind = "counter"
+	Histogram Kind = "histogram"
+)
+
+// Group says which part of the exporter a metric speaks of, and with that where
+// it is exposed.
+type Group string
+
+// The groups, in the order in which they are documented.
+const (
+	// GroupCluster is one cluster as a whole.
+	GroupCluster Group = "cluster"
+	// GroupConnector is one connector of a cluster.
+	GroupConnector Group = "connector"
+	// GroupTask is one task of a connector.
+	GroupTask Group = "task"
+	// GroupSnapshot is the exporter's work on one cluster.
+	GroupSnapshot Group = "snapshot"
+	// GroupExporter is the exporter itself: on /metrics only, never on /probe.
+	GroupExporter Group = "exporter"
+)
+
+// Groups lists the groups in the order in which they are documented.
+func Groups() []Group {
+	return []Group{GroupCluster, GroupConnector, GroupTask, GroupSnapshot, GroupExporter}
+}
+
+// A Descriptor describes one metric: everything that is exposed, documented,
+// drawn or alerted on has one.
+type Descriptor struct {
+	// Name in Prometheus: what OTelName, Unit and Kind translate to by
+	// otlptranslator's UnderscoreEscapingWithSuffixes.
+	Name string
+	// OTelName is the name over OTLP; empty if the metric is not sent there.
+	OTelName string
+	// Unit in UCUM, as OpenTelemetry wants it. Empty on states and infos: "1"
+	// on a gauge would become the suffix _ratio.
+	Unit string
+	Kind Kind
+	// Labels are the names of all labels, sorted.
+	Labels []string
+	// Help is one sentence without a full stop.
+	Help string
+	// Cardinality is the number of series, for documentation.
+	Cardinality string
+	// Origin is where the number comes from, for documentation.
+	Origin string
+	Group  Group
+	// OptIn is the setting that turns the metric on; empty if it is always on.
+	OptIn string
+}
+
+// Descriptors returns the table of all metrics, by group and then in the order
+// in which they are documented.
+func Descriptors() []Descriptor {
+	all := make([]Descriptor, 0, familyCount)
+	for _, group := range Groups() {
+		for _, d := range table {
+			if d.Group == group {
+				d.Labels = slices.Clone(d.Labels)
+				all = append(all, d)
+			}
+		}
+	}
+	return all
+}
+
+// clusterLabel carries the configured name of the cluster. It is not "cluster",
+// which clashes with a label that many put on their targets.
+const clusterLabel = "connect_cluster"
+
+// family is a row of the table.
+type family uint8
+
+const (
+	up family = iota
+	clusterInfo
+	connectors
+	tasks
+	workers
+	workerConnectors
+	workerTasks
+	connectorsUnobserved
+
+	connectorState
+	connectorInfo
+	connectorTasks
+	connectorTasksMax
+	connectorFailureInfo
+	connectorStateChanges
+	taskStateChanges
+
+	taskState
+	taskInfo
+	taskFailureInfo
+
+	snapshotTimestamp
+	responseBytes
+	snapshotDuration
+	snapshotErrors
+	requestDuration
+
+	buildInfo
+	reloadSuccessful
+	reloadTimestamp
+	otlpExports
+
+	familyCount
+)
+
+// What several rows say of their cardinality or origin.
+const (
+	perCluster    = "1 per cluster"
+	perConnector  = "1 per connector"
+	perTask       = "1 per task"
+	whileFailed   = "1 per failed connector"
+	ofStatus      = "status of the connector"
+	ofInfo        = "configuration of the connector (info)"
+	ofSnapshot    = "counted over the snapshot"
+	ofOwnWork     = "measured by the exporter"
+	currentOrAll  = "the current state only, or every state of the provider as 0 or 1 with `state_series: all`"
+	perReason     = "1 per cluster and reason"
+	workerOfState = "worker_id of the status"
+)
+
+// table is the one place where metrics are named. The walk, the instruments,
+// the documentation and the tests of dashboards and alerts all derive from it.
+var table = [familyCount]Descriptor{
+	up: {
+		Name: "kafka_connect_up", OTelName: "kafka.connect.up", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{clusterLabel},
+		Help:        "Whether the last snapshot of the cluster succeeded (1) or not (0)",
+		Cardinality: perCluster + ", always present", Origin: ofOwnWork,
+	},
+	clusterInfo: {
+		Name: "kafka_connect_cluster_info", OTelName: "kafka.connect.cluster.info", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{"commit", clusterLabel, "kafka_cluster_id", "provider", "version"},
+		Help:        "Who runs the cluster, the version and commit of the worker that answered, and the id of the Kafka cluster behind it; always 1",
+		Cardinality: perCluster, Origin: "GET / of a worker, or the provider's API",
+	},
+	connectors: {
+		Name: "kafka_connect_connectors", OTelName: "kafka.connect.connectors", Unit: "{connector}", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{clusterLabel, "state"},
+		Help:        "Connectors in each state",
+		Cardinality: "10 per cluster: every state, 0 included", Origin: ofSnapshot,
+	},
+	tasks: {
+		Name: "kafka_connect_tasks", OTelName: "kafka.connect.tasks", Unit: "{task}", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{clusterLabel, "state"},
+		Help:        "Tasks in each state",
+		Cardinality: "10 per cluster: every state, 0 included", Origin: ofSnapshot,
+	},
+	workers: {
+		Name: "kafka_connect_workers", OTelName: "kafka.connect.workers", Unit: "{worker}", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{clusterLabel},
+		Help:        "Distinct workers that the snapshot names; one that died is named until its work was handed over, one without work is not named",
+		Cardinality: perCluster, Origin: ofSnapshot,
+	},
+	workerConnectors: {
+		Name: "kafka_connect_worker_connectors", OTelName: "kafka.connect.worker.connectors", Unit: "{connector}", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{clusterLabel, "worker"},
+		Help:        "Connectors placed on the worker, whatever their state",
+		Cardinality: "1 per worker", Origin: ofSnapshot,
+	},
+	workerTasks: {
+		Name: "kafka_connect_worker_tasks", OTelName: "kafka.connect.worker.tasks", Unit: "{task}", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{clusterLabel, "worker"},
+		Help:        "Tasks placed on the worker, whatever their state",
+		Cardinality: "1 per worker", Origin: ofSnapshot,
+	},
+	connectorsUnobserved: {
+		Name: "kafka_connect_connectors_unobserved", OTelName: "kafka.connect.connectors.unobserved", Unit: "{connector}", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{clusterLabel, "reason"},
+		Help:        "Connectors that the cluster lists and that the last snapshot could not observe",
+		Cardinality: "11 per cluster: every reason, 0 included", Origin: ofOwnWork,
+	},
+
+	connectorState: {
+		Name: "kafka_connect_connector_state", OTelName: "kafka.connect.connector.state", Kind: Gauge, Group: GroupConnector,
+		Labels:      []string{clusterLabel, "connector", "state"},
+		Help:        "State of the connector itself: 1 for the state that it is in",
+		Cardinality: perConnector + ": " + currentOrAll, Origin: ofStatus,
+	},
+	connectorInfo: {
+		Name: "kafka_connect_connector_info", OTelName: "kafka.connect.connector.info", Kind: Gauge, Group: GroupConnector,
+		Labels:      []string{clusterLabel, "connector", "connector_class", "connector_type", "connector_version", "worker"},
+		Help:        "Class, type and version of the connector and the worker that it is placed on; always 1",
+		Cardinality: perConnector, Origin: ofInfo + "; " + workerOfState + "; version on workers since Kafka 4.1",
+	},
+	connectorTasks: {
+		Name: "kafka_connect_connector_tasks", OTelName: "kafka.connect.connector.tasks", Unit: "{task}", Kind: Gauge, Group: GroupConnector,
+		Labels:      []string{clusterLabel, "connector"},
+		Help:        "Tasks that exist of the connector",
+		Cardinality: perConnector, Origin: ofInfo,
+	},
+	connectorTasksMax: {
+		Name: "kafka_connect_connector_tasks_max", OTelName: "kafka.connect.connector.tasks_max", Unit: "{task}", Kind: Gauge, Group: GroupConnector,
+		Labels:      []string{clusterLabel, "connector"},
+		Help:        "The most tasks that the connector may have (tasks.max)",
+		Cardinality: perConnector + ", absent if not known", Origin: ofInfo,
+	},
+	connectorFailureInfo: {
+		Name: "kafka_connect_connector_failure_info", OTelName: "kafka.connect.connector.failure_info", Kind: Gauge, Group: GroupConnector,
+		Labels:      []string{clusterLabel, "connector", "exception", "root_cause"},
+		Help:        "Class of the exception that the connector failed with, and of its innermost cause; 1 while it is failed",
+		Cardinality: whileFailed, Origin: "trace of the status, class names only",
+	},
+	connectorStateChanges: {
+		Name: "kafka_connect_connector_state_changes_total", OTelName: "kafka.connect.connector.state_changes", Unit: "{change}", Kind: Counter, Group: GroupConnector,
+		Labels:      []string{clusterLabel, "connector"},
+		Help:        "Changes of the connector's own state seen between successive snapshots",
+		Cardinality: perConnector, Origin: ofOwnWork,
+	},
+	taskStateChanges: {
+		Name: "kafka_connect_task_state_changes_total", OTelName: "kafka.connect.task.state_changes", Unit: "{change}", Kind: Counter, Group: GroupConnector,
+		Labels:      []string{clusterLabel, "connector"},
+		Help:        "Changes of the states of the connector's tasks seen between successive snapshots, summed over its tasks",
+		Cardinality: perConnector, Origin: ofOwnWork,
+	},
+
+	taskState: {
+		Name: "kafka_connect_task_state", OTelName: "kafka.connect.task.state", Kind: Gauge, Group: GroupTask,
+		Labels:      []string{clusterLabel, "connector", "state", "task"},
+		Help:        "State of the task: 1 for the state that it is in",
+		Cardinality: perTask + ": " + currentOrAll, Origin: ofStatus,
+	},
+	taskInfo: {
+		Name: "kafka_connect_task_info", OTelName: "kafka.connect.task.info", Kind: Gauge, Group: GroupTask,
+		Labels:      []string{clusterLabel, "connector", "task", "task_version", "worker"},
+		Help:        "Worker that the task is placed on and the version of its plugin; always 1",
+		Cardinality: perTask, Origin: workerOfState + "; version on workers since Kafka 4.1",
+	},
+	taskFailureInfo: {
+		Name: "kafka_connect_task_failure_info", OTelName: "kafka.connect.task.failure_info", Kind: Gauge, Group: GroupTask,
+		Labels:      []string{clusterLabel, "connector", "exception", "root_cause", "task"},
+		Help:        "Class of the exception that the task failed with, and of its innermost cause; 1 while it is failed",
+		Cardinality: "1 per failed task", Origin: "trace of the status, class names only",
+	},
+
+	snapshotTimestamp: {
+		Name: "kafka_connect_snapshot_timestamp_seconds", OTelName: "kafka.connect.snapshot.timestamp", Unit: "s", Kind: Gauge, Group: GroupSnapshot,
+		Labels:      []string{clusterLabel},
+		Help:        "When the last successful snapshot was taken, in seconds since the epoch; stays while snapshots fail",
+		Cardinality: perCluster + ", absent before the first success", Origin: ofOwnWork,
+	},
+	responseBytes: {
+		Name: "kafka_connect_response_bytes", OTelName: "kafka.connect.response", Unit: "By", Kind: Gauge, Group: GroupSnapshot,
+		Labels:      []string{clusterLabel},
+		Help:        "Bytes of the replies that made the last snapshot",
+		Cardinality: perCluster, Origin: ofOwnWork,
+	},
+	snapshotDuration: {
+		Name: "kafka_connect_snapshot_duration_seconds", OTelName: "kafka.connect.snapshot.duration", Unit: "s", Kind: Histogram, Group: GroupSnapshot,
+		Labels:      []string{clusterLabel, "observation_version", "outcome"},
+		Help:        "Time that snapshots took; outcome is success, partial (some connectors unobserved) or failure",
+		Cardinality: "1 histogram per cluster, observation version and outcome", Origin: ofOwnWork,
+	},
+	snapshotErrors: {
+		Name: "kafka_connect_snapshot_errors_total", OTelName: "kafka.connect.snapshot.errors", Unit: "{error}", Kind: Counter, Group: GroupSnapshot,
+		Labels:      []string{clusterLabel, "reason"},
+		Help:        "Snapshots that failed as a whole",
+		Cardinality: "9 per cluster: every reason, 0 included", Origin: ofOwnWork,
+	},
+	requestDuration: {
+		Name: "kafka_connect_request_duration_seconds", OTelName: "kafka.connect.request.duration", Unit: "s", Kind: Histogram, Group: GroupSnapshot,
+		Labels:      []string{"code", clusterLabel, "endpoint"},
+		Help:        "Time that single API calls took, the reading of the reply included; code is the HTTP status, or none without a reply",
+		Cardinality: "1 histogram per cluster, endpoint and code", Origin: ofOwnWork,
+	},
+
+	buildInfo: {
+		Name: "kafka_connect_exporter_build_info", Kind: Gauge, Group: GroupExporter,
+		Labels:      []string{"branch", "goarch", "goos", "goversion", "revision", "tags", "version"},
+		Help:        "Version of the exporter; always 1",
+		Cardinality: "1", Origin: "build of the exporter",
+	},
+	reloadSuccessful: {
+		Name: "kafka_connect_exporter_config_last_reload_successful", OTelName: "kafka.connect.exporter.config.last_reload_successful", Kind: Gauge, Group: GroupExporter,
+		Help:        "Whether the last load of the configuration succeeded (1) or not (0)",
+		Cardinality: "1", Origin: ofOwnWork,
+	},
+	reloadTimestamp: {
+		Name: "kafka_connect_exporter_config_last_reload_success_timestamp_seconds", OTelName: "kafka.connect.exporter.config.last_reload_success_timestamp", Unit: "s", Kind: Gauge, Group: GroupExporter,
+		Help:        "When the configuration was last loaded successfully, in seconds since the epoch",
+		Cardinality: "1", Origin: ofOwnWork,
+	},
+	otlpExports: {
+		Name: "kafka_connect_exporter_otlp_exports_total", OTelName: "kafka.connect.exporter.otlp_exports", Unit: "{export}", Kind: Counter, Group: GroupExporter,
+		Labels:      []string{"outcome"},
+		Help:        "Exports over OTLP; outcome is success or failure",
+		Cardinality: "2 while OTLP push is on", Origin: ofOwnWork,
+		OptIn: "otlp",
+	},
+}
+
+// dtoType is the kind in Prometheus's exposition.
+func (k Kind) dtoType() dto.MetricType {
+	switch k {
+	case Counter:
+		return dto.MetricType_COUNTER
+	case Histogram:
+		return dto.MetricType_HISTOGRAM
+	default:
+		return dto.MetricType_GAUGE
+	}
+}

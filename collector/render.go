@@ -1,0 +1,270 @@
+package collector
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+)
+
+// RendererOptions say what a Renderer shows.
+type RendererOptions struct {
+	// AllStates shows every state that an object can be in as 0 or 1, instead
+	// of the current one as 1.
+	AllStates bool
+}
+
+// A Renderer turns views into Prometheus metric families. It keeps nothing
+// between calls and may be used by many goroutines.
+type Renderer struct {
+	options RendererOptions
+}
+
+// NewRenderer returns a Renderer.
+func NewRenderer(options RendererOptions) *Renderer { return &Renderer{options: options} }
+
+// Gatherer returns a gatherer of the views' families, to be joined to other
+// registries by [prometheus.NewMultiTRegistry]. They are rendered when it is
+// asked; it never fails.
+func (r *Renderer) Gatherer(views []View) prometheus.TransactionalGatherer {
+	return gatherer(func() []*dto.MetricFamily { return r.Families(views) })
+}
+
+// gatherer is a source of families that needs no release and cannot fail.
+type gatherer func() []*dto.MetricFamily
+
+// Gather implements prometheus.TransactionalGatherer.
+func (g gatherer) Gather() ([]*dto.MetricFamily, func(), error) { return g(), func() {}, nil }
+
+// Families renders the views: families sorted by name and none of them empty,
+// series in the order of clusters, connectors and tasks. The families share
+// memory with each other and with the snapshots; they must not be changed.
+//
+// Everything is laid out in a few slabs, so that the number of allocations does
+// not grow with the number of series: one walk counts, a second fills.
+func (r *Renderer) Families(views []View) []*dto.MetricFamily {
+	sorted := sortedViews(views)
+	summaries := make([]Summary, len(sorted))
+	var counts [familyCount]int
+	w := walk{allStates: r.options.AllStates, emit: func(f family, _ float64, _ labels) { counts[f]++ }}
+	for i, v := range sorted {
+		if v.Snapshot != nil {
+			summaries[i] = Summarize(v.Snapshot)
+		}
+		w.view(v, &summaries[i])
+	}
+	s := newSlab(&counts)
+	w.emit = s.add
+	for i, v := range sorted {
+		s.cluster = s.label(labelIndex[clusterLabel], v.Cluster)
+		w.view(v, &summaries[i])
+	}
+	return s.families()
+}
+
+// labelNames are the names of all labels in the table; labelIndex is where each
+// stands there.
+var labelNames, labelIndex = func() ([]string, map[string]int) {
+	var names []string
+	for i := range table {
+		names = append(names, table[i].Labels...)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	index := make(map[string]int, len(names))
+	for i, name := range names {
+		index[name] = i
+	}
+	return names, index
+}()
+
+// layout is, for each family, which labels it has: indexes into labelNames.
+var layout = func() (l [familyCount][]int) {
+	for f := range table {
+		for _, name := range table[f].Labels {
+			l[f] = append(l[f], labelIndex[name])
+		}
+	}
+	return l
+}()
+
+// byName is the table in the order of its Prometheus names.
+var byName = func() []family {
+	all := make([]family, familyCount)
+	for i := range all {
+		all[i] = family(i)
+	}
+	slices.SortFunc(all, func(a, b family) int { return cmp.Compare(table[a].Name, table[b].Name) })
+	return all
+}()
+
+// A slab is where the families of one scrape are laid out.
+type slab struct {
+	metrics  [familyCount][]dto.Metric
+	filled   [familyCount]int
+	pointers []*dto.LabelPair
+	cluster  *dto.LabelPair
+
+	// pairs and numbers are what is left of the chunks in hand.
+	pairs   chunks[pair]
+	gauges  chunks[gaugeCell]
+	counter chunks[counterCell]
+
+	// last is the pair used last for each label: most series differ from the
+	// one before in few labels, and pairs are only read.
+	last []*dto.LabelPair
+	// zero and one serve all series that have that value.
+	zeroGauge, oneGauge *dto.Gauge
+	zeroCounter         *dto.Counter
+}
+
+// A pair, a gauge and a counter beside what they point to.
+type (
+	pair struct {
+		dto   dto.LabelPair
+		value string
+	}
+	gaugeCell struct {
+		dto   dto.Gauge
+		value float64
+	}
+	counterCell struct {
+		dto   dto.Counter
+		value float64
+	}
+)
+
+// chunks hands out memory piece by piece, from chunks that double.
+type chunks[T any] struct {
+	left []T
+	size int
+}
+
+// Chunks begin and end with these numbers of pieces. The largest keeps at most
+// some hundred kilobytes unused.
+const (
+	smallestChunk = 64
+	largestChunk  = 1 << 14
+)
+
+// next returns a zero T.
+func (c *chunks[T]) next() *T {
+	if len(c.left) == 0 {
+		c.size = max(smallestChunk, min(2*c.size, largestChunk))
+		c.left = make([]T, c.size)
+	}
+	piece := &c.left[0]
+	c.left = c.left[1:]
+	return piece
+}
+
+func newSlab(counts *[familyCount]int) *slab {
+	s := &slab{last: make([]*dto.LabelPair, len(labelNames))}
+	pointers := 0
+	for f, n := range counts {
+		s.metrics[f] = make([]dto.Metric, n)
+		pointers += n * len(layout[f])
+	}
+	s.pointers = make([]*dto.LabelPair, 0, pointers)
+	s.zeroGauge, s.oneGauge, s.zeroCounter = s.gauge(0), s.gauge(1), s.count(0)
+	return s
+}
+
+func (s *slab) gauge(value float64) *dto.Gauge {
+	switch {
+	case value == 1 && s.oneGauge != nil:
+		return s.oneGauge
+	case value == 0 && s.zeroGauge != nil:
+		return s.zeroGauge
+	}
+	cell := s.gauges.next()
+	cell.value = value
+	cell.dto.Value = &cell.value
+	return &cell.dto
+}
+
+func (s *slab) count(value float64) *dto.Counter {
+	if value == 0 && s.zeroCounter != nil {
+		return s.zeroCounter
+	}
+	cell := s.counter.next()
+	cell.value = value
+	cell.dto.Value = &cell.value
+	return &cell.dto
+}
+
+// label returns the pair of a label's index and value.
+func (s *slab) label(index int, value string) *dto.LabelPair {
+	if last := s.last[index]; last != nil && *last.Value == value {
+		return last
+	}
+	p := s.pairs.next()
+	p.value = value
+	p.dto.Name, p.dto.Value = &labelNames[index], &p.value
+	s.last[index] = &p.dto
+	return &p.dto
+}
+
+// add fills the next metric of a family.
+func (s *slab) add(f family, value float64, l labels) {
+	m := &s.metrics[f][s.filled[f]]
+	s.filled[f]++
+	if table[f].Kind == Counter {
+		m.Counter = s.count(value)
+	} else {
+		m.Gauge = s.gauge(value)
+	}
+	start := len(s.pointers)
+	i := 0
+	for _, index := range layout[f] {
+		if index == clusterIndex {
+			s.pointers = append(s.pointers, s.cluster)
+			continue
+		}
+		s.pointers = append(s.pointers, s.label(index, l[i]))
+		i++
+	}
+	m.Label = s.pointers[start:len(s.pointers):len(s.pointers)]
+}
+
+var clusterIndex = labelIndex[clusterLabel]
+
+// families returns what was filled.
+func (s *slab) families() []*dto.MetricFamily {
+	total, used := 0, 0
+	for _, n := range s.filled {
+		total += n
+		used += int(min(n, 1))
+	}
+	all := make([]dto.MetricFamily, 0, used)
+	families := make([]*dto.MetricFamily, 0, used)
+	pointers := make([]*dto.Metric, 0, total)
+	for _, f := range byName {
+		if s.filled[f] == 0 {
+			continue
+		}
+		start := len(pointers)
+		for i := range s.metrics[f] {
+			pointers = append(pointers, &s.metrics[f][i])
+		}
+		all = all[:len(all)+1]
+		family := &all[len(all)-1]
+		family.Name, family.Help = &table[f].Name, &table[f].Help
+		family.Type = table[f].Kind.dtoType().Enum()
+		family.Metric = pointers[start:len(pointers):len(pointers)]
+		families = append(families, family)
+	}
+	return families
+}
+
+func boolValue(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// seconds since the epoch, as Prometheus counts time.
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

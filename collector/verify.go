@@ -1,0 +1,56 @@
+package collector
+
+import (
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+)
+
+// verify checks what a snapshot promises and what the exposition relies on:
+// order, no object twice, valid UTF-8. An observer that breaks it costs its own
+// cluster, not the whole scrape, which Prometheus would refuse.
+func verify(snapshot *connect.Snapshot) error {
+	if snapshot == nil {
+		return fmt.Errorf("%w: no snapshot and no error", connect.Decode)
+	}
+	v := verifier{}
+	v.text(snapshot.Version, snapshot.Commit, snapshot.KafkaClusterID, string(snapshot.Provider), snapshot.ObservationVersion)
+	for i := range snapshot.Connectors {
+		c := &snapshot.Connectors[i]
+		if i > 0 && c.Name <= snapshot.Connectors[i-1].Name {
+			v.broken = "connectors are not in order or one is there twice"
+		}
+		v.state(c.State)
+		v.text(c.Name, c.Worker, c.Type, c.Class, c.Version, c.Failure.Exception, c.Failure.RootCause)
+		for j := range c.Tasks {
+			t := &c.Tasks[j]
+			if j > 0 && t.ID <= c.Tasks[j-1].ID {
+				v.broken = "tasks are not in order or one is there twice"
+			}
+			v.state(t.State)
+			v.text(t.Worker, t.Version, t.Failure.Exception, t.Failure.RootCause)
+		}
+	}
+	if v.broken != "" {
+		return fmt.Errorf("%w: %s", connect.Decode, v.broken)
+	}
+	return nil
+}
+
+// A verifier remembers what is broken.
+type verifier struct{ broken string }
+
+func (v *verifier) state(s connect.State) {
+	if int(s) >= connect.StateCount {
+		v.broken = "a state is out of range"
+	}
+}
+
+func (v *verifier) text(values ...string) {
+	for _, value := range values {
+		if !utf8.ValidString(value) {
+			v.broken = "a text is not valid UTF-8"
+		}
+	}
+}

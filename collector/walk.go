@@ -1,0 +1,203 @@
+package collector
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+)
+
+// maxLabels is the most labels that a series has beside the cluster's.
+const maxLabels = 5
+
+// labels are the values of a series, in the order of its family's labels and
+// without the cluster's.
+type labels [maxLabels]string
+
+// A walk turns views into series. It is the only place that knows which series
+// a snapshot has: the renderer, the producer and the diff of two snapshots are
+// told of them through emit.
+type walk struct {
+	allStates bool
+	emit      func(f family, value float64, l labels)
+
+	// decimals are the names of task ids, see taskID.
+	decimals []string
+}
+
+// view emits all series of a view.
+func (w *walk) view(v *View, summary *Summary) {
+	snapshot := v.Snapshot
+	w.emit(up, boolValue(snapshot != nil), labels{})
+	if known := v.Known(); known != nil {
+		w.emit(snapshotTimestamp, seconds(known.Taken), labels{})
+	}
+	if snapshot == nil {
+		return
+	}
+	w.cluster(snapshot, summary)
+	counted := v.changes
+	for i := range snapshot.Connectors {
+		c := &snapshot.Connectors[i]
+		w.connector(snapshot, c)
+		// Both are sorted by name.
+		for len(counted) > 0 && counted[0].connector < c.Name {
+			counted = counted[1:]
+		}
+		var n changes
+		if len(counted) > 0 && counted[0].connector == c.Name {
+			n = counted[0]
+		}
+		w.emit(connectorStateChanges, float64(n.ofConnector), labels{c.Name})
+		if snapshot.HasTasks {
+			w.emit(taskStateChanges, float64(n.ofTasks), labels{c.Name})
+		}
+	}
+}
+
+// cluster emits what a snapshot says of the cluster as a whole.
+func (w *walk) cluster(snapshot *connect.Snapshot, summary *Summary) {
+	w.emit(clusterInfo, 1, labels{snapshot.Commit, snapshot.KafkaClusterID, string(snapshot.Provider), snapshot.Version})
+	w.emit(responseBytes, float64(snapshot.Bytes), labels{})
+	for _, s := range allStates {
+		w.emit(connectors, float64(summary.Connectors[s]), labels{s.String()})
+		if snapshot.HasTasks {
+			w.emit(tasks, float64(summary.Tasks[s]), labels{s.String()})
+		}
+	}
+	w.emit(workers, float64(len(summary.Workers)), labels{})
+	for i := range summary.Workers {
+		worker := &summary.Workers[i]
+		w.emit(workerConnectors, float64(worker.Connectors), labels{worker.Name})
+		if snapshot.HasTasks {
+			w.emit(workerTasks, float64(worker.Tasks), labels{worker.Name})
+		}
+	}
+	for _, reason := range unobservedReasons {
+		w.emit(connectorsUnobserved, float64(summary.Unobserved[reason]), labels{string(reason)})
+	}
+}
+
+// connector emits what a snapshot says of one connector and its tasks; not
+// what was counted over many snapshots.
+func (w *walk) connector(snapshot *connect.Snapshot, c *connect.Connector) {
+	w.state(connectorState, snapshot.Provider, c.State, labels{c.Name}, 1)
+	w.emit(connectorInfo, 1, labels{c.Name, c.Class, c.Type, c.Version, c.Worker})
+	if c.TasksMax > 0 {
+		w.emit(connectorTasksMax, float64(c.TasksMax), labels{c.Name})
+	}
+	if c.Failure.Exception != "" {
+		w.emit(connectorFailureInfo, 1, labels{c.Name, c.Failure.Exception, c.Failure.RootCause})
+	}
+	if !snapshot.HasTasks {
+		return
+	}
+	w.emit(connectorTasks, float64(c.TaskCount), labels{c.Name})
+	for i := range c.Tasks {
+		t := &c.Tasks[i]
+		id := w.taskID(t.ID)
+		w.state(taskState, snapshot.Provider, t.State, labels{c.Name, "", id}, 1)
+		w.emit(taskInfo, 1, labels{c.Name, id, t.Version, t.Worker})
+		if t.Failure.Exception != "" {
+			w.emit(taskFailureInfo, 1, labels{c.Name, t.Failure.Exception, t.Failure.RootCause, id})
+		}
+	}
+}
+
+// state emits the current state of an object, or all that the provider has;
+// at is where the state stands among the labels.
+func (w *walk) state(f family, provider connect.Provider, current connect.State, l labels, at int) {
+	if !w.allStates {
+		l[at] = current.String()
+		w.emit(f, 1, l)
+		return
+	}
+	known := false
+	for _, s := range statesOf(provider) {
+		known = known || s == current
+		l[at] = s.String()
+		w.emit(f, boolValue(s == current), l)
+	}
+	if !known {
+		l[at] = current.String()
+		w.emit(f, 1, l)
+	}
+}
+
+// allStates and unobservedReasons are asked for in every walk.
+var (
+	allStates         = connect.States()
+	unobservedReasons = connect.UnobservedReasons()
+)
+
+// States that each provider can report, beside those that its observer maps to
+// others; StateUnknown is always possible.
+var (
+	workerStates = []connect.State{
+		connect.StateRunning, connect.StatePaused, connect.StateStopped, connect.StateFailed,
+		connect.StateUnassigned, connect.StateRestarting, connect.StateUnknown,
+	}
+	confluentStates = []connect.State{
+		connect.StateRunning, connect.StatePaused, connect.StateFailed, connect.StateUnassigned, connect.StateRestarting,
+		connect.StateDegraded, connect.StateProvisioning, connect.StateDeleting, connect.StateUnknown,
+	}
+	mskStates = []connect.State{
+		connect.StateRunning, connect.StateFailed, connect.StateProvisioning, connect.StateDeleting, connect.StateUnknown,
+	}
+)
+
+// statesOf returns the states that a provider can report. Aiven runs Kafka
+// Connect itself.
+func statesOf(provider connect.Provider) []connect.State {
+	switch provider {
+	case connect.ConfluentCloud:
+		return confluentStates
+	case connect.MSK:
+		return mskStates
+	default:
+		return workerStates
+	}
+}
+
+// maxDecimals bounds the task ids whose names are kept: one that claims to be
+// task 2,000,000,000 shall not cost memory.
+const maxDecimals = 1 << 14
+
+// taskID returns the decimal of a task id. Those that repeat over connectors
+// are made once in a walk, in slabs that double.
+func (w *walk) taskID(id int) string {
+	if id < 100 || id >= maxDecimals {
+		return strconv.Itoa(id) // No allocation below 100.
+	}
+	if n := len(w.decimals); id >= n {
+		size := min(max(2*n, id+1, 1024), maxDecimals)
+		var (
+			digits []byte
+			ends   = make([]int, 0, size-n)
+		)
+		for i := n; i < size; i++ {
+			digits = strconv.AppendInt(digits, int64(i), 10)
+			ends = append(ends, len(digits))
+		}
+		all, start := string(digits), 0
+		w.decimals = slices.Grow(w.decimals, size-n)
+		for _, end := range ends {
+			w.decimals = append(w.decimals, all[start:end])
+			start = end
+		}
+	}
+	return w.decimals[id]
+}
+
+// sortedViews returns the views in the order in which their series are shown,
+// each cluster once.
+func sortedViews(views []View) []*View {
+	sorted := make([]*View, len(views))
+	for i := range views {
+		sorted[i] = &views[i]
+	}
+	byName := func(a, b *View) int { return strings.Compare(a.Cluster, b.Cluster) }
+	slices.SortStableFunc(sorted, byName)
+	return slices.CompactFunc(sorted, func(a, b *View) bool { return a.Cluster == b.Cluster })
+}
