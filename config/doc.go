@@ -1,0 +1,2 @@
+// Package config turns files, environment and flags into one validated configuration.
+package config

@@ -1,0 +1,190 @@
+package config
+
+import (
+	"errors"
+	"time"
+
+	commoncfg "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	stateSeriesCurrent = "current"
+	stateSeriesAll     = "all"
+
+	defaultConfluentURL = "https://api.confluent.cloud"
+	defaultAivenURL     = "https://api.aiven.io"
+
+	maxParallelism = 256
+)
+
+// A document is the file as it is written. The other doors fill the same types,
+// so that one validation holds for all and the effective configuration can be
+// printed as a file. The doc tags are the reference in docs/configuration.md.
+type document struct {
+	Clusters       []clusterSettings `yaml:"clusters" doc:"The Connect clusters to watch."`
+	SnapshotMaxAge duration          `yaml:"snapshot_max_age" doc:"Up to which age one snapshot serves several requests; 0s looks anew for each."`
+	StateSeries    string            `yaml:"state_series" doc:"current: only the state that holds is a series, value 1. all: every state of the provider is one, 0 or 1; six times as many."`
+	OTLP           *otlpSettings     `yaml:"otlp,omitempty" doc:"Push by OTLP. Absent: off, unless the environment names an endpoint."`
+}
+
+type clusterSettings struct {
+	Name               string                     `yaml:"name" doc:"The connect_cluster label. Required, unique over file, environment and flag."`
+	Provider           string                     `yaml:"provider" doc:"connect (a REST API of your own), confluent-cloud, msk or aiven."`
+	URLs               []string                   `yaml:"urls,omitempty" doc:"REST URLs of workers, http or https; any of them answers for the cluster, they are tried in turn. Required for, and only for, provider connect. A user and password in a URL become basic_auth."`
+	ObservationVersion string                     `yaml:"observation_version" doc:"2: one expanded call (Kafka 2.3 and later). 1: a list and calls per connector. auto: 2 where the worker can. Not for msk."`
+	Parallelism        int                        `yaml:"parallelism" doc:"Calls for single connectors in flight, 1 to 256."`
+	RequestTimeout     duration                   `yaml:"request_timeout" doc:"Limit of each HTTP request; more than 0s. A scrape has its own limit besides."`
+	InfoMaxAge         duration                   `yaml:"info_max_age" doc:"How long class and tasks.max of a connector are kept before they are asked for again; 0s asks each time. States are never kept."`
+	StartupValidation  bool                       `yaml:"startup_validation" doc:"The exporter starts only if the cluster answers."`
+	Connectors         filterSettings             `yaml:"connectors,omitempty" doc:"Which connectors are watched."`
+	HTTPClient         commoncfg.HTTPClientConfig `yaml:"http_client" doc:"Credentials, TLS and proxy. Not sent to MSK Connect, which has AWS credentials."`
+	ConfluentCloud     *confluentSettings         `yaml:"confluent_cloud,omitempty" doc:"For, and required by, provider confluent-cloud."`
+	MSK                *mskSettings               `yaml:"msk,omitempty" doc:"For, and required by, provider msk."`
+	Aiven              *aivenSettings             `yaml:"aiven,omitempty" doc:"For, and required by, provider aiven."`
+	OffsetStorageTopic string                     `yaml:"offset_storage_topic,omitempty" doc:"The workers' offset.storage.topic, for what is read from the brokers."`
+	GroupID            string                     `yaml:"group_id,omitempty" doc:"The workers' group.id, for what is read from the brokers."`
+	WorkerProbe        probeSettings              `yaml:"worker_probe,omitempty" doc:"Ask each worker that the snapshot names whether it lives (GET /). May be written as worker_probe: true."`
+
+	// files were read to fill these settings: key stores.
+	files []string
+}
+
+type filterSettings struct {
+	Include []string `yaml:"include,omitempty" doc:"Regular expressions (RE2), anchored at both ends; a connector must match one. None: all connectors."`
+	Exclude []string `yaml:"exclude,omitempty" doc:"Likewise; a connector that matches one is left out, also if it is included."`
+}
+
+type probeSettings struct {
+	Enabled          bool     `yaml:"enabled" doc:"Probe the workers."`
+	CredentialsHosts []string `yaml:"credentials_hosts,omitempty" doc:"Workers that are sent the cluster's credentials with the probe: host, host:port or *.domain. Others are asked without."`
+}
+
+type confluentSettings struct {
+	Environment string `yaml:"environment" doc:"Environment id, env-…. Required."`
+	Cluster     string `yaml:"cluster" doc:"Kafka cluster id, lkc-…. Required."`
+	APIURL      string `yaml:"api_url" doc:"Base of the API."`
+}
+
+type mskSettings struct {
+	Region     string `yaml:"region" doc:"AWS region. Required."`
+	NamePrefix string `yaml:"name_prefix,omitempty" doc:"Only connectors whose name begins with it."`
+	RoleARN    string `yaml:"role_arn,omitempty" doc:"Role to assume."`
+	Endpoint   string `yaml:"endpoint,omitempty" doc:"Base of the API in place of the region's own."`
+	Describe   bool   `yaml:"describe" doc:"Also ask for details of each connector: one more call for each that changed."`
+	CloudWatch bool   `yaml:"cloudwatch" doc:"Also read task counts from CloudWatch, which AWS charges for."`
+}
+
+type aivenSettings struct {
+	Project   string           `yaml:"project" doc:"Aiven project. Required."`
+	Service   string           `yaml:"service" doc:"Name of the Kafka Connect service, or of the Kafka service with Connect enabled. Required."`
+	Token     commoncfg.Secret `yaml:"token,omitempty" doc:"API token. One of token, token_file and the variable AIVEN_TOKEN is required."`
+	TokenFile string           `yaml:"token_file,omitempty" doc:"File with the API token."`
+	APIURL    string           `yaml:"api_url" doc:"Base of the API."`
+	Route     string           `yaml:"route" doc:"Network route to the service: public, private, privatelink or dynamic."`
+}
+
+type otlpSettings struct {
+	Endpoint           string                      `yaml:"endpoint" doc:"Where to. http/protobuf: the whole URL; without a path, /v1/metrics is added. grpc: host:port, or a URL whose scheme says whether TLS is used."`
+	Protocol           string                      `yaml:"protocol" doc:"http/protobuf or grpc."`
+	Headers            map[string]commoncfg.Secret `yaml:"headers,omitempty" doc:"Sent with each export; treated as secrets."`
+	HeadersFiles       map[string]string           `yaml:"headers_files,omitempty" doc:"Likewise, from header name to the file that holds the value."`
+	Interval           duration                    `yaml:"interval" doc:"Time between exports."`
+	Timeout            duration                    `yaml:"timeout" doc:"Limit of each export."`
+	Compression        string                      `yaml:"compression" doc:"gzip or none."`
+	Insecure           bool                        `yaml:"insecure,omitempty" doc:"An endpoint without scheme is spoken to without TLS."`
+	TLSConfig          commoncfg.TLSConfig         `yaml:"tls_config,omitempty" doc:"How the receiver is verified, and a client certificate."`
+	ResourceAttributes map[string]string           `yaml:"resource_attributes,omitempty" doc:"Resource attributes beside service.name, which is kafka-connect-exporter unless set here."`
+}
+
+func defaultDocument() document {
+	return document{SnapshotMaxAge: duration(2 * time.Second), StateSeries: stateSeriesCurrent}
+}
+
+func defaultCluster() clusterSettings {
+	return clusterSettings{
+		Provider:           ProviderConnect,
+		ObservationVersion: "auto",
+		Parallelism:        8,
+		RequestTimeout:     duration(5 * time.Second),
+		InfoMaxAge:         duration(5 * time.Minute),
+		HTTPClient:         commoncfg.DefaultHTTPClientConfig,
+	}
+}
+
+func defaultConfluent() confluentSettings { return confluentSettings{APIURL: defaultConfluentURL} }
+
+func defaultAiven() aivenSettings { return aivenSettings{APIURL: defaultAivenURL, Route: "public"} }
+
+func defaultOTLP() otlpSettings {
+	return otlpSettings{
+		Protocol:    protocolHTTP,
+		Interval:    duration(time.Minute),
+		Timeout:     duration(10 * time.Second),
+		Compression: "gzip",
+	}
+}
+
+func (c *clusterSettings) UnmarshalYAML(node *yaml.Node) error {
+	type plain clusterSettings
+	*c = defaultCluster()
+	return node.Decode((*plain)(c))
+}
+
+func (c *confluentSettings) UnmarshalYAML(node *yaml.Node) error {
+	type plain confluentSettings
+	*c = defaultConfluent()
+	return node.Decode((*plain)(c))
+}
+
+func (a *aivenSettings) UnmarshalYAML(node *yaml.Node) error {
+	type plain aivenSettings
+	*a = defaultAiven()
+	return node.Decode((*plain)(a))
+}
+
+// UnmarshalYAML also takes a boolean for the whole block.
+func (p *probeSettings) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode {
+		return node.Decode(&p.Enabled)
+	}
+	type plain probeSettings
+	p.Enabled = true
+	return node.Decode((*plain)(p))
+}
+
+// duration is a time.Duration that is written as Go and Prometheus write it.
+type duration time.Duration
+
+func (d *duration) UnmarshalYAML(node *yaml.Node) (err error) {
+	*d, err = parseDuration(node.Value)
+	return err
+}
+
+func (d duration) MarshalYAML() (any, error) { return d.String(), nil }
+
+func (d duration) String() string {
+	if time.Duration(d)%time.Millisecond != 0 {
+		return time.Duration(d).String()
+	}
+	return model.Duration(d).String()
+}
+
+var errDuration = errors.New("must be a duration with its unit, such as 500ms, 5s or 1m30s")
+
+// parseDuration reads Go's notation, and Prometheus's for its days and weeks.
+func parseDuration(text string) (duration, error) {
+	parsed, err := time.ParseDuration(text)
+	if err != nil {
+		days, err := model.ParseDuration(text)
+		if err != nil {
+			return 0, errDuration
+		}
+		parsed = time.Duration(days)
+	}
+	if parsed < 0 {
+		return 0, errors.New("must not be negative")
+	}
+	return duration(parsed), nil
+}

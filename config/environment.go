@@ -1,0 +1,340 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	commoncfg "github.com/prometheus/common/config"
+)
+
+// The environment is read as Kpow reads it (https://docs.factorhouse.io,
+// "Kafka Connect"): its variables, meanings and defaults. An empty value counts
+// as not set.
+type environment struct {
+	values map[string]string
+	// names in the order of the environment.
+	names []string
+	notes []string
+}
+
+func newEnvironment(environ []string) *environment {
+	e := &environment{values: map[string]string{}}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if _, twice := e.values[name]; !twice && strings.TrimSpace(value) != "" {
+			e.values[name] = value
+			e.names = append(e.names, name)
+		}
+	}
+	slices.Sort(e.names)
+	return e
+}
+
+// lookup returns a value without the spaces around it.
+func (e *environment) lookup(name string) (value string, set bool) {
+	value, set = e.values[name]
+	return strings.TrimSpace(value), set
+}
+
+func (e *environment) flag(name string) (set bool, err error) {
+	if value, found := e.lookup(name); found {
+		if err := boolean(&set)(value); err != nil {
+			return false, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return set, nil
+}
+
+func (e *environment) warnings() []string { return e.notes }
+
+func (e *environment) warn(format string, args ...any) {
+	e.notes = append(e.notes, fmt.Sprintf(format, args...))
+}
+
+// A variable of one cluster, as it is called without a resource id before it.
+type variable struct {
+	name string
+	// standard is the default as the documentation writes it.
+	standard string
+	meaning  string
+	// field is the setting that it gives, as errors of validation name it.
+	field string
+	set   func(c *environmentCluster, value string) error
+}
+
+// An environmentCluster is what the variables of one cluster say.
+type environmentCluster struct {
+	settings             clusterSettings
+	url, region          string
+	basic                bool
+	user, password       string
+	keyStore, trustStore storeSettings
+}
+
+// variables lists every variable of one cluster.
+func variables() []variable {
+	text := func(target func(c *environmentCluster) *string) func(*environmentCluster, string) error {
+		return func(c *environmentCluster, value string) error { *target(c) = value; return nil }
+	}
+	return []variable{
+		{"CONNECT_NAME", "the resource id, else default", "Name of the cluster: its connect_cluster label.", "name",
+			text(func(c *environmentCluster) *string { return &c.settings.Name })},
+		{"CONNECT_REST_URL", "", "REST URL of the cluster. A URL of Confluent Cloud's API (https://api.confluent.cloud/connect/v1/environments/ENV/clusters/CLUSTER) selects provider confluent-cloud.", "urls",
+			text(func(c *environmentCluster) *string { return &c.url })},
+		{"CONNECT_AUTH", "", "BASIC: send CONNECT_BASIC_AUTH_USER and CONNECT_BASIC_AUTH_PASS.", "http_client",
+			func(c *environmentCluster, value string) error {
+				if c.basic = strings.EqualFold(value, "BASIC"); !c.basic {
+					return errors.New("must be BASIC, or not be set")
+				}
+				return nil
+			}},
+		{"CONNECT_BASIC_AUTH_USER", "", "User name, with CONNECT_AUTH=BASIC.", "",
+			text(func(c *environmentCluster) *string { return &c.user })},
+		{"CONNECT_BASIC_AUTH_PASS", "", "Password, with CONNECT_AUTH=BASIC.", "",
+			text(func(c *environmentCluster) *string { return &c.password })},
+		{"CONNECT_STARTUP_VALIDATION", "true", "The exporter starts only if the cluster answers.", "startup_validation",
+			func(c *environmentCluster, value string) error { return boolean(&c.settings.StartupValidation)(value) }},
+		{"CONNECT_OFFSET_STORAGE_TOPIC", "", "The workers' offset.storage.topic.", "offset_storage_topic",
+			text(func(c *environmentCluster) *string { return &c.settings.OffsetStorageTopic })},
+		{"CONNECT_GROUP_ID", "", "The workers' group.id.", "group_id",
+			text(func(c *environmentCluster) *string { return &c.settings.GroupID })},
+		{"CONNECT_PERMISSIVE_SSL", "false", "true: the server's certificate is not verified.", "",
+			func(c *environmentCluster, value string) error {
+				return boolean(&c.settings.HTTPClient.TLSConfig.InsecureSkipVerify)(value)
+			}},
+		{"CONNECT_TIMEOUT_MS", "5000", "Limit of each HTTP request in milliseconds.", "request_timeout",
+			func(c *environmentCluster, value string) error {
+				return milliseconds(&c.settings.RequestTimeout)(value)
+			}},
+		{"CONNECT_OBSERVATION_VERSION", "1; auto for Confluent Cloud", "1: a list and calls per connector. 2: one expanded call. auto: 2 where the worker can (not known to Kpow).", "observation_version",
+			func(c *environmentCluster, value string) error {
+				if !slices.Contains([]string{"1", "2", "auto"}, value) {
+					return errors.New("must be 1, 2 or auto")
+				}
+				c.settings.ObservationVersion = value
+				return nil
+			}},
+		{"CONNECT_SSL_KEYSTORE_LOCATION", "", "Key store with the client's key and certificate, PKCS12 or JKS.", "",
+			text(func(c *environmentCluster) *string { return &c.keyStore.location })},
+		{"CONNECT_SSL_KEYSTORE_TYPE", "what the file is", "PKCS12 or JKS.", "",
+			func(c *environmentCluster, value string) error { return storeType(value) }},
+		{"CONNECT_SSL_KEYSTORE_PASSWORD", "", "Password of the key store and of the key in it.", "",
+			text(func(c *environmentCluster) *string { return &c.keyStore.password })},
+		{"CONNECT_SSL_TRUSTSTORE_LOCATION", "", "Trust store with the authorities that vouch for the server, PKCS12 or JKS.", "http_client",
+			text(func(c *environmentCluster) *string { return &c.trustStore.location })},
+		{"CONNECT_SSL_TRUSTSTORE_TYPE", "what the file is", "PKCS12 or JKS.", "",
+			func(c *environmentCluster, value string) error { return storeType(value) }},
+		{"CONNECT_SSL_TRUSTSTORE_PASSWORD", "", "Password of the trust store.", "",
+			text(func(c *environmentCluster) *string { return &c.trustStore.password })},
+		{"CONNECT_AWS_REGION", "", "Watch the MSK Connect connectors of this region instead of a REST URL.", "msk.region",
+			text(func(c *environmentCluster) *string { return &c.region })},
+	}
+}
+
+const resourceIDsVariable = "CONNECT_RESOURCE_IDS"
+
+var resourceID = regexp.MustCompile(`^[A-Z0-9_]+$`)
+
+// clusters reads the clusters of the environment, in the order of
+// CONNECT_RESOURCE_IDS.
+func (e *environment) clusters() (settings []clusterSettings, origins []origin, err error) {
+	known := variables()
+	if err := e.refuseNumbered(known); err != nil {
+		return nil, nil, err
+	}
+	var ids []string
+	list, several := e.lookup(resourceIDsVariable)
+	for id := range strings.SplitSeq(list, ",") {
+		id = strings.TrimSpace(id)
+		switch {
+		case id == "":
+		case slices.Contains(ids, id):
+			return nil, nil, fmt.Errorf("%s: %s is listed twice: remove one", resourceIDsVariable, id)
+		case !resourceID.MatchString(id) && resourceID.MatchString(strings.ToUpper(id)):
+			return nil, nil, fmt.Errorf("%s: %s must be upper case: %s, with variables such as %s_CONNECT_REST_URL", resourceIDsVariable, id, strings.ToUpper(id), strings.ToUpper(id))
+		case !resourceID.MatchString(id):
+			return nil, nil, fmt.Errorf("%s: an id consists of upper-case letters, digits and _, with commas between ids: DEV1,QA2", resourceIDsVariable)
+		default:
+			ids = append(ids, id)
+		}
+	}
+	if several && len(ids) == 0 {
+		return nil, nil, fmt.Errorf("%s: lists no id: give some, such as DEV1,QA2, or remove it", resourceIDsVariable)
+	}
+	e.warnOfSlips(known, ids)
+	for _, id := range ids {
+		cluster, at, err := e.cluster(known, id+"_", id)
+		if err != nil {
+			return nil, nil, err
+		}
+		settings, origins = append(settings, cluster), append(origins, at)
+	}
+	_, hasURL := e.lookup("CONNECT_REST_URL")
+	_, hasRegion := e.lookup("CONNECT_AWS_REGION")
+	if !several && (hasURL || hasRegion) {
+		cluster, at, err := e.cluster(known, "", "default")
+		if err != nil {
+			return nil, nil, err
+		}
+		settings, origins = append(settings, cluster), append(origins, at)
+	}
+	return settings, origins, nil
+}
+
+// cluster reads the variables that begin with the prefix.
+func (e *environment) cluster(known []variable, prefix, name string) (clusterSettings, origin, error) {
+	c := &environmentCluster{settings: defaultCluster()}
+	c.settings.Name, c.settings.StartupValidation, c.settings.ObservationVersion = name, true, ""
+	c.settings.RequestTimeout = duration(5 * time.Second)
+	fail := func(variable, format string, args ...any) (clusterSettings, origin, error) {
+		return clusterSettings{}, origin{}, fmt.Errorf("%s%s: %s", prefix, variable, fmt.Sprintf(format, args...))
+	}
+	fields := map[string]string{}
+	for _, variable := range known {
+		value, set := e.lookup(prefix + variable.name)
+		if !set {
+			continue
+		}
+		if strings.HasSuffix(variable.name, "_PASS") || strings.HasSuffix(variable.name, "_PASSWORD") {
+			// A password may begin or end with a space.
+			value = e.values[prefix+variable.name]
+		}
+		if err := variable.set(c, value); err != nil {
+			return fail(variable.name, "%s", err)
+		}
+		if variable.field != "" {
+			fields[variable.field] = prefix + variable.name
+		}
+	}
+	if c.url != "" && c.region != "" {
+		return fail("CONNECT_AWS_REGION", "stands for MSK Connect and %sCONNECT_REST_URL for another cluster: remove one, or name both in %s", prefix, resourceIDsVariable)
+	}
+	if c.url == "" && c.region == "" {
+		return fail("CONNECT_REST_URL", "is not set, but %s lists %s (for MSK Connect set %sCONNECT_AWS_REGION)", resourceIDsVariable, name, prefix)
+	}
+	main := "CONNECT_REST_URL"
+	if c.region != "" {
+		main = "CONNECT_AWS_REGION"
+	}
+	at := origin{prefix + main, func(field string) string {
+		for around := field; around != ""; around = around[:max(0, strings.LastIndexAny(around, ".["))] {
+			if variable, found := fields[around]; found {
+				return variable
+			}
+		}
+		return prefix + main
+	}}
+	if err := c.authenticate(e, prefix); err != nil {
+		return clusterSettings{}, origin{}, err
+	}
+	if err := c.readStores(e, prefix); err != nil {
+		return clusterSettings{}, origin{}, err
+	}
+	if c.region != "" {
+		c.settings.Provider, c.settings.MSK = ProviderMSK, &mskSettings{Region: c.region}
+		c.settings.HTTPClient.BasicAuth = nil
+	} else {
+		c.settings.URLs = []string{c.url}
+		if err := selectProvider(&c.settings, at); err != nil {
+			return clusterSettings{}, origin{}, err
+		}
+	}
+	if c.settings.ObservationVersion == "" {
+		c.settings.ObservationVersion = "1"
+		if c.settings.Provider != ProviderConnect {
+			// A call per connector meets the cloud's rate limit.
+			c.settings.ObservationVersion = "auto"
+		}
+	}
+	return c.settings, at, nil
+}
+
+// authenticate turns user and password into basic_auth.
+func (c *environmentCluster) authenticate(e *environment, prefix string) error {
+	const user, password = "CONNECT_BASIC_AUTH_USER", "CONNECT_BASIC_AUTH_PASS"
+	switch {
+	case c.basic && c.region != "":
+		e.warn("%sCONNECT_AUTH is ignored: MSK Connect takes AWS credentials", prefix)
+	case c.basic && c.user == "":
+		return fmt.Errorf("%s%s: is not set, but %sCONNECT_AUTH is BASIC", prefix, user, prefix)
+	case c.basic && c.password == "":
+		return fmt.Errorf("%s%s: is not set, but %sCONNECT_AUTH is BASIC", prefix, password, prefix)
+	case c.basic:
+		c.settings.HTTPClient.BasicAuth = &commoncfg.BasicAuth{Username: c.user, Password: commoncfg.Secret(c.password)}
+	case c.user != "" || c.password != "":
+		e.warn("%s%s and %s are ignored, no credentials are sent: set %sCONNECT_AUTH=BASIC to send them", prefix, user, password, prefix)
+	}
+	return nil
+}
+
+// numbered are variables with Kpow's suffix for a further Kafka cluster.
+var numbered = regexp.MustCompile(`^(.*)_([0-9]+)$`)
+
+func (e *environment) refuseNumbered(known []variable) error {
+	for _, name := range e.names {
+		match := numbered.FindStringSubmatch(name)
+		if match == nil {
+			continue
+		}
+		for _, variable := range known {
+			if match[1] == variable.name || strings.HasSuffix(match[1], "_"+variable.name) {
+				return fmt.Errorf("%s: numbered variables are not read: list an id for each cluster in %s=DEV1,QA2 and set DEV1_%s, QA2_%s", name, resourceIDsVariable, variable.name, variable.name)
+			}
+		}
+	}
+	return nil
+}
+
+// warnOfSlips warns of variables that are hardly meant as they are written.
+// Others that are unknown stay unmentioned: Kubernetes sets CONNECT_PORT,
+// CONNECT_SERVICE_HOST and the like beside a service that is called connect, and
+// images of Kafka Connect take all their settings as CONNECT_….
+func (e *environment) warnOfSlips(known []variable, ids []string) {
+	names := []string{resourceIDsVariable}
+	for _, variable := range known {
+		names = append(names, variable.name)
+	}
+	others := map[string]string{
+		"CONNECT_URL": "CONNECT_REST_URL", "CONNECT_HOST": "CONNECT_REST_URL", "CONNECT_ENDPOINT": "CONNECT_REST_URL",
+		"CONNECT_BASIC_AUTH_USERNAME": "CONNECT_BASIC_AUTH_USER", "CONNECT_USER": "CONNECT_BASIC_AUTH_USER", "CONNECT_USERNAME": "CONNECT_BASIC_AUTH_USER", "CONNECT_AUTH_USER": "CONNECT_BASIC_AUTH_USER",
+		"CONNECT_BASIC_AUTH_PASSWORD": "CONNECT_BASIC_AUTH_PASS", "CONNECT_PASSWORD": "CONNECT_BASIC_AUTH_PASS", "CONNECT_AUTH_PASS": "CONNECT_BASIC_AUTH_PASS",
+		"CONNECT_TIMEOUT": "CONNECT_TIMEOUT_MS", "CONNECT_REGION": "CONNECT_AWS_REGION", "CONNECT_IDS": resourceIDsVariable, "CONNECT_RESOURCES": resourceIDsVariable,
+		"CONNECT_SSL_TRUSTSTORE": "CONNECT_SSL_TRUSTSTORE_LOCATION", "CONNECT_SSL_KEYSTORE": "CONNECT_SSL_KEYSTORE_LOCATION",
+	}
+	for _, name := range e.names {
+		at := strings.Index(name, "CONNECT_")
+		if at < 0 || at > 0 && name[at-1] != '_' {
+			continue
+		}
+		prefix, rest := name[:at], name[at:]
+		ours := prefix == "" || slices.Contains(ids, strings.TrimSuffix(prefix, "_"))
+		switch {
+		case slices.Contains(names, rest) && prefix == "" && len(ids) > 0 && rest != resourceIDsVariable:
+			e.warn("%s is ignored, because %s is set: variables without a resource id are no defaults; set %s_%s", name, resourceIDsVariable, ids[0], rest)
+		case slices.Contains(names, rest) && !ours && (rest == "CONNECT_REST_URL" || rest == "CONNECT_AWS_REGION"):
+			e.warn("%s is ignored, because %s does not list %s", name, resourceIDsVariable, strings.TrimSuffix(prefix, "_"))
+		case slices.Contains(names, rest) || !ours:
+		case others[rest] != "":
+			e.warn("%s is not known: did you mean %s%s?", name, prefix, others[rest])
+		default:
+			if near := nearest(rest, names); near != "" {
+				e.warn("%s is not known: did you mean %s%s?", name, prefix, near)
+			}
+		}
+	}
+}
+
+// explain adds to an error that nothing is configured what the environment did
+// say.
+func (e *environment) explain(err error) error {
+	for _, variable := range variables() {
+		if _, set := e.lookup(variable.name); set {
+			return fmt.Errorf("%w (%s is set, but names no cluster)", err, variable.name)
+		}
+	}
+	return err
+}
