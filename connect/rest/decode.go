@@ -1,8 +1,10 @@
 package rest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"slices"
 	"strconv"
@@ -22,10 +24,11 @@ var errShape = errors.New("unexpected type of value")
 
 // decoder walks one answer as a stream. It holds no more of it than one name or
 // value, and keeps what a snapshot needs: configuration values are skipped,
-// traces are reduced to class names. Duplicate names and invalid UTF-8 are
-// refused by the tokenizer.
+// traces are reduced to class names. Invalid UTF-8 is refused by the tokenizer,
+// duplicate names by nameSets.
 type decoder struct {
 	json    *jsontext.Decoder
+	names   nameSets
 	strings *interner
 	dialect Dialect
 	scratch []byte
@@ -36,7 +39,10 @@ type decoder struct {
 }
 
 func newDecoder(r io.Reader, strings *interner, dialect Dialect) *decoder {
-	return &decoder{json: jsontext.NewDecoder(r), strings: strings, dialect: dialect, slabSize: slabRoom}
+	return &decoder{
+		json: jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true)), names: nameSets{seed: maphash.MakeSeed()},
+		strings: strings, dialect: dialect, slabSize: slabRoom,
+	}
 }
 
 // entry is what one answer says of one connector.
@@ -92,22 +98,19 @@ func (d *decoder) decodeExpanded(keep func(*entry)) (list []string, err error) {
 		default:
 			return d.mismatch("an object of connectors", kind)
 		}
-		if _, err := d.json.ReadToken(); err != nil {
-			return err
-		}
-		for d.json.PeekKind() != '}' {
-			name, err := d.text()
+		var e entry
+		return d.object(&e.bad, func(key []byte) error {
+			name, err := d.unquote(key)
 			if err != nil {
 				return err
 			}
-			e := entry{name: name}
+			e = entry{name: name}
 			if err := d.entry(&e); err != nil {
 				return err
 			}
 			keep(&e)
-		}
-		_, err := d.json.ReadToken()
-		return err
+			return nil
+		})
 	})
 	if err == nil && list != nil {
 		return list, errList
@@ -150,8 +153,6 @@ func (d *decoder) whole(read func() error) error {
 	what := "not valid JSON"
 	var syntax *jsontext.SyntacticError
 	switch {
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		what = "a name twice in one object"
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		what = "cut short"
 	case errors.As(err, &syntax):
@@ -182,17 +183,17 @@ func (d *decoder) entry(e *entry) error {
 				if string(key) == `"id"` {
 					return d.textInto(&e.bad, &e.status.ID)
 				}
-				return d.json.SkipValue()
+				return d.skip()
 			})
 		}
-		return d.json.SkipValue()
+		return d.skip()
 	})
 }
 
 // status reads a ConnectorStateInfo.
 func (d *decoder) status(e *entry) error {
 	if d.json.PeekKind() == 'n' {
-		return d.json.SkipValue()
+		return d.skip()
 	}
 	id := e.status.ID
 	e.hasStatus = true
@@ -235,7 +236,7 @@ func (d *decoder) status(e *entry) error {
 		case `"type"`:
 			return d.textInto(&e.bad, &e.status.Type)
 		default:
-			return d.json.SkipValue()
+			return d.skip()
 		}
 		return nil
 	})
@@ -299,7 +300,7 @@ func (d *decoder) statusLine(bad *bool, line *statusLine) error {
 			return d.textInto(bad, &line.version)
 		case `"trace"`:
 			if d.json.PeekKind() != '"' {
-				return d.json.SkipValue()
+				return d.skip()
 			}
 			quoted, err := d.json.ReadValue()
 			if err == nil && len(quoted) > len(`""`) {
@@ -307,7 +308,7 @@ func (d *decoder) statusLine(bad *bool, line *statusLine) error {
 			}
 			return err
 		}
-		return d.json.SkipValue()
+		return d.skip()
 	})
 }
 
@@ -318,7 +319,7 @@ const defaultTasksMax = 1
 // info reads a ConnectorInfo.
 func (d *decoder) info(e *entry) error {
 	if d.json.PeekKind() == 'n' {
-		return d.json.SkipValue()
+		return d.skip()
 	}
 	e.hasInfo = true
 	e.info.tasksMax = defaultTasksMax
@@ -326,7 +327,7 @@ func (d *decoder) info(e *entry) error {
 		switch string(key) {
 		case `"config"`:
 			if d.json.PeekKind() == 'n' {
-				return d.json.SkipValue()
+				return d.skip()
 			}
 			return d.object(&e.badInfo, func(key []byte) error {
 				switch string(key) {
@@ -335,18 +336,18 @@ func (d *decoder) info(e *entry) error {
 				case `"tasks.max"`:
 					return d.numberInText(&e.info.tasksMax)
 				}
-				return d.json.SkipValue()
+				return d.skip()
 			})
 		case `"tasks"`:
 			e.info.hasTasks = true
 			return d.elements(&e.badInfo, func() error {
 				e.info.tasks++
-				return d.json.SkipValue()
+				return d.skip()
 			})
 		case `"type"`:
 			return d.textInto(&e.badInfo, &e.info.kind)
 		}
-		return d.json.SkipValue()
+		return d.skip()
 	})
 }
 
@@ -359,6 +360,8 @@ func (d *decoder) object(bad *bool, field func(key []byte) error) error {
 	if _, err := d.json.ReadToken(); err != nil {
 		return err
 	}
+	d.names.enter()
+	defer d.names.leave()
 	for {
 		switch d.json.PeekKind() {
 		case '}':
@@ -368,6 +371,9 @@ func (d *decoder) object(bad *bool, field func(key []byte) error) error {
 			key, err := d.json.ReadValue()
 			if err != nil {
 				return err
+			}
+			if !d.names.add(key) {
+				return errDuplicate
 			}
 			if err := field(key); err != nil {
 				return err
@@ -386,7 +392,7 @@ func (d *decoder) elements(bad *bool, element func() error) error {
 	case '[':
 		return d.array(element)
 	case 'n':
-		return d.json.SkipValue()
+		return d.skip()
 	}
 	return d.skipBad(bad)
 }
@@ -406,13 +412,13 @@ func (d *decoder) array(element func() error) error {
 
 func (d *decoder) skipBad(bad *bool) error {
 	*bad = true
-	return d.json.SkipValue()
+	return d.skip()
 }
 
 // text reads a string; errShape where there is another value, which is skipped.
 func (d *decoder) text() (string, error) {
 	if d.json.PeekKind() != '"' {
-		if err := d.json.SkipValue(); err != nil {
+		if err := d.skip(); err != nil {
 			return "", err
 		}
 		return "", errShape
@@ -421,20 +427,32 @@ func (d *decoder) text() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	inner := quoted[1 : len(quoted)-1]
-	for _, c := range inner {
-		if c == '\\' {
-			d.scratch, err = jsontext.AppendUnquote(d.scratch[:0], quoted)
-			return d.strings.of(d.scratch), err
-		}
+	return d.unquote(quoted)
+}
+
+func (d *decoder) unquote(quoted []byte) (text string, err error) {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return d.strings.of(quoted[1 : len(quoted)-1]), nil
 	}
-	return d.strings.of(inner), nil
+	d.scratch, err = jsontext.AppendUnquote(d.scratch[:0], quoted)
+	return d.strings.of(d.scratch), err
+}
+
+// skip reads a value and keeps nothing of it.
+func (d *decoder) skip() error {
+	switch d.json.PeekKind() {
+	case '{':
+		return d.object(new(bool), func([]byte) error { return d.skip() })
+	case '[':
+		return d.array(d.skip)
+	}
+	return d.json.SkipValue()
 }
 
 // textInto reads a string, or null as none.
 func (d *decoder) textInto(bad *bool, into *string) error {
 	if d.json.PeekKind() == 'n' {
-		return d.json.SkipValue()
+		return d.skip()
 	}
 	text, err := d.text()
 	if errors.Is(err, errShape) {
@@ -469,7 +487,7 @@ func (d *decoder) number(bad *bool, into *int) error {
 // number (a placeholder of a secret provider, say) leaves it unknown.
 func (d *decoder) numberInText(into *int) error {
 	if kind := d.json.PeekKind(); kind != '"' && kind != '0' {
-		return d.json.SkipValue()
+		return d.skip()
 	}
 	value, err := d.json.ReadValue()
 	if err != nil {

@@ -559,7 +559,7 @@ func (l *look) askRoot(ctx context.Context) {
 				case `"kafka_cluster_id"`:
 					return d.textInto(&e.bad, &got.kafkaClusterID)
 				}
-				return d.json.SkipValue()
+				return d.skip()
 			})
 		})
 	}}, l.report)
