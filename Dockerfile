@@ -1,0 +1,33 @@
+# syntax=docker/dockerfile:1
+# Both bases may be pinned by digest: --build-arg GO_IMAGE=golang@sha256:...
+ARG GO_IMAGE=golang:1.26-bookworm
+ARG BASE_IMAGE=gcr.io/distroless/static-debian12:nonroot
+
+FROM ${GO_IMAGE} AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+ARG VERSION=dev
+ARG REVISION=unknown
+RUN CGO_ENABLED=0 go build -trimpath \
+      -ldflags "-s -w -X github.com/prometheus/common/version.Version=${VERSION} -X github.com/prometheus/common/version.Revision=${REVISION}" \
+      -o /out/kafka-connect-exporter ./cmd/kafka-connect-exporter
+
+# The base brings CA certificates and time zones, no shell. There is no
+# HEALTHCHECK, which would need one: ask /-/healthy from outside.
+FROM ${BASE_IMAGE}
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="kafka-connect-exporter" \
+      org.opencontainers.image.description="Watches Kafka Connect clusters and exposes connectors, tasks and failures as metrics" \
+      org.opencontainers.image.source="https://github.com/kafka-connect-exporter/kafka-connect-exporter" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /out/kafka-connect-exporter /usr/bin/kafka-connect-exporter
+COPY LICENSE /licenses/LICENSE
+# Numeric, so that Kubernetes can see that it is not root (runAsNonRoot).
+USER 65532:65532
+EXPOSE 10083
+ENTRYPOINT ["/usr/bin/kafka-connect-exporter"]

@@ -1,0 +1,82 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
+)
+
+// Clusters makes an observer of each configured cluster, in configured order.
+// Whoever gets them closes the observers.
+func Clusters(cfg *config.Config, logger *slog.Logger) ([]collector.Cluster, error) {
+	made, err := clusters(nil).follow(cfg, logger)
+	return made.list(cfg), err
+}
+
+// clusters are the observed clusters by name.
+type clusters map[string]observed
+
+// observed is a cluster and the fingerprint of the settings it was made of.
+type observed struct {
+	collector.Cluster
+	fingerprint string
+}
+
+// follow returns the clusters that cfg wants: those that are there with the same
+// settings, and new observers for the others. It closes none that is there; on
+// an error it closes those that it made.
+func (c clusters) follow(cfg *config.Config, logger *slog.Logger) (clusters, error) {
+	next := clusters{}
+	var made []connect.Observer
+	for _, settings := range cfg.Clusters() {
+		if before, found := c[settings.Name]; found && before.fingerprint == settings.Fingerprint() {
+			next[settings.Name] = before
+			continue
+		}
+		observer, err := observer(settings, logger)
+		if err != nil {
+			for _, m := range made {
+				m.Close()
+			}
+			return nil, fmt.Errorf("%s: cluster %s: %w", settings.Origin, settings.Name, err)
+		}
+		made = append(made, observer)
+		cluster := collector.Cluster{Name: settings.Name, Provider: connect.Provider(settings.Provider), Observer: observer}
+		next[settings.Name] = observed{cluster, settings.Fingerprint()}
+	}
+	return next, nil
+}
+
+// list returns the clusters in configured order.
+func (c clusters) list(cfg *config.Config) []collector.Cluster {
+	var list []collector.Cluster
+	for _, settings := range cfg.Clusters() {
+		if cluster, found := c[settings.Name]; found {
+			list = append(list, cluster.Cluster)
+		}
+	}
+	return list
+}
+
+// observer is the one place where a provider's name becomes code.
+func observer(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
+	switch c.Provider {
+	case config.ProviderConnect:
+		client, err := rest.NewClient(c.HTTPClient, c.Name)
+		if err != nil {
+			return nil, err
+		}
+		return rest.New(rest.Options{
+			Name: c.Name, URLs: c.URLs, Client: client, Provider: connect.SelfManaged,
+			ObservationVersion: c.ObservationVersion, Parallelism: c.Parallelism,
+			RequestTimeout: c.RequestTimeout, InfoMaxAge: c.InfoMaxAge,
+			Keep: c.Filter.Keep, Logger: logger,
+		}), nil
+	default:
+		return nil, fmt.Errorf("provider %s is not supported yet", c.Provider)
+	}
+}

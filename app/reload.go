@@ -1,0 +1,125 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
+)
+
+// watch is the fleet and the configuration that it follows.
+type watch struct {
+	options     Options
+	fleet       *collector.Fleet
+	instruments *collector.Instruments
+	current     atomic.Pointer[loaded]
+
+	// mu is held while the configuration is replaced.
+	mu       sync.Mutex
+	clusters clusters
+}
+
+// loaded is what holds until the next reload.
+type loaded struct {
+	config   *config.Config
+	renderer *collector.Renderer
+}
+
+// newWatch loads the configuration for the first time.
+func newWatch(o Options, self *collector.Self) (*watch, error) {
+	w := &watch{options: o, instruments: self.Instruments()}
+	cfg, err := config.Load(o.Sources)
+	if err != nil {
+		return nil, err
+	}
+	if w.clusters, err = clusters(nil).follow(cfg, o.Logger); err != nil {
+		return nil, err
+	}
+	w.fleet = collector.NewFleet(w.clusters.list(cfg), collector.FleetOptions{
+		SnapshotMaxAge: cfg.SnapshotMaxAge(), Timeout: scrapeLimit, Instruments: w.instruments, Logger: o.Logger,
+	})
+	w.use(cfg)
+	return w, nil
+}
+
+// use makes cfg the one that holds.
+func (w *watch) use(cfg *config.Config) {
+	for _, warning := range cfg.Warnings() {
+		w.options.Logger.Warn("The configuration is accepted, but hardly meant so", "warning", warning)
+	}
+	w.current.Store(&loaded{cfg, collector.NewRenderer(collector.RendererOptions{AllStates: cfg.StateSeriesAll()})})
+	w.instruments.Reloaded(true, time.Now())
+}
+
+// reload loads the configuration again. Clusters whose settings are as before
+// keep what is known of them and their connections. An error changes nothing.
+func (w *watch) reload() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	cfg, err := config.Load(w.options.Sources)
+	var next clusters
+	if err == nil {
+		next, err = w.clusters.follow(cfg, w.options.Logger)
+	}
+	if err != nil {
+		w.instruments.Reloaded(false, time.Now())
+		w.options.Logger.Error("The configuration was not reloaded, the one before goes on", "err", err)
+		return err
+	}
+	w.clusters = next
+	w.fleet.Replace(next.list(cfg))
+	w.use(cfg)
+	w.options.Logger.Info("The configuration was reloaded", "clusters", len(cfg.Clusters()))
+	return nil
+}
+
+// run reloads when it is asked to or a file has changed, until ctx ends or a
+// server fails.
+func (w *watch) run(ctx context.Context, failed <-chan error) error {
+	var tick <-chan time.Time
+	if w.options.AutoReload > 0 {
+		ticker := time.NewTicker(w.options.AutoReload)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	seen := checksum(w.current.Load().config.Files())
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return err
+		case <-w.options.Hangup:
+			_ = w.reload() // It has said what is wrong.
+		case <-tick:
+			if now := checksum(w.current.Load().config.Files()); now != seen {
+				_ = w.reload()
+				// A configuration may name other files than the one before.
+				seen = checksum(w.current.Load().config.Files())
+			}
+		}
+	}
+}
+
+// checksum is of the content of all files, wherever their names may lead: a
+// Kubernetes ConfigMap is swapped by a symbolic link. A file that cannot be read
+// counts as an empty one.
+func checksum(files []string) (sum [sha256.Size]byte) {
+	hash := sha256.New()
+	for _, name := range files {
+		content := sha256.New()
+		if file, err := os.Open(name); err == nil { //nolint:gosec // The configuration names it.
+			_, _ = io.Copy(content, file)
+			_ = file.Close()
+		}
+		hash.Write(content.Sum(nil))
+	}
+	hash.Sum(sum[:0])
+	return sum
+}

@@ -1,0 +1,153 @@
+// Command kafka-connect-exporter watches Kafka Connect clusters and exposes
+// what it sees as metrics.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"github.com/prometheus/common/version"
+)
+
+func main() { os.Exit(run()) }
+
+// buildVersion is what the linker was told, or else the version that go install
+// was asked for.
+func buildVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && version.Version == "" {
+		return info.Main.Version
+	}
+	return version.Version
+}
+
+// run is main with an exit status, so that deferred clean-up happens.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	version.Version = buildVersion()
+	// A second signal ends the program at once: from the first on, the default
+	// behaviour is restored.
+	context.AfterFunc(ctx, stop)
+	return execute(ctx, os.Args[1:], system{
+		Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
+	})
+}
+
+// The exit statuses. They are those of grep: a script can tell the answer "no"
+// from not having got an answer.
+const (
+	// exitWell: done, and all is well.
+	exitWell = 0
+	// exitFailed: done, and something that was looked at has failed.
+	exitFailed = 1
+	// exitTrouble: it could not be done (command line, configuration, a port in
+	// use, a cluster that does not answer).
+	exitTrouble = 2
+)
+
+// system is what a command may know of the process it runs in.
+type system struct {
+	Stdout, Stderr io.Writer
+	// Environ in the form of os.Environ.
+	Environ []string
+}
+
+// getenv returns the value of one variable, "" if it is not set.
+func (s system) getenv(name string) string {
+	for i := len(s.Environ) - 1; i >= 0; i-- {
+		if value, found := strings.CutPrefix(s.Environ[i], name+"="); found {
+			return value
+		}
+	}
+	return ""
+}
+
+// errFailed ends a command that has already said what has failed.
+var errFailed = errors.New("something has failed")
+
+// errTrouble ends a command that has already said why it could not be done.
+var errTrouble = errors.New("it could not be done")
+
+// commandLine is the whole grammar.
+type commandLine struct {
+	Serve    serveCommand    `cmd:"" default:"withargs" help:"Serve the metrics of the configured clusters (the default command)."`
+	Check    checkCommand    `cmd:"" help:"Check the configuration and print it, secrets masked; with --connect reach each cluster too."`
+	Snapshot snapshotCommand `cmd:"" help:"Look at the clusters once and print their connectors and tasks, failed ones first."`
+	Demo     demoCommand     `cmd:"" help:"Serve the metrics of a lively simulated fleet: needs no Kafka and no configuration."`
+
+	Version kong.VersionFlag `name:"version" help:"Print the version and exit."`
+}
+
+const description = `Watches Kafka Connect clusters and exposes the state of every connector and task on /metrics.
+
+Where the clusters are is said in one of three ways:
+
+  kafka-connect-exporter --connect.url=http://connect:8083
+  CONNECT_REST_URL=http://connect:8083 kafka-connect-exporter
+  kafka-connect-exporter --config.file=clusters.yml
+
+Without any Kafka at hand:
+
+  kafka-connect-exporter demo
+
+Exit status: 0 all is well, 1 something looked at has failed, 2 it could not be done.`
+
+// exited carries an exit status out of the parser, which ends --help and
+// --version by calling an exit function.
+type exited int
+
+// execute runs one command line and returns the exit status.
+func execute(ctx context.Context, arguments []string, sys system) (status int) {
+	defer func() {
+		if p := recover(); p != nil {
+			code, ok := p.(exited)
+			if !ok {
+				panic(p)
+			}
+			status = int(code)
+		}
+	}()
+	var line commandLine
+	parser, err := kong.New(&line,
+		kong.Name("kafka-connect-exporter"),
+		kong.Description(description),
+		kong.Vars{"version": version.Print("kafka-connect-exporter")},
+		kong.Writers(sys.Stdout, sys.Stderr),
+		kong.Exit(func(code int) { panic(exited(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(sys),
+	)
+	if err != nil {
+		return trouble(sys, err)
+	}
+	command, err := parser.Parse(arguments)
+	if err != nil {
+		return trouble(sys, fmt.Errorf("%w (see kafka-connect-exporter --help)", err))
+	}
+	switch err := command.Run(); {
+	case err == nil:
+		return exitWell
+	case errors.Is(err, errFailed):
+		return exitFailed
+	case errors.Is(err, errTrouble):
+		return exitTrouble
+	default:
+		return trouble(sys, err)
+	}
+}
+
+// trouble says in one line why it could not be done.
+func trouble(sys system, err error) int {
+	message := strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", " ")), " ")
+	fmt.Fprintln(sys.Stderr, "kafka-connect-exporter: "+message)
+	return exitTrouble
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/app"
+)
+
+type serveCommand struct {
+	sourceFlags
+	ConfigCheck    bool          `name:"config.check" help:"Print the effective configuration, secrets masked, or what is wrong with it; then exit."`
+	AutoReload     bool          `name:"config.enable-auto-reload" help:"Reload by itself when a file of the configuration has changed."`
+	ReloadInterval time.Duration `name:"config.auto-reload-interval" default:"30s" help:"How often --config.enable-auto-reload looks."`
+	webFlags
+	logFlags
+}
+
+// Help is shown by serve --help.
+func (serveCommand) Help() string {
+	return `Serves /metrics (every configured cluster), /probe?cluster=NAME (one of them), a status page on /, /sd (service discovery), /config, /-/healthy and /-/ready.
+
+  kafka-connect-exporter serve --connect.url=http://connect:8083
+  kafka-connect-exporter --config.file=clusters.yml --web.listen-address=127.0.0.1:10083
+  kafka-connect-exporter --config.file=clusters.yml --config.check
+
+SIGHUP or POST /-/reload reads the configuration again; a wrong one changes nothing. SIGTERM lets the scrapes in flight end, then stops.`
+}
+
+// Run serves until the context ends.
+func (c serveCommand) Run(ctx context.Context, sys system) error {
+	if c.ConfigCheck {
+		return checkCommand{sourceFlags: c.sourceFlags}.Run(ctx, sys)
+	}
+	logger, err := c.logger(sys.Stderr)
+	if err != nil {
+		return err
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	var autoReload time.Duration
+	if c.AutoReload {
+		autoReload = max(c.ReloadInterval, time.Second)
+	}
+	return app.Run(ctx, app.Options{
+		Sources:         c.sources(sys),
+		ListenAddresses: c.ListenAddress,
+		WebConfigFile:   c.WebConfigFile,
+		TelemetryPath:   c.TelemetryPath,
+		MaxRequests:     c.MaxRequests,
+		TimeoutOffset:   time.Duration(c.TimeoutOffset),
+		Logger:          logger,
+		Hangup:          hangup,
+		AutoReload:      autoReload,
+	})
+}

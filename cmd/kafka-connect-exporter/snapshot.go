@@ -1,0 +1,291 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/common/promslog"
+	"golang.org/x/term"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/app"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+)
+
+type snapshotCommand struct {
+	sourceFlags
+	Output  string        `name:"output" short:"o" default:"table" enum:"table,json" help:"How to print it: ${enum}."`
+	Color   string        `name:"color" default:"auto" enum:"auto,always,never" help:"When to colour: ${enum}; auto is on a terminal, unless NO_COLOR is set."`
+	Timeout time.Duration `name:"timeout" default:"10s" help:"How long to wait for the clusters."`
+}
+
+// Help is shown by snapshot --help.
+func (snapshotCommand) Help() string {
+	return `One look at every configured cluster.
+
+  kafka-connect-exporter snapshot --connect.url=http://connect:8083
+  kafka-connect-exporter snapshot --config.file=clusters.yml -o json
+
+Exit status: 0 all is well, 1 a connector or a task has failed, is degraded or could not be observed, 2 a cluster could not be looked at.`
+}
+
+// Run prints what one look at the clusters brings.
+func (c snapshotCommand) Run(ctx context.Context, sys system) error {
+	cfg, err := config.Load(c.sources(sys))
+	if err != nil {
+		return err
+	}
+	clusters, err := app.Clusters(cfg, promslog.NewNopLogger())
+	if err != nil {
+		return err
+	}
+	defer closeAll(clusters)
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	looks := lookAt(ctx, clusters)
+
+	if c.Output == "json" {
+		err = writeJSON(sys.Stdout, looks)
+	} else {
+		err = writeTable(sys.Stdout, looks, c.coloured(sys))
+	}
+	if err != nil {
+		return fmt.Errorf("print the snapshot: %w", err)
+	}
+	return verdict(looks)
+}
+
+// coloured follows --color, and without it https://no-color.org.
+func (c snapshotCommand) coloured(sys system) bool {
+	if c.Color != "auto" {
+		return c.Color == "always"
+	}
+	file, isFile := sys.Stdout.(*os.File)
+	return isFile && term.IsTerminal(int(file.Fd())) && sys.getenv("NO_COLOR") == "" && sys.getenv("TERM") != "dumb"
+}
+
+// verdict is the exit status of the looks, as an error.
+func verdict(looks []look) (result error) {
+	for _, l := range looks {
+		if l.err != nil {
+			return errTrouble
+		}
+		if len(l.snapshot.Unobserved) > 0 || slices.ContainsFunc(l.snapshot.Connectors, func(c connect.Connector) bool { return severity(c) < well }) {
+			result = errFailed
+		}
+	}
+	return result
+}
+
+// Severities of a connector, worst first: the order of the table.
+const (
+	failed = iota
+	taskFailed
+	degraded
+	well
+)
+
+// severity ranks a connector by what is worst about it or its tasks. Paused and
+// stopped are somebody's intention, and well.
+func severity(c connect.Connector) int {
+	rank := severityOf(c.State)
+	for _, task := range c.Tasks {
+		if worst := severityOf(task.State); worst == failed {
+			rank = min(rank, taskFailed)
+		} else {
+			rank = min(rank, worst)
+		}
+	}
+	return rank
+}
+
+func severityOf(s connect.State) int {
+	switch s {
+	case connect.StateFailed:
+		return failed
+	case connect.StateDegraded:
+		return degraded
+	default:
+		return well
+	}
+}
+
+// row is one line of the table, and cells its columns.
+type row struct {
+	cells []string
+	state connect.State
+}
+
+// stateColumn is the column that is coloured.
+const stateColumn = 2
+
+// writeTable prints a table a cluster, failed connectors first, the tasks of a
+// connector under it.
+func writeTable(w io.Writer, looks []look, coloured bool) error {
+	var out strings.Builder
+	for i, l := range looks {
+		if i > 0 {
+			out.WriteByte('\n')
+		}
+		fmt.Fprintf(&out, "%s: %s\n", printable(l.cluster), found(l))
+		if l.err != nil || len(l.snapshot.Connectors) == 0 {
+			continue
+		}
+		rows := []row{{cells: []string{"CONNECTOR", "TASK", "STATE", "TYPE", "WORKER", "EXCEPTION"}}}
+		for _, c := range bySeverity(l.snapshot.Connectors) {
+			rows = append(rows, row{[]string{c.Name, "", c.State.String(), c.Type, c.Worker, cause(c.Failure)}, c.State})
+			for _, t := range c.Tasks {
+				rows = append(rows, row{[]string{"", strconv.Itoa(t.ID), t.State.String(), "", t.Worker, cause(t.Failure)}, t.State})
+			}
+		}
+		writeRows(&out, rows, coloured)
+		for _, u := range l.snapshot.Unobserved {
+			fmt.Fprintf(&out, "  not observed: %s (%s)\n", printable(u.Connector), u.Reason)
+		}
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// bySeverity sorts a copy: a snapshot does not change.
+func bySeverity(connectors []connect.Connector) []connect.Connector {
+	sorted := slices.Clone(connectors)
+	slices.SortStableFunc(sorted, func(a, b connect.Connector) int { return cmp.Compare(severity(a), severity(b)) })
+	return sorted
+}
+
+// cause names the exception and what it came from.
+func cause(f connect.Failure) string {
+	if f.RootCause == "" || f.RootCause == f.Exception {
+		return f.Exception
+	}
+	return f.Exception + " <- " + f.RootCause
+}
+
+// writeRows aligns the columns by the number of characters.
+func writeRows(out *strings.Builder, rows []row, coloured bool) {
+	widths := make([]int, len(rows[0].cells))
+	for _, r := range rows {
+		for i, cell := range r.cells {
+			r.cells[i] = printable(cell)
+			widths[i] = max(widths[i], utf8.RuneCountInString(r.cells[i]))
+		}
+	}
+	for n, r := range rows {
+		line := " "
+		for i, cell := range r.cells {
+			padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if coloured && n > 0 && i == stateColumn {
+				cell = colour(r.state) + cell + "\x1b[0m"
+			}
+			line += " " + cell + padding
+		}
+		out.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+}
+
+// colour is the ANSI sequence of a state: green runs, red has failed, yellow is
+// on its way or unclear, blue is intended to be still.
+func colour(s connect.State) string {
+	switch s {
+	case connect.StateRunning:
+		return "\x1b[32m"
+	case connect.StateFailed, connect.StateDegraded:
+		return "\x1b[31m"
+	case connect.StatePaused, connect.StateStopped:
+		return "\x1b[34m"
+	default:
+		return "\x1b[33m"
+	}
+}
+
+// The JSON form. Its names are those of the metrics' labels, so that both read
+// alike; absent is what is not known.
+type (
+	jsonCluster struct {
+		Cluster            string           `json:"connect_cluster"`
+		Provider           string           `json:"provider"`
+		Up                 bool             `json:"up"`
+		Reason             string           `json:"reason,omitempty"`
+		Error              string           `json:"error,omitempty"`
+		ObservationVersion string           `json:"observation_version,omitempty"`
+		Version            string           `json:"version,omitempty"`
+		Commit             string           `json:"commit,omitempty"`
+		KafkaClusterID     string           `json:"kafka_cluster_id,omitempty"`
+		Seconds            float64          `json:"duration_seconds"`
+		Connectors         []jsonConnector  `json:"connectors"`
+		Unobserved         []jsonUnobserved `json:"unobserved,omitempty"`
+	}
+	jsonConnector struct {
+		Connector string     `json:"connector"`
+		State     string     `json:"state"`
+		Type      string     `json:"connector_type,omitempty"`
+		Class     string     `json:"connector_class,omitempty"`
+		Version   string     `json:"connector_version,omitempty"`
+		Worker    string     `json:"worker,omitempty"`
+		TasksMax  int        `json:"tasks_max,omitempty"`
+		Exception string     `json:"exception,omitempty"`
+		RootCause string     `json:"root_cause,omitempty"`
+		Tasks     []jsonTask `json:"tasks"`
+	}
+	jsonTask struct {
+		Task      int    `json:"task"`
+		State     string `json:"state"`
+		Version   string `json:"task_version,omitempty"`
+		Worker    string `json:"worker,omitempty"`
+		Exception string `json:"exception,omitempty"`
+		RootCause string `json:"root_cause,omitempty"`
+	}
+	jsonUnobserved struct {
+		Connector string `json:"connector"`
+		Reason    string `json:"reason"`
+	}
+)
+
+// writeJSON prints the looks as one JSON array of clusters.
+func writeJSON(w io.Writer, looks []look) error {
+	clusters := make([]jsonCluster, len(looks))
+	for i, l := range looks {
+		clusters[i] = toJSON(l)
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(clusters)
+}
+
+func toJSON(l look) jsonCluster {
+	out := jsonCluster{
+		Cluster: l.cluster, Provider: string(l.provider), Up: l.err == nil,
+		Seconds: l.took.Seconds(), Connectors: []jsonConnector{},
+	}
+	if l.err != nil {
+		out.Reason, out.Error = string(connect.ReasonOf(l.err)), l.err.Error()
+		return out
+	}
+	s := l.snapshot
+	out.ObservationVersion, out.Version, out.Commit, out.KafkaClusterID = s.ObservationVersion, s.Version, s.Commit, s.KafkaClusterID
+	for _, c := range bySeverity(s.Connectors) {
+		connector := jsonConnector{
+			c.Name, c.State.String(), c.Type, c.Class, c.Version, c.Worker, c.TasksMax,
+			c.Failure.Exception, c.Failure.RootCause, []jsonTask{},
+		}
+		for _, t := range c.Tasks {
+			connector.Tasks = append(connector.Tasks, jsonTask{t.ID, t.State.String(), t.Version, t.Worker, t.Failure.Exception, t.Failure.RootCause})
+		}
+		out.Connectors = append(out.Connectors, connector)
+	}
+	for _, u := range s.Unobserved {
+		out.Unobserved = append(out.Unobserved, jsonUnobserved{u.Connector, string(u.Reason)})
+	}
+	return out
+}
