@@ -352,28 +352,28 @@ func (c *Cluster) State(name string, task int) string {
 // releases the mutex.
 func (c *Cluster) lock() (unlock func()) {
 	c.mutex.Lock()
-	for now := c.now(); ; {
-		due := slices.IndexFunc(c.events, func(e event) bool { return !e.at.After(now) })
-		if due < 0 {
-			return c.mutex.Unlock
-		}
-		happens := c.events[due].do
-		c.events = slices.Delete(c.events, due, due+1)
+	for now := c.now(); len(c.events) > 0 && !c.events[0].at.After(now); {
+		happens := c.events[0].do
+		c.events = c.events[1:]
 		happens()
 	}
+	return c.mutex.Unlock
 }
 
-// after lets do happen when the cluster's clock is d further; events of a
-// cluster are kept in the order in which they are due.
+// after lets do happen when the cluster's clock is d further.
 func (c *Cluster) after(d time.Duration, do func()) {
-	e := event{c.now().Add(d), do}
-	at, _ := slices.BinarySearchFunc(c.events, e, func(have, new event) int {
+	c.events = schedule(c.events, event{c.now().Add(d), do})
+}
+
+// schedule puts an event behind those that are due with it or before.
+func schedule(agenda []event, e event) []event {
+	at, _ := slices.BinarySearchFunc(agenda, e, func(have, new event) int {
 		if have.at.After(new.at) {
 			return 1
 		}
 		return -1
 	})
-	c.events = slices.Insert(c.events, at, e)
+	return slices.Insert(agenda, at, e)
 }
 
 func (c *Cluster) change(name string, do func(*connector)) {
