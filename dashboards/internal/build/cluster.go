@@ -1,0 +1,172 @@
+package build
+
+func cluster() Dashboard {
+	d := newDraft(Dashboard{
+		UID: clusterUID, Title: "Kafka Connect / Cluster",
+		Description: "One Kafka Connect cluster: which connectors and tasks are in trouble since when, where they are placed, and how well the cluster can be observed.",
+	}, map[string]string{
+		"cluster":   `job=~"$job", connect_cluster="$connect_cluster"`,
+		"connector": `job=~"$job", connect_cluster="$connect_cluster", connector=~"$connector"`,
+	})
+	d.dashboard.Templating.List = []variable{
+		datasourceVariable(), jobVariable("kafka_connect_up"),
+		queryVariable("connect_cluster", "Cluster", `label_values(kafka_connect_up{job=~"$job"}, connect_cluster)`),
+		queryVariable("connector", "Connector", `label_values(kafka_connect_connector_state{job=~"$job", connect_cluster="$connect_cluster"}, connector)`).all(),
+		{
+			Name: "deadline", Label: "Deadline (s)", Type: "textbox", Query: "9.5",
+			Description: "Line in the snapshot latency: the scrape timeout less the exporter's --timeout-offset, in seconds.",
+			Current:     object{"selected": true, "text": "9.5", "value": "9.5"},
+			Options:     []variableValue{{Selected: true, Text: "9.5", Value: "9.5"}},
+		},
+	}
+	d.annotate("Cluster down", "dark-red",
+		`max by (connect_cluster) (kafka_connect_up{<cluster>}) == bool 0`,
+		"{{connect_cluster}} is down", "Snapshots fail.", true)
+	d.annotate("Workers joined or left", "blue",
+		`max by (connect_cluster) (kafka_connect_workers{<cluster>}) != max by (connect_cluster) (kafka_connect_workers{<cluster>} offset 1m)`,
+		"Workers of {{connect_cluster}} changed", "The snapshot names more or fewer workers than a minute before.", true)
+	firing(d, `connect_cluster="$connect_cluster"`)
+
+	bad := steps("green", 1, "red")
+	settling := steps("green", 1, "orange")
+	state := stat(3, "State", "none", "unknown cluster", steps("text"),
+		`UP: the last snapshot succeeded. DOWN: look at "Failed snapshots by reason" below, then at the workers.`,
+		now("", `max(kafka_connect_up{<cluster>})`))
+	state.FieldConfig.Defaults.Mappings = upMappings()
+	state.Options["colorMode"] = "background"
+	d.line(4,
+		state,
+		words(3, "Version", "no snapshot",
+			`Kafka version of the worker that answered, and who runs the cluster.`,
+			now("{{version}} {{provider}}", `max by (version, provider) (kafka_connect_cluster_info{<cluster>})`)),
+		stat(3, "Workers", "none", "no snapshot", steps("text"),
+			`Distinct workers that the snapshot names. One without work is not named; one that was killed is named until its work was handed over.`,
+			now("", `max(kafka_connect_workers{<cluster>})`)),
+		stat(3, "Running connectors", "none", "no snapshot", steps("text"),
+			`Connectors that say RUNNING. Their tasks can be failed all the same: see the next numbers.`,
+			now("", `max(kafka_connect_connectors{<cluster>, state="running"})`)),
+		stat(3, "Failed connectors", "none", "no snapshot", bad,
+			`Connectors that are FAILED themselves. Normal: 0.`,
+			now("", `max(kafka_connect_connectors{<cluster>, state="failed"})`)),
+		stat(3, "Failed tasks", "none", "no tasks seen", bad,
+			`Tasks that are FAILED; they stay so until restarted. Normal: 0.`,
+			now("", `max(kafka_connect_tasks{<cluster>, state="failed"})`)),
+		stat(3, "Unassigned tasks", "none", "no tasks seen", settling,
+			`Tasks without a worker, or being restarted. Normal: 0, or more for up to five minutes after a worker left.`,
+			now("", `sum(max by (state) (kafka_connect_tasks{<cluster>, state=~"unassigned|restarting"}))`)),
+		stat(3, "Not observed", "none", "no snapshot", steps("green", 1, "purple"),
+			`Connectors that the cluster lists but whose status could not be had. Normal: 0.`,
+			now("", `sum(max by (reason) (kafka_connect_connectors_unobserved{<cluster>}))`)),
+	)
+	link := toConnector(sameCluster, "__field.labels.connector")
+	d.line(8, timeline(24, "Connectors that did not run all the time", "Every connector that was seen ran all the time",
+		`States of the connectors that were in another state than running at some time in the range, at most the forty that were so longest. Red is failed, orange unassigned, blue somebody's intention. A gap: no snapshot. Click a row to open the connector.`,
+		stateMappings(), over("{{connector}}", stateCode("kafka_connect_connector_state", "<connector>", "connector",
+			notAlwaysRunning("kafka_connect_connector_state", "<connector>", "connector")))).
+		linked(link))
+	d.line(9, timeline(24, "Tasks that did not run all the time", "Every task that was seen ran all the time",
+		`The same for tasks. Many rows that turn orange together are a worker that left; a red row that stays red waits for somebody to restart the task. Managed services without task states (MSK Connect) have no rows.`,
+		stateMappings(), over("{{connector}} / {{task}}", stateCode("kafka_connect_task_state", "<connector>", "connector, task",
+			notAlwaysRunning("kafka_connect_task_state", "<connector>", "connector, task")))).
+		linked(link))
+	connectorLink := colLinks(toConnector(sameCluster, thisCell))
+	stateColumn := col("state", "State", colMappings(stateWords()...), coloured("color-text"), colWidth(110))
+	d.line(9,
+		table(13, "Tasks with issues", "No task has an issue",
+			`Tasks that are neither running nor paused at the end of the time range, with their worker and, if failed, the class of the exception and of its innermost cause. Several tasks with one root cause share a target system; several on one worker share that worker.`,
+			[]column{
+				col("connector", "Connector", connectorLink, colWidth(230)), col("task", "Task", colWidth(60)), stateColumn,
+				col("root_cause", "Root cause"), col("exception", "Exception"), col("worker", "Worker", colWidth(150)),
+			},
+			rows(`max by (connector, task, state) (kafka_connect_task_state{<connector>, state!~"running|paused|stopped"} == 1)`),
+			rows(`max by (connector, task, exception, root_cause) (kafka_connect_task_failure_info{<connector>} == 1)`),
+			rows(`max by (connector, task, worker) (kafka_connect_task_info{<connector>} == 1) and on (connector, task) (kafka_connect_task_state{<connector>, state!~"running|paused|stopped"} == 1)`),
+		).sorted("State", false),
+		table(11, "Connectors with issues", "No connector has an issue",
+			`Connectors that are neither running, paused nor stopped, and those that are running without any task: these move no data and say nothing of it (a "/" in the name of a connector does it on two workers).`,
+			[]column{
+				col("connector", "Connector", connectorLink, colWidth(220)), stateColumn,
+				col("Value #B", "Tasks", colThresholds(steps("red", 1, "text")), coloured("color-text"), colWidth(70)), col("Value #C", "tasks.max", colWidth(90)),
+				col("root_cause", "Root cause"),
+			},
+			rows(connectorsWithIssues),
+			rows(`max by (connector) (kafka_connect_connector_tasks{<connector>}) and on (connector) `+connectorsWithIssues),
+			rows(`max by (connector) (kafka_connect_connector_tasks_max{<connector>}) and on (connector) `+connectorsWithIssues),
+			rows(`max by (connector, root_cause) (kafka_connect_connector_failure_info{<connector>} == 1)`),
+		).sorted("State", false),
+	)
+
+	d.row("Placement on workers", false)
+	d.line(8,
+		graph(9, "Tasks on each worker", "none",
+			`Where tasks are placed, whatever their state. After a worker is killed its share stays, for more than five minutes, until Connect hands it to the others: the band then ends and theirs widen.`,
+			over("{{worker}}", `max by (worker) (kafka_connect_worker_tasks{<cluster>})`)).counts().stacked().saying("No worker is named"),
+		graph(9, "Connectors on each worker", "none",
+			`Where connectors themselves are placed, whatever their state.`,
+			over("{{worker}}", `max by (worker) (kafka_connect_worker_connectors{<cluster>})`)).counts().stacked().saying("No worker is named"),
+		barGauge(6, "Balance of tasks now", "none",
+			`Tasks on each worker at the end of the time range. Connect spreads them evenly, give or take one; a long uneven spread means that a rebalance is due or that a worker came back.`,
+			now("{{worker}}", `max by (worker) (kafka_connect_worker_tasks{<cluster>})`)).saying("No worker is named"),
+	)
+
+	d.row("Snapshots", false)
+	d.line(8,
+		heatmap(12, "Time that snapshots took", "s",
+			`How long snapshots took, dark is many. Normal: one band, low. A second band above it is a worker that is slow or gone and tried first.`,
+			over("", `sum by (le) (increase(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval]))`)),
+		graph(12, "Snapshot time against the deadline", "s",
+			`Median and 95th percentile, and the deadline: the scrape timeout less the exporter's offset, as set at the head of this page. A snapshot that reaches it fails with the reason timeout, and the cluster counts as down.`,
+			over("deadline", `vector($deadline)`),
+			over("median", `histogram_quantile(0.5, sum by (le) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval])))`),
+			over("95th percentile", `histogram_quantile(0.95, sum by (le) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval])))`)).
+			with(
+				fixed("deadline", "red", property{ID: "custom.lineStyle", Value: object{"fill": "dash", "dash": []int{10, 10}}}, property{ID: "custom.fillOpacity", Value: 0}),
+				fixed("median", "green"), fixed("95th percentile", "orange")),
+	)
+	d.line(8,
+		graph(8, "Failed snapshots by reason", "none",
+			`Snapshots that failed as a whole. Normal: none. unauthorized or forbidden: credentials. unreachable: network, or every worker gone. timeout: a worker hangs. not_found or decode: the URL is not that of a Connect worker, or one is just starting. rebalancing: passes by itself.`,
+			over("{{reason}}", `sum by (reason) (increase(kafka_connect_snapshot_errors_total{<cluster>}[$__rate_interval])) > 0`)).bars().saying("No snapshot failed"),
+		graph(8, "Connectors not observed, by reason", "none",
+			`Connectors that the cluster lists but whose status could not be had. no_status: just created, or its status is lost. unaddressable: a "/" or "%" in the name on Kafka 4; observation version 2 sees it.`,
+			over("{{reason}}", `max by (reason) (kafka_connect_connectors_unobserved{<cluster>}) > 0`)).counts().stacked().saying("Every listed connector was observed"),
+		graph(8, "API calls by endpoint and code", "reqps",
+			`Calls that the exporter makes to this cluster. Normal: 200 only. Observation version 1 makes one or two a connector and snapshot, version 2 one a snapshot. "none": there was no answer.`,
+			over("{{endpoint}} {{code}}", `sum by (endpoint, code) (rate(kafka_connect_request_duration_seconds_count{<cluster>}[$__rate_interval]))`)).stacked(),
+	)
+
+	d.row("Changes, plugins and versions", true)
+	d.line(8,
+		graph(8, "Connectors that change state most", "none",
+			`The ten connectors with most changes of their own and their tasks' states. A few at a deployment or rebalance are normal; a connector that stays here flaps.`,
+			over("{{connector}}", `topk(10, max by (connector) (increase(kafka_connect_connector_state_changes_total{<connector>}[$__rate_interval]) + increase(kafka_connect_task_state_changes_total{<connector>}[$__rate_interval])) > 0)`)).bars().saying("No state changed").
+			linked(link),
+		graph(8, "Slowest API calls", "s",
+			`95th percentile of the time of each kind of call. On a worker that rebalances, info waits for seconds while status does not.`,
+			over("{{endpoint}}", `histogram_quantile(0.95, sum by (le, endpoint) (rate(kafka_connect_request_duration_seconds_bucket{<cluster>}[$__rate_interval])))`)),
+		graph(8, "Size of a snapshot", "bytes",
+			`Bytes of the replies that made the last snapshot. It grows with connectors, their configurations and, by some KB each, with failed tasks.`,
+			over("bytes", `max(kafka_connect_response_bytes{<cluster>})`)),
+	)
+	d.line(8,
+		table(12, "Plugins", "No connector is observed",
+			`Connector classes and versions in use, and by how many connectors. One class in two versions is an upgrade under way, or one that stopped half way. Versions are told by workers since Kafka 4.1.`,
+			[]column{
+				col("connector_class", "Class"), col("connector_type", "Type", colWidth(90)), col("connector_version", "Version", colWidth(120)), col("Value", "Connectors", colWidth(110)),
+			},
+			rows(`count by (connector_class, connector_type, connector_version) (max by (connector, connector_class, connector_type, connector_version) (kafka_connect_connector_info{<connector>} == 1))`),
+		).sorted("Connectors", true),
+		timeline(12, "Versions of workers that answered", "No version is known",
+			`Kafka version and commit of the worker that answered each snapshot. Two rows side by side: workers of different versions, normal only during an upgrade.`,
+			[]mapping{{Type: "value", Options: object{"1": object{"text": "answered", "color": "blue", "index": 0}}}},
+			over("{{version}} {{commit}}", `max by (version, commit) (kafka_connect_cluster_info{<cluster>})`)),
+	)
+	return d.done()
+}
+
+// connectorsWithIssues holds the connectors in a state that needs somebody, and
+// those that run without tasks.
+const connectorsWithIssues = `(
+	max by (connector, state) (kafka_connect_connector_state{<connector>, state!~"running|paused|stopped"} == 1)
+	or max by (connector, state) (kafka_connect_connector_state{<connector>, state="running"} == 1)
+	and on (connector) (kafka_connect_connector_tasks{<connector>} == 0))`

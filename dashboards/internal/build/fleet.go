@@ -1,0 +1,189 @@
+package build
+
+// clusterHealth turns a cluster into one word. The terms keep no values, only
+// codes, and the highest code of a cluster counts.
+const clusterHealth = `
+	max by (connect_cluster) (
+	  1 + 0 * kafka_connect_up{<cluster>}
+	  or 2 + 0 * (kafka_connect_tasks{<cluster>, state=~"unassigned|restarting"} > 0)
+	  or 2 + 0 * (kafka_connect_connectors{<cluster>, state=~"unassigned|restarting"} > 0)
+	  or 3 + 0 * (kafka_connect_connectors_unobserved{<cluster>} > 0)
+	  or 4 + 0 * (kafka_connect_tasks{<cluster>, state=~"failed|degraded"} > 0)
+	  or 4 + 0 * (kafka_connect_connectors{<cluster>, state=~"failed|degraded"} > 0)
+	  or 5 + 0 * (kafka_connect_up{<cluster>} == 0)
+	)`
+
+func healthMappings() []mapping {
+	word := func(index int, text, colorName string) object {
+		return object{"text": text, "color": colorName, "index": index}
+	}
+	return []mapping{{Type: "value", Options: object{
+		"1": word(0, "well", "green"),
+		"2": word(1, "unassigned or restarting", "orange"),
+		"3": word(2, "partly observed", "purple"),
+		"4": word(3, "failures", "red"),
+		"5": word(4, "down", "dark-red"),
+	}}}
+}
+
+func upMappings() []mapping {
+	return []mapping{{Type: "value", Options: object{
+		"0": object{"text": "DOWN", "color": "dark-red", "index": 1},
+		"1": object{"text": "UP", "color": "green", "index": 0},
+	}}}
+}
+
+// Links that several panels share. A cluster or a connector is named by a label
+// of the series, or by a column of the same row.
+func toCluster(value string) dataLink {
+	return to("Cluster ${"+value+"}", clusterUID, "var-connect_cluster=${"+value+":percentencode}")
+}
+
+func toConnector(cluster, connector string) dataLink {
+	return to("Connector ${"+connector+"}", connectorUID, cluster, "var-connector=${"+connector+":percentencode}")
+}
+
+const (
+	sameCluster    = "${connect_cluster:queryparam}"
+	clusterOfRow   = `var-connect_cluster=${__data.fields["Cluster"]:percentencode}`
+	clusterOfLabel = "__field.labels.connect_cluster"
+	thisCell       = "__value.raw"
+)
+
+func fleet() Dashboard {
+	d := newDraft(Dashboard{
+		UID: fleetUID, Title: "Kafka Connect / Fleet",
+		Description: "All Kafka Connect clusters at a glance: which are down, what has failed, and where to look next.",
+	}, map[string]string{"cluster": `job=~"$job", connect_cluster=~"$connect_cluster"`})
+	d.dashboard.Templating.List = []variable{
+		datasourceVariable(), jobVariable("kafka_connect_up"),
+		queryVariable("connect_cluster", "Cluster", `label_values(kafka_connect_up{job=~"$job"}, connect_cluster)`).all(),
+	}
+	d.annotate("Workers joined or left", "blue",
+		`max by (connect_cluster) (kafka_connect_workers{<cluster>}) != max by (connect_cluster) (kafka_connect_workers{<cluster>} offset 1m)`,
+		"Workers of {{connect_cluster}} changed", "The snapshot names more or fewer workers than a minute before.", true)
+	firing(d, `connect_cluster=~"$connect_cluster"`)
+
+	bad := steps("green", 1, "red")
+	settling := steps("green", 1, "orange")
+	d.line(4,
+		stat(3, "Clusters down", "none", "no exporter", bad,
+			`Clusters whose last snapshot failed. Normal: 0. Otherwise the timeline below names them; open the cluster and look at the errors by reason. "No exporter": Prometheus has no kafka_connect_up at all, so nothing on this page can be trusted.`,
+			now("", `sum(max by (connect_cluster) (kafka_connect_up{<cluster>}) == bool 0)`)),
+		stat(3, "Failed connectors", "none", "no snapshot", bad,
+			`Connectors that are FAILED themselves: they hand out no new task configurations. Normal: 0. Clusters that are down are not counted.`,
+			now("", `sum(max by (connect_cluster) (kafka_connect_connectors{<cluster>, state="failed"}))`)),
+		stat(3, "Failed tasks", "none", "no tasks seen", bad,
+			`Tasks that are FAILED: their share of the data stands still until somebody restarts them. Normal: 0. The table "Failing now" says which and why.`,
+			now("", `sum(max by (connect_cluster) (kafka_connect_tasks{<cluster>, state="failed"}))`)),
+		stat(3, "Unassigned tasks", "none", "no tasks seen", settling,
+			`Tasks without a worker, or being restarted. More than 0 is normal for up to five minutes after a worker leaves (scheduled.rebalance.max.delay.ms), longer is not.`,
+			now("", `sum(max by (connect_cluster, state) (kafka_connect_tasks{<cluster>, state=~"unassigned|restarting"}))`)),
+		stat(3, "Not observed", "none", "no snapshot", steps("green", 1, "purple"),
+			`Connectors that a cluster lists but whose status could not be had: of these this page knows nothing. Normal: 0, or a moment's 1 while a connector is created.`,
+			now("", `sum(max by (connect_cluster, reason) (kafka_connect_connectors_unobserved{<cluster>}))`)),
+		stat(3, "Running connectors", "none", "no snapshot", steps("text"),
+			`Connectors that say RUNNING, over all clusters that are up.`,
+			now("", `sum(max by (connect_cluster) (kafka_connect_connectors{<cluster>, state="running"}))`)),
+		stat(3, "Running tasks", "none", "no tasks seen", steps("text"),
+			`Tasks that say RUNNING, over all clusters that are up. A task of a worker that was killed goes on saying so for more than five minutes.`,
+			now("", `sum(max by (connect_cluster) (kafka_connect_tasks{<cluster>, state="running"}))`)),
+		stat(3, "Workers", "none", "no snapshot", steps("text"),
+			`Distinct workers that the snapshots name. A worker without work is not named; one that was killed is named until its work was handed over.`,
+			now("", `sum(max by (connect_cluster) (kafka_connect_workers{<cluster>}))`)),
+	)
+	d.line(7, timeline(24, "Health of each cluster", "No exporter has reported a cluster in this range",
+		`The worst that was true of a cluster at each moment: down (no snapshot), failures (a connector or task failed or degraded), partly observed, unassigned or restarting, well. A gap: the exporter itself was not scraped. Click a row to open the cluster.`,
+		healthMappings(), over("{{connect_cluster}}", clusterHealth)).
+		linked(toCluster(clusterOfLabel)))
+	d.line(8, table(24, "Clusters", "No exporter reports a cluster",
+		`A row a cluster. A cluster that is down has no counts, only the age of its last successful snapshot. Snapshot time is the 95th percentile; it belongs well below the scrape timeout. Changes are changes of state in the last hour: many without anybody at work means flapping.`,
+		[]column{
+			col("connect_cluster", "Cluster", colLinks(toCluster(thisCell)), colWidth(190)),
+			col("Value #A", "State", colMappings(upMappings()...), coloured("color-background"), colWidth(80)),
+			col("provider", "Provider", colWidth(120)),
+			col("version", "Version", colWidth(90)),
+			col("Value #C", "Workers"),
+			col("Value #D", "Running connectors"),
+			col("Value #E", "Failed connectors", colThresholds(bad), coloured("color-background")),
+			col("Value #F", "Paused or stopped"),
+			col("Value #G", "Running tasks"),
+			col("Value #H", "Failed tasks", colThresholds(bad), coloured("color-background")),
+			col("Value #I", "Unassigned tasks", colThresholds(settling), coloured("color-background")),
+			col("Value #J", "Snapshot time", colUnit("s"), colDecimals(3)),
+			col("Value #K", "Last snapshot", colUnit("s"), colDecimals(0), colThresholds(steps("text", 120, "red")), coloured("color-text")),
+			col("Value #L", "Changes, 1h", colDecimals(0)),
+		},
+		rows(`max by (connect_cluster) (kafka_connect_up{<cluster>})`),
+		rows(`max by (connect_cluster, provider, version) (kafka_connect_cluster_info{<cluster>})`),
+		rows(`max by (connect_cluster) (kafka_connect_workers{<cluster>})`),
+		rows(`max by (connect_cluster) (kafka_connect_connectors{<cluster>, state="running"})`),
+		rows(`max by (connect_cluster) (kafka_connect_connectors{<cluster>, state="failed"})`),
+		rows(`sum by (connect_cluster) (max by (connect_cluster, state) (kafka_connect_connectors{<cluster>, state=~"paused|stopped"}))`),
+		rows(`max by (connect_cluster) (kafka_connect_tasks{<cluster>, state="running"})`),
+		rows(`max by (connect_cluster) (kafka_connect_tasks{<cluster>, state="failed"})`),
+		rows(`max by (connect_cluster) (kafka_connect_tasks{<cluster>, state="unassigned"})`),
+		rows(`histogram_quantile(0.95, sum by (le, connect_cluster) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval]))) >= 0`),
+		rows(`time() - max by (connect_cluster) (kafka_connect_snapshot_timestamp_seconds{<cluster>})`),
+		rows(`sum by (connect_cluster) (max by (connect_cluster, connector) (increase(kafka_connect_connector_state_changes_total{<cluster>}[1h]) + increase(kafka_connect_task_state_changes_total{<cluster>}[1h])))`),
+	))
+	d.line(9, table(24, "Failing now", "Nothing has failed",
+		`Every connector (no task number) and task that is FAILED at the end of the time range, with the class of its exception and of the innermost cause. The worker's log holds the message. Time failed counts within the chosen time range. Click the connector to see it alone.`,
+		[]column{
+			col("connect_cluster", "Cluster", colLinks(toCluster(thisCell)), colWidth(170)),
+			col("connector", "Connector", colLinks(toConnector(clusterOfRow, thisCell)), colWidth(300)),
+			col("task", "Task", colWidth(60)),
+			col("root_cause", "Root cause"),
+			col("exception", "Exception"),
+			col("worker", "Worker", colWidth(170)),
+			col("Value #C", "Time failed", colUnit("s"), colDecimals(0), colWidth(110)),
+		},
+		rows(`max by (connect_cluster, connector, task, exception, root_cause) (kafka_connect_task_failure_info{<cluster>} == 1)
+			or max by (connect_cluster, connector, exception, root_cause) (kafka_connect_connector_failure_info{<cluster>} == 1)`),
+		rows(`max by (connect_cluster, connector, task, worker) (kafka_connect_task_info{<cluster>} == 1)
+			and on (connect_cluster, connector, task) (kafka_connect_task_failure_info{<cluster>} == 1)
+			or max by (connect_cluster, connector, worker) (kafka_connect_connector_info{<cluster>} == 1)
+			and on (connect_cluster, connector) (kafka_connect_connector_failure_info{<cluster>} == 1)`),
+		rows(`60 * sum_over_time((max by (connect_cluster, connector, task) (kafka_connect_task_state{<cluster>, state="failed"} == 1))[$__range:1m])
+			and on (connect_cluster, connector, task) (kafka_connect_task_failure_info{<cluster>} == 1)
+			or 60 * sum_over_time((max by (connect_cluster, connector) (kafka_connect_connector_state{<cluster>, state="failed"} == 1))[$__range:1m])
+			and on (connect_cluster, connector) (kafka_connect_connector_failure_info{<cluster>} == 1)`),
+	).sorted("Time failed", true))
+
+	d.row("Trends", true)
+	d.line(8,
+		graph(8, "Failed tasks of each cluster", "none",
+			`Normal: 0. A step in one cluster is one connector's trouble; steps in all at once are something that they share: brokers, network, a target system.`,
+			over("{{connect_cluster}}", `max by (connect_cluster) (kafka_connect_tasks{<cluster>, state="failed"})`)).counts().
+			linked(toCluster(clusterOfLabel)),
+		graph(8, "Connectors of the fleet by state", "none",
+			`All connectors, stacked by state. The height is the fleet's size as far as it is up; a dip is a cluster that is down.`,
+			over("{{state}}", `sum by (state) (max by (connect_cluster, state) (kafka_connect_connectors{<cluster>})) > 0`)).counts().stacked().
+			with(stateColors()...),
+		graph(8, "Workers of each cluster", "none",
+			`Workers that the snapshot names. A step down that does not come back within some minutes is a lost worker: the others carry its tasks.`,
+			over("{{connect_cluster}}", `max by (connect_cluster) (kafka_connect_workers{<cluster>})`)).counts().
+			linked(toCluster(clusterOfLabel)),
+	)
+	d.line(8,
+		graph(8, "State changes of each cluster", "none",
+			`Changes of connectors' and tasks' states. Bursts at deployments and rebalances are normal; a steady band is flapping, and the Cluster dashboard names who flaps.`,
+			over("{{connect_cluster}}", `sum by (connect_cluster) (max by (connect_cluster, connector) (increase(kafka_connect_connector_state_changes_total{<cluster>}[$__rate_interval]) + increase(kafka_connect_task_state_changes_total{<cluster>}[$__rate_interval])))`)).bars(),
+		graph(8, "Snapshot time of each cluster", "s",
+			`95th percentile of the time that a snapshot takes. It belongs well below the scrape timeout; a rise without more connectors is a slow worker or network.`,
+			over("{{connect_cluster}}", `histogram_quantile(0.95, sum by (le, connect_cluster) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval])))`)).
+			linked(toCluster(clusterOfLabel)),
+		graph(8, "Failed snapshots", "none",
+			`Snapshots that failed as a whole, by cluster and reason. Normal: none. unauthorized and forbidden: credentials; unreachable: network or all workers gone; timeout: a worker that hangs.`,
+			over("{{connect_cluster}}: {{reason}}", `sum by (connect_cluster, reason) (increase(kafka_connect_snapshot_errors_total{<cluster>}[$__rate_interval])) > 0`)).bars().
+			saying("No snapshot failed"),
+	)
+	return d.done()
+}
+
+// firing marks, off at first, when alerts of this product fired.
+func firing(d *draft, matchers string) {
+	d.annotate("Alerts firing", "red",
+		`ALERTS{alertname=~"KafkaConnect.+", alertstate="firing", `+matchers+`}`,
+		"{{alertname}}", "{{connect_cluster}} {{connector}} {{task}}", false)
+}

@@ -1,0 +1,380 @@
+package build
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The dashboards' uids: links and bookmarks hold on to them, so they never change.
+const (
+	fleetUID     = "kafka-connect-fleet"
+	clusterUID   = "kafka-connect-cluster"
+	connectorUID = "kafka-connect-connector"
+	exporterUID  = "kafka-connect-exporter"
+)
+
+// prometheus is the data source that the reader has chosen, never a fixed one.
+func prometheus() datasource { return datasource{Type: "prometheus", UID: "${datasource}"} }
+
+func ptr[T any](v T) *T { return &v }
+
+// draft is a dashboard while it is put together. Its selectors stand for the
+// tokens that expressions carry in place of label matchers: <cluster> picks the
+// clusters, <connector> the connectors within them, <exporter> the processes.
+type draft struct {
+	dashboard Dashboard
+	selectors *strings.Replacer
+	y, id     int
+	inside    *Panel
+}
+
+func newDraft(d Dashboard, selectors map[string]string) *draft {
+	var pairs []string
+	for token, matchers := range selectors {
+		pairs = append(pairs, "<"+token+">", matchers)
+	}
+	d.Tags = []string{"kafka-connect"}
+	d.SchemaVersion = 38
+	d.GraphTooltip = 1
+	d.Refresh = "30s"
+	d.Time = timeRange{From: "now-6h", To: "now"}
+	d.Timezone = "browser"
+	d.Annotations.List = []annotation{}
+	for _, other := range []struct{ uid, title, tooltip string }{
+		{fleetUID, "Fleet", "All clusters at a glance"},
+		{clusterUID, "Cluster", "One cluster: connectors, tasks, workers, snapshots"},
+		{connectorUID, "Connector", "One connector and its tasks"},
+		{exporterUID, "Exporter", "Cost and health of the exporter itself"},
+	} {
+		if other.uid != d.UID {
+			d.Links = append(d.Links, link{
+				Title: other.title, Type: "link", URL: "/d/" + other.uid, Tooltip: other.tooltip,
+				Icon: "dashboard", Tags: []string{}, IncludeVars: true, KeepTime: true,
+			})
+		}
+	}
+	return &draft{dashboard: d, selectors: strings.NewReplacer(pairs...)}
+}
+
+// expand puts the dashboard's label matchers in place of the tokens and folds
+// an expression that is written over several lines into one.
+func (d *draft) expand(expr string) string {
+	return d.selectors.Replace(strings.Join(strings.Fields(expr), " "))
+}
+
+// line adds panels side by side, height rows high. Their widths fill the 24
+// columns.
+func (d *draft) line(height int, panels ...Panel) {
+	x := 0
+	for _, p := range panels {
+		d.id++
+		p.ID = d.id
+		p.GridPos = gridPos{H: height, W: p.GridPos.W, X: x, Y: d.y}
+		x += p.GridPos.W
+		for i := range p.Targets {
+			p.Targets[i].Expr = d.expand(p.Targets[i].Expr)
+			p.Targets[i].RefID = string(rune('A' + i))
+		}
+		if d.inside != nil {
+			d.inside.Panels = append(d.inside.Panels, p)
+		} else {
+			d.dashboard.Panels = append(d.dashboard.Panels, p)
+		}
+	}
+	if x != 24 {
+		panic(fmt.Sprintf("%s: the line with %q is %d columns wide, not 24", d.dashboard.UID, panels[0].Title, x))
+	}
+	d.y += height
+}
+
+// row adds a heading. What follows a collapsed one is hidden, and not queried,
+// until the reader opens it.
+func (d *draft) row(title string, collapsed bool) {
+	d.endRow()
+	d.id++
+	d.dashboard.Panels = append(d.dashboard.Panels, Panel{
+		ID: d.id, Type: "row", Title: title, Collapsed: &collapsed,
+		GridPos: gridPos{H: 1, W: 24, Y: d.y},
+	})
+	d.y++
+	if collapsed {
+		d.inside = &d.dashboard.Panels[len(d.dashboard.Panels)-1]
+	}
+}
+
+func (d *draft) endRow() { d.inside = nil }
+
+func (d *draft) annotate(name, color, expr, title, text string, enable bool) {
+	d.dashboard.Annotations.List = append(d.dashboard.Annotations.List, annotation{
+		Name: name, Datasource: prometheus(), Enable: enable, IconColor: color, Step: "1m",
+		Expr: d.expand(expr), TitleFormat: title, TextFormat: text,
+	})
+}
+
+func (d *draft) done() Dashboard { return d.dashboard }
+
+// variables.
+
+func datasourceVariable() variable {
+	return variable{
+		Name: "datasource", Label: "Data source", Type: "datasource", Query: "prometheus",
+		Description: "The Prometheus that has the exporter's series.",
+		Refresh:     1, Current: object{}, Options: []variableValue{},
+	}
+}
+
+// queryVariable lists the values of one label. It is asked for again when the
+// time range changes, so that what is gone can still be looked up.
+func queryVariable(name, label, query string) variable {
+	ds := prometheus()
+	return variable{
+		Name: name, Label: label, Type: "query", Datasource: &ds,
+		Query: object{"query": query, "refId": "Prometheus-" + name}, Definition: query,
+		Refresh: 2, Sort: 5, Current: object{}, Options: []variableValue{},
+	}
+}
+
+func (v variable) many() variable { v.Multi = true; return v }
+
+func (v variable) all() variable {
+	v.Multi, v.IncludeAll, v.AllValue = true, true, ".+"
+	v.Current = object{"selected": true, "text": []string{"All"}, "value": []string{"$__all"}}
+	return v
+}
+
+func (v variable) about(description string) variable { v.Description = description; return v }
+
+func jobVariable(metric string) variable {
+	return queryVariable("job", "Job", "label_values("+metric+", job)").all().
+		about("The scrape job (or OTLP service) of the exporter.")
+}
+
+// targets.
+
+// over is a query over the time range, a series for each legend.
+func over(legend, expr string) Target {
+	return Target{Datasource: prometheus(), Expr: expr, LegendFormat: legend, Range: true, EditorMode: "code"}
+}
+
+// now is a query at the end of the time range. Single numbers use it, so that
+// they never show a value from before the cluster went away.
+func now(legend, expr string) Target {
+	return Target{Datasource: prometheus(), Expr: expr, LegendFormat: legend, Instant: true, EditorMode: "code"}
+}
+
+// rows is a query at the end of the time range as a table, a row a series.
+func rows(expr string) Target {
+	t := now("", expr)
+	t.Format = "table"
+	return t
+}
+
+// panels.
+
+func newPanel(kind string, width int, title, description string, targets []Target) Panel {
+	ds := prometheus()
+	return Panel{
+		Type: kind, Title: title, Description: strings.Join(strings.Fields(description), " "), GridPos: gridPos{W: width},
+		Datasource: &ds, Targets: targets, FieldConfig: &fieldConfig{Overrides: []override{}},
+	}
+}
+
+// steps are thresholds: a colour, then a value and the colour from there on.
+func steps(first string, rest ...any) *thresholds {
+	t := &thresholds{Mode: "absolute", Steps: []step{{Color: first}}}
+	for i := 0; i < len(rest); i += 2 {
+		t.Steps = append(t.Steps, step{Color: rest[i+1].(string), Value: ptr(float64(rest[i].(int)))})
+	}
+	return t
+}
+
+// stat is one number, coloured by thresholds. missing says what it means that
+// there is none.
+func stat(width int, title, unit, missing string, t *thresholds, description string, targets ...Target) Panel {
+	p := newPanel("stat", width, title, description, targets)
+	p.FieldConfig.Defaults = field{
+		Unit: unit, NoValue: missing, Color: &color{Mode: "thresholds"}, Thresholds: t, Mappings: []mapping{},
+	}
+	p.Options = object{
+		"reduceOptions": object{"values": false, "calcs": []string{"lastNotNull"}, "fields": ""},
+		"orientation":   "auto", "textMode": "value", "colorMode": "background", "graphMode": "none",
+		"justifyMode": "auto",
+	}
+	if len(t.Steps) == 1 {
+		p.Options["colorMode"] = "value"
+	}
+	return p
+}
+
+// words is a stat that shows the legend in place of the number: a version, a class.
+func words(width int, title, missing, description string, targets ...Target) Panel {
+	p := stat(width, title, "none", missing, steps("text"), description, targets...)
+	p.Options["textMode"] = "name"
+	p.Options["colorMode"] = "none"
+	return p
+}
+
+func graph(width int, title, unit, description string, targets ...Target) Panel {
+	p := newPanel("timeseries", width, title, description, targets)
+	p.FieldConfig.Defaults = field{
+		Unit: unit, Min: ptr(0.0), Color: &color{Mode: "palette-classic"},
+		Custom: object{
+			"drawStyle": "line", "lineInterpolation": "linear", "lineWidth": 1, "fillOpacity": 10,
+			"gradientMode": "none", "showPoints": "never", "spanNulls": false,
+			"stacking":        object{"mode": "none", "group": "A"},
+			"thresholdsStyle": object{"mode": "off"},
+		},
+	}
+	p.Options = object{
+		"legend":  object{"displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": []string{}},
+		"tooltip": object{"mode": "multi", "sort": "desc"},
+	}
+	return p
+}
+
+// counts makes a graph of whole numbers that change in steps.
+func (p Panel) counts() Panel {
+	p.FieldConfig.Defaults.Custom["lineInterpolation"] = "stepAfter"
+	p.FieldConfig.Defaults.Decimals = ptr(0)
+	return p
+}
+
+func (p Panel) stacked() Panel {
+	p.FieldConfig.Defaults.Custom["stacking"] = object{"mode": "normal", "group": "A"}
+	p.FieldConfig.Defaults.Custom["fillOpacity"] = 40
+	return p
+}
+
+// bars is for events within an interval: a bar as high as they are many.
+func (p Panel) bars() Panel {
+	p = p.stacked()
+	p.FieldConfig.Defaults.Custom["drawStyle"] = "bars"
+	p.FieldConfig.Defaults.Custom["fillOpacity"] = 80
+	return p
+}
+
+// saying sets what stands in place of data when there is none.
+func (p Panel) saying(missing string) Panel { p.FieldConfig.Defaults.NoValue = missing; return p }
+
+func (p Panel) linked(links ...dataLink) Panel { p.FieldConfig.Defaults.Links = links; return p }
+
+func (p Panel) with(overrides ...override) Panel {
+	p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, overrides...)
+	return p
+}
+
+// heatmap draws a classic histogram over time.
+func heatmap(width int, title, unit, description string, t Target) Panel {
+	t.Format, t.LegendFormat = "heatmap", "{{le}}"
+	p := newPanel("heatmap", width, title, description, []Target{t})
+	p.FieldConfig.Defaults = field{Custom: object{"scaleDistribution": object{"type": "linear"}}}
+	p.Options = object{
+		"calculate":    false,
+		"color":        object{"mode": "scheme", "scheme": "Oranges", "scale": "exponential", "exponent": 0.5, "steps": 64, "fill": "dark-orange", "reverse": false},
+		"cellGap":      1,
+		"cellValues":   object{"unit": "short", "decimals": 0},
+		"yAxis":        object{"axisPlacement": "left", "unit": unit, "reverse": false},
+		"rowsFrame":    object{"layout": "auto", "value": "Snapshots"},
+		"filterValues": object{"le": 1e-9},
+		"legend":       object{"show": true},
+		"tooltip":      object{"mode": "single", "showColorScale": false, "yHistogram": true},
+		"exemplars":    object{"color": "rgba(255,0,255,0.7)"},
+		"showValue":    "never",
+	}
+	return p
+}
+
+func barGauge(width int, title, unit, description string, targets ...Target) Panel {
+	p := newPanel("bargauge", width, title, description, targets)
+	p.FieldConfig.Defaults = field{Unit: unit, Min: ptr(0.0), Decimals: ptr(0), Color: &color{Mode: "fixed", FixedColor: "blue"}, Thresholds: steps("blue"), Mappings: []mapping{}}
+	p.Options = object{
+		"reduceOptions": object{"values": false, "calcs": []string{"lastNotNull"}, "fields": ""},
+		"orientation":   "horizontal", "displayMode": "basic", "valueMode": "color", "namePlacement": "auto",
+		"showUnfilled": true, "sizing": "auto", "minVizWidth": 8, "minVizHeight": 16,
+	}
+	return p
+}
+
+// column says how a table shows one field: where it comes from (a label, or
+// "Value #A" for the number of target A), its heading, and more properties.
+type column struct {
+	from, heading string
+	properties    []property
+}
+
+func col(from, heading string, properties ...property) column {
+	return column{from: from, heading: heading, properties: properties}
+}
+
+// table joins the rows of all targets on the labels that they share and shows
+// the columns in their order; whatever else the targets bring is left out.
+func table(width int, title, missing, description string, columns []column, targets ...Target) Panel {
+	p := newPanel("table", width, title, description, targets)
+	p.FieldConfig.Defaults = field{
+		NoValue: missing, Color: &color{Mode: "thresholds"}, Thresholds: steps("text"), Mappings: []mapping{},
+		Custom: object{"align": "left", "cellOptions": object{"type": "auto"}, "inspect": false, "filterable": true},
+	}
+	p.Options = object{"showHeader": true, "cellHeight": "sm", "sortBy": []any{}}
+	order, rename, include := object{}, object{}, object{}
+	for i, c := range columns {
+		order[c.from], rename[c.from], include[c.from] = i, c.heading, true
+		if len(c.properties) > 0 {
+			p = p.with(override{Matcher: matcher{ID: "byName", Options: c.heading}, Properties: c.properties})
+		}
+	}
+	exclude := object{"Time": true}
+	for i := range targets {
+		if value := "Value #" + string(rune('A'+i)); include[value] == nil {
+			exclude[value] = true
+		}
+	}
+	if len(targets) == 1 {
+		exclude["Value"] = include["Value"] == nil
+	}
+	p.Transformations = []transformation{
+		{ID: "merge", Options: object{}},
+		{ID: "organize", Options: object{"excludeByName": exclude, "indexByName": order, "renameByName": rename}},
+	}
+	return p
+}
+
+func (p Panel) sorted(heading string, descending bool) Panel {
+	p.Options["sortBy"] = []any{object{"displayName": heading, "desc": descending}}
+	return p
+}
+
+func colWidth(pixels int) property         { return property{ID: "custom.width", Value: pixels} }
+func colUnit(unit string) property         { return property{ID: "unit", Value: unit} }
+func colLinks(links ...dataLink) property  { return property{ID: "links", Value: links} }
+func colMappings(m ...mapping) property    { return property{ID: "mappings", Value: m} }
+func colThresholds(t *thresholds) property { return property{ID: "thresholds", Value: t} }
+func colMissing(text string) property      { return property{ID: "noValue", Value: text} }
+func colDecimals(n int) property           { return property{ID: "decimals", Value: n} }
+
+// coloured fills the cell (or with "color-text" its letters) with the colour of its value.
+func coloured(how string) property {
+	options := object{"type": how}
+	if how == "color-background" {
+		options["mode"] = "basic"
+	}
+	return property{ID: "custom.cellOptions", Value: options}
+}
+
+// fixed gives the series of one name a colour.
+func fixed(name, colorName string, more ...property) override {
+	return override{
+		Matcher:    matcher{ID: "byName", Options: name},
+		Properties: append([]property{{ID: "color", Value: color{Mode: "fixed", FixedColor: colorName}}}, more...),
+	}
+}
+
+// to links to another dashboard: same data source, job and time, and the given
+// variables, whose values are percent-encoded because names of connectors may
+// hold anything.
+func to(title, uid string, variables ...string) dataLink {
+	url := "/d/" + uid + "?${__url_time_range}&${datasource:queryparam}&${job:queryparam}"
+	for _, v := range variables {
+		url += "&" + v
+	}
+	return dataLink{Title: title, URL: url}
+}
