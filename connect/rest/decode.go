@@ -335,6 +335,10 @@ func (d *decoder) info(e *entry) error {
 					return d.textInto(&e.badInfo, &e.info.class)
 				case `"tasks.max"`:
 					return d.numberInText(&e.info.tasksMax)
+				case `"type"`:
+					if d.dialect.TypeInConfig && e.info.kind == "" {
+						return d.typeInto(&e.info.kind)
+					}
 				}
 				return d.skip()
 			})
@@ -461,6 +465,20 @@ func (d *decoder) textInto(bad *bool, into *string) error {
 	}
 	if err == nil {
 		*into = text
+	}
+	return err
+}
+
+// typeInto reads the type of a connector out of its configuration, where any
+// other value is somebody's setting and not kept.
+func (d *decoder) typeInto(into *string) error {
+	if d.json.PeekKind() != '"' {
+		return d.skip()
+	}
+	value, err := d.json.ReadValue()
+	switch string(value) {
+	case `"source"`, `"sink"`:
+		*into = string(value[1 : len(value)-1])
 	}
 	return err
 }

@@ -8,6 +8,9 @@ type Dialect struct {
 	// ExpandQuery is the query of the expanded call that asks for status and
 	// info at once. Empty: Kafka Connect's, a parameter for each.
 	ExpandQuery string
+	// TypeInConfig tells that a connector's type may stand in its configuration
+	// instead of beside it.
+	TypeInConfig bool
 	// NoRoot tells that there is no GET / that names a version.
 	NoRoot bool
 	// ConnectorState and TaskState map the provider's words; nil is
