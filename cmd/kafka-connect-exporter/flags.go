@@ -40,6 +40,12 @@ func (f logFlags) logger(w io.Writer) (*slog.Logger, error) {
 	return promslog.New(&promslog.Config{Level: level, Format: format, Writer: w}), nil
 }
 
+// What the demo takes from the defaults of the flags.
+const (
+	defaultMaxRequests   = 40
+	defaultTimeoutOffset = 500 * time.Millisecond
+)
+
 // webFlags say how the exporter itself is reached.
 type webFlags struct {
 	ListenAddress []string `name:"web.listen-address" default:":10083" sep:"none" placeholder:"ADDRESS" help:"Address to serve on (default :10083); may be repeated."`
