@@ -2,6 +2,7 @@ package collector
 
 import (
 	"cmp"
+	"hash/maphash"
 	"slices"
 	"time"
 
@@ -107,13 +108,15 @@ type slab struct {
 	pointers []*dto.LabelPair
 	cluster  *dto.LabelPair
 
-	// pairs and numbers are what is left of the chunks in hand.
-	pairs   chunks[pair]
-	gauges  chunks[gaugeCell]
-	counter chunks[counterCell]
+	pairs    chunks[pair]
+	gauges   chunks[gaugeCell]
+	counters chunks[counterCell]
 
-	// last is the pair used last for each label: most series differ from the
-	// one before in few labels, and pairs are only read.
+	// recent pairs of each label, in the slots that their values hash to: most
+	// values come again soon, and pairs are only read.
+	seed   maphash.Seed
+	recent [][recentPairs]*dto.LabelPair
+	// last is the pair that each label had last.
 	last []*dto.LabelPair
 	// zero and one serve all series that have that value.
 	zeroGauge, oneGauge *dto.Gauge
@@ -138,8 +141,8 @@ type (
 
 // chunks hands out memory piece by piece, from chunks that double.
 type chunks[T any] struct {
-	left []T
-	size int
+	chunk []T
+	used  int
 }
 
 // Chunks begin and end with these numbers of pieces. The largest keeps at most
@@ -151,17 +154,22 @@ const (
 
 // next returns a zero T.
 func (c *chunks[T]) next() *T {
-	if len(c.left) == 0 {
-		c.size = max(smallestChunk, min(2*c.size, largestChunk))
-		c.left = make([]T, c.size)
+	if c.used == len(c.chunk) {
+		c.chunk, c.used = make([]T, max(smallestChunk, min(2*len(c.chunk), largestChunk))), 0
 	}
-	piece := &c.left[0]
-	c.left = c.left[1:]
-	return piece
+	c.used++
+	return &c.chunk[c.used-1]
 }
 
+// recentPairs is more than most fleets have workers and most connectors tasks.
+const recentPairs = 64
+
 func newSlab(counts *[familyCount]int) *slab {
-	s := &slab{last: make([]*dto.LabelPair, len(labelNames))}
+	s := &slab{
+		seed:   maphash.MakeSeed(),
+		recent: make([][recentPairs]*dto.LabelPair, len(labelNames)),
+		last:   make([]*dto.LabelPair, len(labelNames)),
+	}
 	pointers := 0
 	for f, n := range counts {
 		s.metrics[f] = make([]dto.Metric, n)
@@ -189,7 +197,7 @@ func (s *slab) count(value float64) *dto.Counter {
 	if value == 0 && s.zeroCounter != nil {
 		return s.zeroCounter
 	}
-	cell := s.counter.next()
+	cell := s.counters.next()
 	cell.value = value
 	cell.dto.Value = &cell.value
 	return &cell.dto
@@ -200,11 +208,15 @@ func (s *slab) label(index int, value string) *dto.LabelPair {
 	if last := s.last[index]; last != nil && *last.Value == value {
 		return last
 	}
-	p := s.pairs.next()
-	p.value = value
-	p.dto.Name, p.dto.Value = &labelNames[index], &p.value
-	s.last[index] = &p.dto
-	return &p.dto
+	recent := &s.recent[index][maphash.String(s.seed, value)%recentPairs]
+	if *recent == nil || *(*recent).Value != value {
+		p := s.pairs.next()
+		p.value = value
+		p.dto.Name, p.dto.Value = &labelNames[index], &p.value
+		*recent = &p.dto
+	}
+	s.last[index] = *recent
+	return *recent
 }
 
 // add fills the next metric of a family.
