@@ -40,7 +40,7 @@ func parseFile(file string, content []byte, out *document) (*source, error) {
 	if err := decoder.Decode(&root); errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: the file is empty: it needs at least clusters: with a name and urls", file)
 	} else if err != nil {
-		return nil, s.syntaxError(err)
+		return nil, s.syntaxError(content, err)
 	}
 	body := root.Content[0]
 	if body.Kind != yaml.MappingNode {
@@ -55,7 +55,7 @@ func parseFile(file string, content []byte, out *document) (*source, error) {
 	if err := decoder.Decode(&second); err == nil {
 		return nil, fmt.Errorf("%s:%d: a second YAML document begins here: put everything into one", file, second.Line)
 	} else if !errors.Is(err, io.EOF) {
-		return nil, s.syntaxError(err)
+		return nil, s.syntaxError(content, err)
 	}
 	if err := body.Decode(out); err != nil {
 		return nil, fmt.Errorf("%s:%d: cannot be decoded: look for values of the wrong kind and for anchors that refer to one another", file, body.Line)
@@ -70,7 +70,7 @@ var (
 
 // syntaxError words an error of the YAML parser without what it quotes: an
 // unquoted password that begins with * is an unknown anchor to it.
-func (s *source) syntaxError(err error) error {
+func (s *source) syntaxError(content []byte, err error) error {
 	text := err.Error()
 	place, prefix := s.file, yamlLine.FindStringSubmatch(text)
 	if prefix != nil {
@@ -81,8 +81,15 @@ func (s *source) syntaxError(err error) error {
 	}
 	text, _, _ = strings.Cut(text, "\n")
 	hint := ""
-	if strings.Contains(text, "anchor") || strings.Contains(text, "cannot start any token") {
-		hint = "; a value that begins with * & ! % @ or ` must stand in quotes"
+	switch {
+	case strings.Contains(text, "anchor"):
+		hint = "; a value that begins with * or & must stand in quotes"
+		// The parser does not say where, so look for it.
+		if before, _, found := bytes.Cut(content, []byte("*"+strings.Trim(quoted.FindString(text), "' "))); found && place == s.file {
+			place += fmt.Sprintf(":%d", 1+bytes.Count(before, []byte("\n")))
+		}
+	case strings.Contains(text, "cannot start any token"):
+		hint = "; indent with spaces, not tabs, and quote a value that begins with % @ or `"
 	}
 	return fmt.Errorf("%s: is not valid YAML: %s%s", place, quoted.ReplaceAllString(text, ""), hint)
 }
@@ -243,16 +250,19 @@ func (s *source) checkMapping(node *yaml.Node, as reflect.Type, path string, typ
 			}
 			continue
 		}
-		as, err := typeOf(key)
+		valueType, err := typeOf(key)
 		if err != nil {
 			return err
 		}
+		if as.Kind() == reflect.Map && isNull(value) {
+			return s.errorAt(key, path, "a name here has no value; a value with , or # must stand in quotes")
+		}
 		if line, twice := first[key.Value]; twice {
-			return s.errorAt(key, join(path, key.Value), "is given twice, first on line %d: keep one", line)
+			return s.errorAt(key, join(path, fieldName.FindString(key.Value)), "is given twice, first on line %d: keep one", line)
 		}
 		first[key.Value] = key.Line
 		s.lines[join(path, key.Value)] = key.Line
-		if err := s.check(value, as, join(path, key.Value)); err != nil {
+		if err := s.check(value, valueType, join(path, key.Value)); err != nil {
 			return err
 		}
 	}
@@ -287,7 +297,7 @@ var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,40}`)
 func (s *source) unknownField(key *yaml.Node, fields map[string]reflect.Type, path string) error {
 	name := fieldName.FindString(key.Value)
 	if name != key.Value {
-		return s.errorAt(key, join(path, name), "a field is written name: value, with a space after the colon; a value with , : { } or # must stand in quotes")
+		return s.errorAt(key, strings.TrimSuffix(join(path, name), "."), "a field is written name: value, with a space after the colon; a value with , : { } or # must stand in quotes")
 	}
 	known := slices.Sorted(maps.Keys(fields))
 	hint := "the fields here are " + strings.Join(known, ", ")
@@ -302,6 +312,9 @@ func (s *source) unknownField(key *yaml.Node, fields map[string]reflect.Type, pa
 // homesOf lists the blocks that have a field of the name.
 func homesOf(name string, as reflect.Type, path string) (homes []string) {
 	for as.Kind() == reflect.Pointer || as.Kind() == reflect.Slice {
+		if as.Kind() == reflect.Slice {
+			path += "[]"
+		}
 		as = as.Elem()
 	}
 	if as.Kind() != reflect.Struct {

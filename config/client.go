@@ -77,6 +77,9 @@ func usableClient(client *commoncfg.HTTPClientConfig, at origin) error {
 			return refuse(field, "needs a secret manager, which this exporter has none of: use the field or its _file form")
 		}
 	}
+	if basic := client.BasicAuth; basic != nil && basic.Username == "" && basic.UsernameFile == "" {
+		return refuse("basic_auth", "needs username or username_file")
+	}
 	if proxy := client.ProxyURL.URL; proxy != nil && proxy.String() != "" {
 		if !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, proxy.Scheme) || proxy.Hostname() == "" {
 			return refuse("proxy_url", "must be a URL such as http://proxy:3128")

@@ -124,7 +124,7 @@ func variables() []variable {
 			func(c *environmentCluster, value string) error { return storeType(value) }},
 		{"CONNECT_SSL_KEYSTORE_PASSWORD", "", "Password of the key store and of the key in it.", "",
 			text(func(c *environmentCluster) *string { return &c.keyStore.password })},
-		{"CONNECT_SSL_TRUSTSTORE_LOCATION", "", "Trust store with the authorities that vouch for the server, PKCS12 or JKS.", "http_client",
+		{"CONNECT_SSL_TRUSTSTORE_LOCATION", "", "Trust store with the authorities that vouch for the server, PKCS12 or JKS.", "http_client.tls_config",
 			text(func(c *environmentCluster) *string { return &c.trustStore.location })},
 		{"CONNECT_SSL_TRUSTSTORE_TYPE", "what the file is", "PKCS12 or JKS.", "",
 			func(c *environmentCluster, value string) error { return storeType(value) }},
@@ -180,9 +180,24 @@ func (e *environment) clusters() (settings []clusterSettings, origins []origin, 
 		if err != nil {
 			return nil, nil, err
 		}
-		settings, origins = append(settings, cluster), append(origins, at)
+		return append(settings, cluster), append(origins, at), nil
+	}
+	if stray := e.stray(known); !several && stray != "" {
+		e.warn("%s is ignored: neither CONNECT_REST_URL nor %s is set", stray, resourceIDsVariable)
 	}
 	return settings, origins, nil
+}
+
+// stray returns a variable that is set as if for a cluster. Images of Kafka
+// Connect itself have the group, the topic and the stores too.
+func (e *environment) stray(known []variable) string {
+	for _, variable := range known {
+		if _, set := e.lookup(variable.name); set && !strings.HasPrefix(variable.name, "CONNECT_SSL_") &&
+			variable.name != "CONNECT_GROUP_ID" && variable.name != "CONNECT_OFFSET_STORAGE_TOPIC" {
+			return variable.name
+		}
+	}
+	return ""
 }
 
 // cluster reads the variables that begin with the prefix.
@@ -236,19 +251,21 @@ func (e *environment) cluster(known []variable, prefix, name string) (clusterSet
 	}
 	if c.region != "" {
 		c.settings.Provider, c.settings.MSK = ProviderMSK, &mskSettings{Region: c.region}
-		c.settings.HTTPClient.BasicAuth = nil
 	} else {
 		c.settings.URLs = []string{c.url}
 		if err := selectProvider(&c.settings, at); err != nil {
 			return clusterSettings{}, origin{}, err
 		}
 	}
-	if c.settings.ObservationVersion == "" {
+	switch {
+	case c.settings.Provider == ProviderMSK:
+		c.settings.ObservationVersion = "auto"
+	case c.settings.ObservationVersion != "":
+	case c.settings.Provider == ProviderConfluentCloud:
+		// A call per connector meets the cloud's rate limit.
+		c.settings.ObservationVersion = "auto"
+	default:
 		c.settings.ObservationVersion = "1"
-		if c.settings.Provider != ProviderConnect {
-			// A call per connector meets the cloud's rate limit.
-			c.settings.ObservationVersion = "auto"
-		}
 	}
 	return c.settings, at, nil
 }
@@ -326,15 +343,4 @@ func (e *environment) warnOfSlips(known []variable, ids []string) {
 			}
 		}
 	}
-}
-
-// explain adds to an error that nothing is configured what the environment did
-// say.
-func (e *environment) explain(err error) error {
-	for _, variable := range variables() {
-		if _, set := e.lookup(variable.name); set {
-			return fmt.Errorf("%w (%s is set, but names no cluster)", err, variable.name)
-		}
-	}
-	return err
 }

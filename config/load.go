@@ -74,7 +74,7 @@ func (l *loader) load() error {
 	}
 	l.config.warnings = append(l.config.warnings, l.environment.warnings()...)
 	if len(settings) == 0 {
-		return l.environment.explain(errNothing)
+		return l.nothing()
 	}
 	for i := range settings {
 		cluster, err := l.cluster(&settings[i], origins[i])
@@ -88,6 +88,17 @@ func (l *loader) load() error {
 		l.dependOn(cluster.files...)
 	}
 	return nil
+}
+
+// nothing says that no cluster is configured, and what came nearest.
+func (l *loader) nothing() error {
+	if l.sources.File != "" {
+		return fmt.Errorf("%s: lists no clusters, and neither CONNECT_REST_URL nor --connect.url names one", l.sources.File)
+	}
+	if stray := l.environment.stray(variables()); stray != "" {
+		return fmt.Errorf("%w (%s is set, but names no cluster)", errNothing, stray)
+	}
+	return errNothing
 }
 
 // fromFile reads the file and validates what is not of a cluster.
@@ -229,12 +240,16 @@ func (l *loader) filter(settings filterSettings, at origin) (filter Filter, err 
 	compile := func(field string, patterns []string) (compiled []*regexp.Regexp, err error) {
 		for i, pattern := range patterns {
 			place := at.field(fmt.Sprintf("connectors.%s[%d]", field, i))
-			expression, err := regexp.Compile("^(?:" + pattern + ")$")
-			if err != nil {
+			// On its own first, so that an error shows the pattern as it is written.
+			if _, err := regexp.Compile(pattern); err != nil {
 				return nil, fmt.Errorf("%s: is no regular expression (RE2): %s", place, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 			}
 			if strings.HasPrefix(pattern, "^") && !strings.HasSuffix(pattern, "$") && !strings.HasSuffix(pattern, ".*") {
 				l.warn("%s: patterns match whole names: for names that begin so, write %s.*", place, pattern[1:])
+			}
+			expression, err := regexp.Compile("^(?:" + pattern + ")$")
+			if err != nil {
+				return nil, fmt.Errorf("%s: is too large a regular expression", place)
 			}
 			compiled = append(compiled, expression)
 		}
@@ -291,6 +306,11 @@ func (l *loader) provider(settings *clusterSettings, cluster *Cluster, at origin
 	if settings.Provider != ProviderConnect && len(settings.URLs) > 0 {
 		return wrong("urls", "belongs to provider: connect; for %s the block %s says where to go", settings.Provider, strings.ReplaceAll(settings.Provider, "-", "_"))
 	}
+	if settings.Provider == ProviderConfluentCloud || settings.Provider == ProviderMSK {
+		if settings.WorkerProbe.Enabled {
+			return wrong("worker_probe", "provider %s shows no workers that could be asked: remove it", settings.Provider)
+		}
+	}
 	client := &settings.HTTPClient
 	authenticated := client.BasicAuth != nil || client.Authorization != nil || client.OAuth2 != nil
 	var err error
@@ -319,6 +339,9 @@ func (l *loader) provider(settings *clusterSettings, cluster *Cluster, at origin
 		cluster.URLs = []*url.URL{base.JoinPath("connect/v1/environments", block.Environment, "clusters", block.Cluster)}
 	case ProviderMSK:
 		block := settings.MSK
+		if settings.ObservationVersion != "auto" {
+			return wrong("observation_version", "MSK Connect has but one way to be asked: remove it")
+		}
 		if block.Region == "" {
 			return wrong("msk.region", "is required, such as eu-west-1")
 		}

@@ -22,8 +22,12 @@ const (
 	defaultServiceName = "kafka-connect-exporter"
 )
 
+// notWritten marks a duration that the file leaves to the environment.
+const notWritten = duration(-1)
+
 func (o *otlpSettings) UnmarshalYAML(node *yaml.Node) error {
 	type plain otlpSettings
+	o.Interval, o.Timeout = notWritten, notWritten
 	return node.Decode((*plain)(o))
 }
 
@@ -34,7 +38,7 @@ func (o *otlpSettings) UnmarshalYAML(node *yaml.Node) error {
 func (l *loader) loadOTLP(place func(field string) string) error {
 	document := &l.config.effective
 	fromFile := document.OTLP != nil
-	var written otlpSettings
+	written := otlpSettings{Interval: notWritten, Timeout: notWritten}
 	if fromFile {
 		written = *document.OTLP
 	}
@@ -74,10 +78,14 @@ func overlay(settings *otlpSettings, written otlpSettings, places map[string]str
 	}
 	take(written.Endpoint != "", "endpoint", func() { settings.Endpoint = written.Endpoint })
 	take(written.Protocol != "", "protocol", func() { settings.Protocol = written.Protocol })
-	take(written.Interval != 0, "interval", func() { settings.Interval = written.Interval })
-	take(written.Timeout != 0, "timeout", func() { settings.Timeout = written.Timeout })
+	take(written.Interval != notWritten, "interval", func() { settings.Interval = written.Interval })
+	take(written.Timeout != notWritten, "timeout", func() { settings.Timeout = written.Timeout })
 	take(written.Compression != "", "compression", func() { settings.Compression = written.Compression })
 	take(written.Insecure || written.Endpoint != "", "insecure", func() { settings.Insecure = written.Insecure })
+	if strings.Contains(settings.Endpoint, "://") && places["insecure"] != "" {
+		// The specification: a scheme takes precedence over the variable.
+		settings.Insecure = false
+	}
 	take(written.TLSConfig != commoncfg.TLSConfig{}, "tls_config", func() { settings.TLSConfig = written.TLSConfig })
 	take(written.Headers != nil || written.HeadersFiles != nil, "headers", func() {
 		settings.Headers, settings.HeadersFiles = written.Headers, written.HeadersFiles

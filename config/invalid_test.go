@@ -1,0 +1,180 @@
+package config
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// invalid holds the whole error that each testdata/invalid-*.yml gives; FILE
+// stands for the file's path. The word hunter2 is the secret in all of them.
+func invalid() map[string]string {
+	return map[string]string{
+		"aiven-credentials":         "FILE:5: clusters[0].http_client: the credentials of an Aiven service come from its API: remove basic_auth, authorization and oauth2",
+		"aiven-project":             "FILE:4: clusters[0].aiven.project: is required: its name at Aiven",
+		"aiven-route":               "FILE:4: clusters[0].aiven.route: must be public, private, privatelink or dynamic",
+		"aiven-service":             "FILE:4: clusters[0].aiven.service: must be a name, without / or spaces",
+		"aiven-token-file":          "FILE:4: clusters[0].aiven.token_file: testdata/missing cannot be read: no such file or directory",
+		"aiven-token":               "FILE:4: clusters[0].aiven: needs an API token: token_file, token, or the variable AIVEN_TOKEN",
+		"aiven-two-tokens":          "FILE:4: clusters[0].aiven.token: token and token_file are both set: keep one",
+		"comma-in-value":            "FILE:5: clusters[0].http_client.basic_auth: a field is written name: value, with a space after the colon; a value with , : { } or # must stand in quotes",
+		"confluent-cluster":         "FILE:4: clusters[0].confluent_cloud.cluster: must be an id, such as lkc-abc123",
+		"confluent-environment":     "FILE:4: clusters[0].confluent_cloud.environment: is required, such as env-abc123",
+		"confluent-key":             "FILE:2: clusters[0].http_client: provider confluent-cloud needs a Cloud API key: basic_auth with the key as username and the secret as password or password_file",
+		"confluent-url":             "FILE:4: clusters[0].confluent_cloud.api_url: must not carry a user and password",
+		"duplicate-key":             "FILE:5: clusters[0].parallelism: is given twice, first on line 4: keep one",
+		"duration-negative":         "FILE:4: clusters[0].info_max_age: must not be negative",
+		"duration-without-unit":     "FILE:4: clusters[0].request_timeout: must be a duration with its unit, such as 500ms, 5s or 1m30s",
+		"duration-zero":             "FILE:4: clusters[0].request_timeout: must be more than 0s",
+		"empty-list-item":           "FILE:5: clusters[0].urls[1]: is empty: remove it or fill it in",
+		"empty":                     "FILE: the file is empty: it needs at least clusters: with a name and urls",
+		"filter-pattern":            "FILE:4: clusters[0].connectors.include[0]: is no regular expression (RE2): missing closing ): `orders-(.*`",
+		"http-header":               "FILE:5: clusters[0].http_client: setting header \"Host\" is not allowed",
+		"http-no-username":          "FILE:5: clusters[0].http_client.basic_auth: needs username or username_file",
+		"http-oauth2-url":           "FILE:5: clusters[0].http_client.oauth2.token_url: must not carry a user and password: use client_id and client_secret",
+		"http-oauth2":               "FILE:5: clusters[0].http_client: oauth2 token_url must be configured",
+		"http-proxy-scheme":         "FILE:5: clusters[0].http_client.proxy_url: must be a URL such as http://proxy:3128",
+		"http-proxy":                "FILE:5: clusters[0].http_client.proxy_url: is no URL; special characters of a user or password must be percent-encoded",
+		"http-secret-file":          "FILE:5: clusters[0].http_client.basic_auth.password_file: testdata/missing/secret cannot be read: no such file or directory",
+		"http-secret-manager":       "FILE:5: clusters[0].http_client.basic_auth.password_ref: needs a secret manager, which this exporter has none of: use the field or its _file form",
+		"http-two-credentials":      "FILE:5: clusters[0].http_client: at most one of basic_auth, oauth2 & authorization must be configured",
+		"list-at-top":               "FILE:1: is no configuration: it must be a YAML mapping that begins with clusters:",
+		"missing-space":             "FILE:5: clusters[0].http_client.basic_auth.username: a field is written name: value, with a space after the colon; a value with , : { } or # must stand in quotes",
+		"msk-credentials":           "FILE:5: clusters[0].http_client: MSK Connect takes AWS credentials, from the environment, a profile or a role: remove basic_auth, authorization and oauth2",
+		"msk-endpoint":              "FILE:4: clusters[0].msk.endpoint: must be a URL that begins with http:// or https://, such as http://connect-1:8083",
+		"msk-observation-version":   "FILE:5: clusters[0].observation_version: MSK Connect has but one way to be asked: remove it",
+		"msk-region-form":           "FILE:4: clusters[0].msk.region: must be the name of an AWS region, such as eu-west-1",
+		"msk-region":                "FILE:4: clusters[0].msk.region: is required, such as eu-west-1",
+		"msk-role":                  "FILE:4: clusters[0].msk.role_arn: must be an ARN, such as arn:aws:iam::123456789012:role/reader",
+		"name-missing":              "FILE:2: clusters[0].name: is required: it becomes the connect_cluster label",
+		"name-spaces":               "FILE:2: clusters[0].name: must not begin or end with a space",
+		"name-twice":                "FILE:4: clusters[1].name: \"orders\" is already the name of the cluster at FILE:2; names are unique over file, environment and flag",
+		"name-unprintable":          "FILE:2: clusters[0].name: must be printable UTF-8",
+		"no-clusters":               "FILE: lists no clusters, and neither CONNECT_REST_URL nor --connect.url names one",
+		"not-yaml":                  "FILE:1: is not valid YAML: did not find expected node content",
+		"observation-version":       "FILE:4: clusters[0].observation_version: must be auto, 1 or 2",
+		"only-comments":             "FILE: the file is empty: it needs at least clusters: with a name and urls",
+		"otlp-compression":          "FILE:4: otlp.compression: must be gzip or none",
+		"otlp-endpoint-missing":     "FILE:4: otlp.endpoint: is required, such as http://collector:4318",
+		"otlp-endpoint-user":        "FILE:4: otlp.endpoint: must not carry a user and password: use headers",
+		"otlp-endpoint":             "FILE:4: otlp.endpoint: must be a URL that begins with http:// or https://, such as http://collector:4318",
+		"otlp-header-comma":         "FILE:6: otlp.headers: a name here has no value; a value with , or # must stand in quotes",
+		"otlp-header-file":          "FILE:6: otlp.headers_files.api-key: testdata/missing cannot be read: no such file or directory",
+		"otlp-header-twice":         "FILE:7: otlp.headers_files.api-key: the header is in headers too: keep one",
+		"otlp-header":               "FILE:6: otlp.headers: \"api\" is no valid HTTP header: a name of letters, digits and -, a value without line breaks",
+		"otlp-insecure":             "FILE:4: otlp.insecure: contradicts the https:// of the endpoint: change one of them",
+		"otlp-interval":             "FILE:4: otlp.interval: must be more than 0s",
+		"otlp-protocol":             "FILE:4: otlp.protocol: must be http/protobuf or grpc",
+		"otlp-timeout":              "FILE:4: otlp.timeout: must be more than 0s",
+		"otlp-tls":                  "FILE:6: otlp.tls_config: exactly one of cert or cert_file must be configured when a client key is configured",
+		"parallelism-range":         "FILE:4: clusters[0].parallelism: 257 is not between 1 and 256",
+		"probe-host":                "FILE:4: clusters[0].worker_probe.credentials_hosts[0]: must be host, host:port or *.domain",
+		"probe-provider":            "FILE:5: clusters[0].worker_probe: provider msk shows no workers that could be asked: remove it",
+		"provider-block-missing":    "FILE:3: clusters[0].provider: confluent-cloud needs a block confluent_cloud beside it",
+		"provider-block-of-another": "FILE:4: clusters[0].msk: belongs to provider: msk, but the provider here is connect: change one of them",
+		"provider-urls":             "FILE:5: clusters[0].urls: belongs to provider: connect; for msk the block msk says where to go",
+		"provider":                  "FILE:4: clusters[0].provider: must be connect, confluent-cloud, msk or aiven",
+		"state-series":              "FILE:4: state_series: must be current or all",
+		"tab":                       "FILE:2: is not valid YAML: found character that cannot start any token; indent with spaces, not tabs, and quote a value that begins with % @ or `",
+		"tag":                       "FILE:4: clusters[0].group_id: a YAML tag has no meaning here; a value that begins with ! must stand in quotes",
+		"tls-ca-file":               "FILE:5: clusters[0].http_client.tls_config.ca_file: testdata/missing-ca.pem cannot be read: no such file or directory",
+		"tls-ca":                    "FILE:5: clusters[0].http_client.tls_config: unable to use specified CA cert inline",
+		"tls-key-without-cert":      "FILE:5: clusters[0].http_client.tls_config: exactly one of cert or cert_file must be configured when a client key is configured",
+		"tls-pair":                  "FILE:5: clusters[0].http_client.tls_config: unable to use specified client cert (inline) & key (inline): tls: failed to find any PEM data in certificate input",
+		"tls-version":               "FILE:5: clusters[0].http_client.tls_config.min_version: must be TLS10, TLS11, TLS12 or TLS13",
+		"two-documents":             "FILE:4: a second YAML document begins here: put everything into one",
+		"unknown-anchor":            "FILE:5: is not valid YAML: unknown anchor referenced; a value that begins with * or & must stand in quotes",
+		"unknown-field-elsewhere":   "FILE:4: clusters[0].basic_auth: unknown field; it belongs into clusters[].http_client",
+		"unknown-field-nested":      "FILE:6: clusters[0].http_client.tls_config.insecure_skip_verfy: unknown field; did you mean insecure_skip_verify?",
+		"unknown-field-no-hint":     "FILE:4: clusters[0].colour: unknown field; the fields here are aiven, confluent_cloud, connectors, group_id, http_client, info_max_age, msk, name, observation_version, offset_storage_topic, parallelism, provider, request_timeout, startup_validation, urls, worker_probe",
+		"unknown-field":             "FILE:4: clusters[0].paralelism: unknown field; did you mean parallelism?",
+		"url-confluent":             "FILE:3: clusters[0].urls[0]: is Confluent Cloud's API: write provider: confluent-cloud and confluent_cloud: {environment, cluster} in place of urls",
+		"url-fragment":              "FILE:3: clusters[0].urls[0]: must not have a query (?) or fragment (#): give the address alone",
+		"url-host":                  "FILE:3: clusters[0].urls[0]: has no host, such as http://connect-1:8083",
+		"url-malformed":             "FILE:3: clusters[0].urls[0]: is no valid URL; special characters of a user or password must be percent-encoded",
+		"url-port":                  "FILE:3: clusters[0].urls[0]: has a port that is not between 1 and 65535",
+		"url-query":                 "FILE:3: clusters[0].urls[0]: must not have a query (?) or fragment (#): give the address alone",
+		"url-scheme":                "FILE:3: clusters[0].urls[0]: must be a URL that begins with http:// or https://, such as http://connect-1:8083",
+		"url-twice":                 "FILE:3: clusters[0].urls[1]: repeats urls[0]: remove it",
+		"url-user-and-basic-auth":   "FILE:3: clusters[0].urls[0]: carries a user and password, and credentials are configured besides: remove those of the URL",
+		"url-users-differ":          "FILE:3: clusters[0].urls[1]: its user and password are not those of urls[0]: all workers of a cluster share them; use http_client.basic_auth",
+		"urls-missing":              "FILE:2: clusters[0].urls: is required for provider: connect, such as urls: [\"http://connect-1:8083\"]",
+		"wrong-type-bool":           "FILE:4: clusters[0].startup_validation: must be true or false",
+		"wrong-type-list":           "FILE:3: clusters[0].urls: must be a list, such as [a, b]",
+		"wrong-type-mapping":        "FILE:4: clusters[0].http_client: must be a mapping of fields, such as {field: value} with a space after the colon",
+		"wrong-type-number":         "FILE:4: clusters[0].parallelism: must be a whole number",
+		"wrong-type-text":           "FILE:2: clusters[0].name: must be a single value, not a list or a mapping",
+	}
+}
+
+func TestInvalidFiles(t *testing.T) {
+	files, err := filepath.Glob("testdata/invalid-*.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rules []string
+	for _, file := range files {
+		rules = append(rules, strings.TrimSuffix(strings.TrimPrefix(file, "testdata/invalid-"), ".yml"))
+	}
+	want := invalid()
+	if expected := slices.Sorted(maps.Keys(want)); !slices.Equal(slices.Sorted(slices.Values(rules)), expected) {
+		t.Fatalf("the files and the table differ:\n%v\n%v", rules, expected)
+	}
+	for i, rule := range rules {
+		t.Run(rule, func(t *testing.T) {
+			config, err := Load(Sources{File: files[i]})
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if config != nil {
+				t.Error("a configuration beside the error")
+			}
+			if got := strings.ReplaceAll(err.Error(), files[i], "FILE"); got != want[rule] {
+				t.Errorf("got  %s\nwant %s", got, want[rule])
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error carries the secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestInvalidPlaces(t *testing.T) {
+	directory := t.TempDir()
+	for _, test := range []struct{ name, file, want string }{
+		{"missing", directory + "/clusters.yml", directory + "/clusters.yml: cannot be read: no such file or directory: check --config.file"},
+		{"a directory", directory, directory + ": cannot be read: is a directory: check --config.file"},
+		{"without end", "/dev/zero", "/dev/zero: cannot be read: it is larger than 16 MB: check --config.file"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if _, err := Load(Sources{File: test.file}); err == nil || err.Error() != test.want {
+				t.Errorf("got  %v\nwant %s", err, test.want)
+			}
+		})
+	}
+}
+
+// A file of a few lines can stand for millions of nodes; it must be refused, or
+// read, without visiting them all.
+func TestAnchorsThatMultiply(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("clusters:\n  - name: orders\n    urls: [http://connect-1:8083]\n    http_client:\n      oauth2:\n        client_id: a\n        token_url: http://login\n        claims:\n")
+	text.WriteString("          a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
+	for i := range 12 {
+		previous := "*a" + string(rune('a'+i-1))
+		if i == 0 {
+			previous = "*a0"
+		}
+		name := "a" + string(rune('a'+i))
+		text.WriteString("          " + name + ": &" + name + " [" + strings.Repeat(previous+", ", 9) + previous + "]\n")
+	}
+	_, err := load(t, text.String())
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	if !strings.Contains(err.Error(), "anchors") && !strings.Contains(err.Error(), "aliasing") {
+		t.Errorf("the error does not say why: %v", err)
+	}
+}
