@@ -175,7 +175,7 @@ func otherWorkerMayDo(err error) bool {
 		starting := status.code == http.StatusNotFound && !status.json
 		return starting || status.code >= http.StatusInternalServerError && !status.rebalancing
 	}
-	return !errors.Is(err, connect.TooLarge)
+	return !errors.Is(err, connect.TooLarge) && !errors.Is(err, errList)
 }
 
 func (c *client) tryURL(ctx context.Context, base *url.URL, urlsLeft int, call call, report func(connect.Request)) error {

@@ -1,0 +1,754 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	commoncfg "github.com/prometheus/common/config"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// serve puts workers of a simulated cluster on loopback; none named serves all.
+func serve(t testing.TB, c *connecttest.Cluster, workers ...string) []*url.URL {
+	t.Helper()
+	if workers == nil {
+		workers = c.Workers()
+	}
+	var urls []*url.URL
+	for _, worker := range workers {
+		urls = append(urls, serveHandler(t, c.Handler(worker)))
+	}
+	return urls
+}
+
+func serveHandler(t testing.TB, handler http.Handler) *url.URL {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	base, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base
+}
+
+// newObserver returns an Observer with the defaults of a configured cluster,
+// changed by adjust.
+func newObserver(t testing.TB, urls []*url.URL, adjust ...func(*Options)) *Observer {
+	t.Helper()
+	client, err := NewClient(commoncfg.DefaultHTTPClientConfig, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := Options{Name: "test", URLs: urls, Client: client, InfoMaxAge: DefaultInfoMaxAge}
+	for _, a := range adjust {
+		a(&options)
+	}
+	o := New(options)
+	t.Cleanup(o.Close)
+	return o
+}
+
+func version(v string) func(*Options) { return func(o *Options) { o.ObservationVersion = v } }
+func infoAge(d time.Duration) func(*Options) {
+	return func(o *Options) { o.InfoMaxAge = d }
+}
+func requestTimeout(d time.Duration) func(*Options) {
+	return func(o *Options) { o.RequestTimeout = d }
+}
+
+// observe takes one snapshot with the deadline of an ordinary scrape.
+func observe(t testing.TB, o *Observer) (*connect.Snapshot, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 9500*time.Millisecond)
+	defer cancel()
+	return o.Observe(ctx, nil)
+}
+
+func mustObserve(t testing.TB, o *Observer) *connect.Snapshot {
+	t.Helper()
+	s, err := observe(t, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// content is a snapshot without what differs from one look to the next.
+func content(s *connect.Snapshot) connect.Snapshot {
+	c := *s
+	c.ObservationVersion, c.Bytes, c.Taken = "", 0, time.Time{}
+	return c
+}
+
+func find(s *connect.Snapshot, name string) *connect.Connector {
+	for i := range s.Connectors {
+		if s.Connectors[i].Name == name {
+			return &s.Connectors[i]
+		}
+	}
+	return nil
+}
+
+func unobserved(s *connect.Snapshot) map[string]connect.Reason {
+	got := map[string]connect.Reason{}
+	for _, u := range s.Unobserved {
+		got[u.Connector] = u.Reason
+	}
+	return got
+}
+
+// oddNames need care in a path.
+var oddNames = []string{"a b", "src->dst.MirrorSourceConnector", `"quoted"`, "smörgås☃", "plus+and&?#", ";semi=colon", "."}
+
+// fleet makes a cluster with a connector in each condition.
+func fleet(version string) *connecttest.Cluster {
+	c := connecttest.NewCluster(connecttest.Options{Version: version, Workers: []string{"10.0.0.1:8083", "10.0.0.2:8083"}})
+	for _, name := range []string{"healthy", "failing", "broken", "paused"} {
+		c.Create(connecttest.Connector{Name: name, Tasks: 3})
+	}
+	c.FailTask("failing", 1, connecttest.Trace(
+		connecttest.Cause{Class: "org.apache.kafka.connect.errors.ConnectException", Message: "password is hunter2"},
+		connecttest.Cause{Class: "java.nio.file.NoSuchFileException", Message: "/secret"}))
+	c.FailConnector("broken", connecttest.Trace(connecttest.Cause{Class: "org.apache.kafka.common.config.ConfigException"}))
+	c.Pause("paused")
+	for _, name := range oddNames[:len(oddNames)-1] {
+		c.Create(connecttest.Connector{Name: name, Tasks: 1})
+	}
+	return c
+}
+
+// Both observation versions see the same, on every Kafka that knows both.
+func TestVersionsAgree(t *testing.T) {
+	for _, kafka := range []string{"2.3.1", "2.8.2", "3.3.2", "3.5.2", "3.9.1", "4.3.1"} {
+		t.Run(kafka, func(t *testing.T) {
+			c := fleet(kafka)
+			urls := serve(t, c)
+			one := mustObserve(t, newObserver(t, urls, version(Version1)))
+			two := mustObserve(t, newObserver(t, urls, version(Version2)))
+			auto := mustObserve(t, newObserver(t, urls))
+			if one.ObservationVersion != "1" || two.ObservationVersion != "2" || auto.ObservationVersion != "2" {
+				t.Errorf("versions are %q, %q, %q", one.ObservationVersion, two.ObservationVersion, auto.ObservationVersion)
+			}
+			if !reflect.DeepEqual(content(one), content(two)) {
+				t.Errorf("version 1 sees\n%+v\nversion 2 sees\n%+v", content(one), content(two))
+			}
+			if !reflect.DeepEqual(content(two), content(auto)) {
+				t.Error("auto sees something else")
+			}
+			if len(two.Connectors) != 4+len(oddNames)-1 || len(two.Unobserved) != 0 {
+				t.Errorf("%d connectors, unobserved %v", len(two.Connectors), two.Unobserved)
+			}
+			if two.Version != kafka || two.Commit == "" || two.KafkaClusterID == "" {
+				t.Errorf("version %q, commit %q, cluster id %q", two.Version, two.Commit, two.KafkaClusterID)
+			}
+			failing := find(two, "failing")
+			if failing.State != connect.StateRunning || failing.TasksMax != 3 || failing.TaskCount != 3 || failing.Class == "" || failing.Type == "" {
+				t.Errorf("failing is %+v", failing)
+			}
+			want := connect.Failure{Exception: "org.apache.kafka.connect.errors.ConnectException", RootCause: "java.nio.file.NoSuchFileException"}
+			if failing.Tasks[1].State != connect.StateFailed || failing.Tasks[1].Failure != want || failing.Tasks[0].Worker == "" {
+				t.Errorf("its tasks are %+v", failing.Tasks)
+			}
+			if broken := find(two, "broken"); broken.State != connect.StateFailed || broken.Failure.Exception != "org.apache.kafka.common.config.ConfigException" {
+				t.Errorf("broken is %+v", broken)
+			}
+			if paused := find(two, "paused"); paused.State != connect.StatePaused || paused.Tasks[2].State != connect.StatePaused {
+				t.Errorf("paused is %+v", paused)
+			}
+			if notGet := c.Requests().NotGET; len(notGet) != 0 {
+				t.Errorf("sent %v", notGet)
+			}
+		})
+	}
+}
+
+// A worker before 2.3 answers the expanded call with the list, which auto takes
+// as version 1's, at no lost call.
+func TestAutoOnOldWorker(t *testing.T) {
+	c := fleet("2.2.2")
+	urls := serve(t, c)
+	auto := newObserver(t, urls)
+	s := mustObserve(t, auto)
+	if s.ObservationVersion != "1" || len(s.Connectors) != 4+len(oddNames)-1 {
+		t.Errorf("version %s, %d connectors", s.ObservationVersion, len(s.Connectors))
+	}
+	r := c.Requests()
+	if expand, list := r.Count(connecttest.Match{Endpoint: connecttest.EndpointExpand}), r.Count(connecttest.Match{Endpoint: connecttest.EndpointList}); expand+list != 1 {
+		t.Errorf("%d expanded calls and %d lists, want one in all", expand, list)
+	}
+	if _, err := observe(t, newObserver(t, urls, version(Version2))); !errors.Is(err, connect.Decode) || !strings.Contains(err.Error(), "older than Kafka 2.3") {
+		t.Errorf("version 2 alone: %v", err)
+	}
+}
+
+// On 2.3 to 3.3 a missing plugin makes the expanded call fail for all.
+func TestMissingPlugin(t *testing.T) {
+	c := connecttest.NewCluster(connecttest.Options{Version: "3.3.2"})
+	c.Create(connecttest.Connector{Name: "good", Tasks: 1})
+	c.Create(connecttest.Connector{Name: "orphan", Class: "org.apache.kafka.connect.file.FileStreamSinkConnector", Tasks: 1})
+	c.RemovePlugin(c.Workers()[0], "org.apache.kafka.connect.file.FileStreamSinkConnector")
+	urls := serve(t, c)
+	if _, err := observe(t, newObserver(t, urls, version(Version2))); !errors.Is(err, connect.HTTPStatus) || !strings.Contains(err.Error(), "plugin is missing") {
+		t.Errorf("version 2: %v", err)
+	}
+	for _, v := range []string{VersionAuto, Version1} {
+		s := mustObserve(t, newObserver(t, urls, version(v)))
+		if s.ObservationVersion != "1" || find(s, "good") == nil || find(s, "good").Class == "" {
+			t.Errorf("%s: version %s, %+v", v, s.ObservationVersion, s.Connectors)
+		}
+		if got := unobserved(s); !maps.Equal(got, map[string]connect.Reason{"orphan": connect.HTTPStatus}) {
+			t.Errorf("%s: unobserved %v", v, got)
+		}
+	}
+	// With the plugin on another worker, that worker's answer is whole.
+	two := connecttest.NewCluster(connecttest.Options{Version: "3.3.2", Workers: []string{"a:1", "b:1"}})
+	two.Create(connecttest.Connector{Name: "good", Class: "org.apache.kafka.connect.file.FileStreamSinkConnector", Tasks: 1})
+	two.RemovePlugin("a:1", "org.apache.kafka.connect.file.FileStreamSinkConnector")
+	if s := mustObserve(t, newObserver(t, serve(t, two))); s.ObservationVersion != "2" || len(s.Unobserved) != 0 {
+		t.Errorf("version %s, unobserved %v", s.ObservationVersion, s.Unobserved)
+	}
+}
+
+// Names with / and % cannot be addressed on 4.x, and on no version is a name
+// taken for a path.
+func TestUnaddressableNames(t *testing.T) {
+	for kafka, want := range map[string]map[string]connect.Reason{
+		"3.5.2": {},
+		"4.3.1": {"a/b": connect.Unaddressable, "100%": connect.Unaddressable, "../connectors": connect.Unaddressable},
+	} {
+		c := connecttest.NewCluster(connecttest.Options{Version: kafka})
+		for _, name := range []string{"plain", "a/b", "100%", "../connectors"} {
+			c.Create(connecttest.Connector{Name: name, Tasks: 1})
+		}
+		urls := serve(t, c)
+		one := mustObserve(t, newObserver(t, urls, version(Version1)))
+		if got := unobserved(one); !maps.Equal(got, want) {
+			t.Errorf("%s: unobserved %v, want %v", kafka, got, want)
+		}
+		if len(one.Connectors) != 4-len(want) {
+			t.Errorf("%s: %d connectors", kafka, len(one.Connectors))
+		}
+		if two := mustObserve(t, newObserver(t, urls, version(Version2))); len(two.Connectors) != 4 {
+			t.Errorf("%s: version 2 has %d connectors", kafka, len(two.Connectors))
+		}
+	}
+}
+
+// A connector without a status is missing from the expanded answer without a
+// word, and 404 by itself: both versions say so, and when it is over.
+func TestNoStatus(t *testing.T) {
+	for _, v := range []string{Version1, Version2} {
+		c := connecttest.NewCluster(connecttest.Options{})
+		c.Create(connecttest.Connector{Name: "good", Tasks: 1})
+		c.Create(connecttest.Connector{Name: "new", Tasks: 1})
+		c.DropStatus("new")
+		o := newObserver(t, serve(t, c), version(v))
+		for range 2 {
+			s := mustObserve(t, o)
+			if got := unobserved(s); !maps.Equal(got, map[string]connect.Reason{"new": connect.NoStatus}) || len(s.Connectors) != 1 {
+				t.Errorf("version %s: unobserved %v", v, got)
+			}
+		}
+		c.RestoreStatus("new")
+		if s := mustObserve(t, o); len(s.Unobserved) != 0 || len(s.Connectors) != 2 {
+			t.Errorf("version %s: unobserved %v once it has a status", v, s.Unobserved)
+		}
+	}
+}
+
+// In the steady state version 2 is one call for the statuses.
+func TestSteadyCalls(t *testing.T) {
+	for v, want := range map[string]map[string]int{
+		Version2: {connecttest.EndpointExpand: 1},
+		Version1: {connecttest.EndpointList: 1, connecttest.EndpointStatus: 4 + len(oddNames) - 1},
+	} {
+		c := fleet("4.3.1")
+		o := newObserver(t, serve(t, c), version(v))
+		mustObserve(t, o)
+		c.ResetRequests()
+		mustObserve(t, o)
+		got := map[string]int{}
+		for match, n := range c.Requests().Counts {
+			got[match.Endpoint] += n
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("version %s: %v, want %v", v, got, want)
+		}
+	}
+}
+
+// Info that nothing hints at is as old as InfoMaxAge at most; 0 asks each time.
+func TestInfoMaxAge(t *testing.T) {
+	for _, v := range []string{Version1, Version2} {
+		c := connecttest.NewCluster(connecttest.Options{})
+		c.Create(connecttest.Connector{Name: "x", Tasks: 2})
+		urls := serve(t, c)
+		steady, eager := newObserver(t, urls, version(v), infoAge(time.Hour)), newObserver(t, urls, version(v), infoAge(0))
+		for _, o := range []*Observer{steady, eager} {
+			if got := find(mustObserve(t, o), "x").TasksMax; got != 2 {
+				t.Errorf("tasks.max %d", got)
+			}
+		}
+		c.SetConfig("x", "tasks.max", "9") // no task comes or goes
+		if got := find(mustObserve(t, steady), "x").TasksMax; got != 2 {
+			t.Errorf("version %s: tasks.max %d within its age", v, got)
+		}
+		if got := find(mustObserve(t, eager), "x").TasksMax; got != 9 {
+			t.Errorf("version %s: tasks.max %d with age 0", v, got)
+		}
+		c.SetTasksMax("x", 3)
+		if got := find(mustObserve(t, steady), "x"); got.TasksMax != 3 || got.TaskCount != 3 {
+			t.Errorf("version %s: once a task came: %+v", v, got)
+		}
+	}
+}
+
+// A rebalance refuses info (409, later 500) or lets it wait; the states stay, and
+// so does the last known info.
+func TestRebalance(t *testing.T) {
+	for _, kafka := range []string{"3.3.2", "4.3.1"} {
+		c := connecttest.NewCluster(connecttest.Options{Version: kafka})
+		c.Create(connecttest.Connector{Name: "x", Tasks: 2})
+		o := newObserver(t, serve(t, c), version(Version1), infoAge(0))
+		mustObserve(t, o)
+		c.StartRebalance(0)
+		c.ResetRequests()
+		if got := find(mustObserve(t, o), "x"); got == nil || got.State != connect.StateRunning || got.TasksMax != 2 || got.Class == "" {
+			t.Errorf("%s: in a rebalance: %+v", kafka, got)
+		}
+		if n := c.Requests().Count(connecttest.Match{Endpoint: connecttest.EndpointInfo}); n != 2 {
+			t.Errorf("%s: info was asked for %d times, want one retry", kafka, n)
+		}
+		c.EndRebalance()
+		release := make(chan struct{})
+		clear := c.SetFault(connecttest.Match{Endpoint: connecttest.EndpointInfo}, connecttest.Hang(release))
+		slow := newObserver(t, serve(t, c), version(Version1), requestTimeout(50*time.Millisecond))
+		if got := find(mustObserve(t, slow), "x"); got == nil || got.State != connect.StateRunning || got.Class != "" || got.TaskCount != 2 {
+			t.Errorf("%s: info that hangs: %+v", kafka, got)
+		}
+		clear()
+		close(release)
+		if got := find(mustObserve(t, slow), "x"); got.Class == "" || got.TasksMax != 2 {
+			t.Errorf("%s: info was not asked for again: %+v", kafka, got)
+		}
+	}
+}
+
+// A list that a rebalance refuses (before 2.3) has one retry.
+func TestRebalanceOfList(t *testing.T) {
+	c := connecttest.NewCluster(connecttest.Options{Version: "2.2.2"})
+	c.Create(connecttest.Connector{Name: "x", Tasks: 1})
+	o := newObserver(t, serve(t, c), version(Version1))
+	refuse := connecttest.ErrorReply(http.StatusConflict, "Cannot complete request momentarily due to stale configuration (typically caused by a concurrent config change)")
+	c.SetFault(connecttest.Match{Endpoint: connecttest.EndpointList}, connecttest.Times(1, refuse))
+	mustObserve(t, o)
+	c.SetFault(connecttest.Match{Endpoint: connecttest.EndpointList}, refuse)
+	if _, err := observe(t, o); !errors.Is(err, connect.Rebalancing) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// One connector that fails costs that connector.
+func TestOneBadConnector(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault connecttest.Fault
+		want  connect.Reason
+	}{
+		"500":            {connecttest.ErrorReply(500, "hunter2"), connect.HTTPStatus},
+		"403":            {connecttest.ErrorReply(403, "no"), connect.Forbidden},
+		"404":            {connecttest.ErrorReply(404, "No status found for connector bad"), connect.NoStatus},
+		"404 of a proxy": {connecttest.HTML(404), connect.NotFound},
+		"HTML":           {connecttest.HTML(200), connect.Decode},
+		"reset":          {connecttest.Reset(), connect.Unreachable},
+		"hang":           {connecttest.Hang(nil), connect.Timeout},
+		"cut":            {connecttest.Truncate(connecttest.CutLength), connect.Decode},
+		"endless":        {connecttest.EndlessString(), connect.TooLarge},
+		"duplicate ids":  {connecttest.Reply(200, "application/json", `{"connector":{"state":"RUNNING"},"tasks":[{"id":0},{"id":0}]}`), connect.Decode},
+		"no object":      {connecttest.Reply(200, "application/json", `[]`), connect.Decode},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := connecttest.NewCluster(connecttest.Options{Version: "3.9.1"})
+			c.Create(connecttest.Connector{Name: "good", Tasks: 1})
+			c.Create(connecttest.Connector{Name: "bad", Tasks: 1})
+			o := newObserver(t, serve(t, c), version(Version1), requestTimeout(time.Second), func(o *Options) { o.MaxBodyBytes = 1 << 20 })
+			clear := c.SetFault(connecttest.Match{Endpoint: connecttest.EndpointStatus, Connector: "bad"}, test.fault)
+			s := mustObserve(t, o)
+			if got := unobserved(s); !maps.Equal(got, map[string]connect.Reason{"bad": test.want}) || find(s, "good") == nil {
+				t.Errorf("unobserved %v, connectors %+v", got, s.Connectors)
+			}
+			clear()
+			if s := mustObserve(t, o); len(s.Connectors) != 2 || len(s.Unobserved) != 0 {
+				t.Errorf("afterwards: %+v", s)
+			}
+		})
+	}
+}
+
+// endlessList is a plain list that goes on for ever.
+func endlessList(http.Handler) http.Handler {
+	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		_, err := out.Write([]byte("["))
+		for i := 0; err == nil && r.Context().Err() == nil; i++ {
+			_, err = fmt.Fprintf(out, "%q,", strings.Repeat("x", 1<<10)+fmt.Sprint(i))
+		}
+	})
+}
+
+// A snapshot that fails says why, quotes nothing, and the next one is whole.
+func TestFailedSnapshot(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault connecttest.Fault
+		want  connect.Reason
+		// onlyVersion2: the fault spoils objects.
+		onlyVersion2 bool
+	}{
+		"hang":             {connecttest.Hang(nil), connect.Timeout, false},
+		"drip":             {connecttest.Drip(1, 100*time.Millisecond), connect.Timeout, false},
+		"reset":            {connecttest.Reset(), connect.Unreachable, false},
+		"HTML":             {connecttest.HTML(200), connect.Decode, false},
+		"starting":         {connecttest.HTML(404), connect.NotFound, false},
+		"401":              {connecttest.Reply(401, "application/json", "User cannot access the resource."), connect.Unauthorized, false},
+		"403":              {connecttest.ErrorReply(403, "hunter2"), connect.Forbidden, false},
+		"503":              {connecttest.HTML(503), connect.HTTPStatus, false},
+		"cut by length":    {connecttest.Truncate(connecttest.CutLength), connect.Decode, false},
+		"cut in chunks":    {connecttest.Truncate(connecttest.CutChunks), connect.Decode, false},
+		"cut by close":     {connecttest.Truncate(connecttest.CutClose), connect.Decode, false},
+		"cut JSON":         {connecttest.Truncate(connecttest.CutBody), connect.Decode, false},
+		"invalid UTF-8":    {connecttest.InvalidUTF8(), connect.Decode, false},
+		"endless list":     {endlessList, connect.TooLarge, false},
+		"gzip bomb":        {connecttest.GzipBomb(32 << 20), connect.Decode, false},
+		"duplicate keys":   {connecttest.DuplicateKeys(), connect.Decode, true},
+		"endless":          {connecttest.Endless(), connect.Decode, true}, // it repeats itself
+		"endless text":     {connecttest.EndlessString(), connect.TooLarge, true},
+		"trailing garbage": {connecttest.TrailingGarbage("hunter2"), connect.Decode, false},
+		"deep":             {connecttest.DeepNesting(100_000), connect.Decode, false},
+		"redirect":         {connecttest.Redirect("http://127.0.0.1:1/connectors?token=hunter2"), connect.HTTPStatus, false},
+		"redirect loop":    {connecttest.RedirectLoop(), connect.HTTPStatus, false},
+		"empty":            {connecttest.Reply(200, "application/json", ""), connect.Decode, false},
+		"no content":       {connecttest.Reply(204, "", ""), connect.HTTPStatus, false},
+	} {
+		for _, v := range []string{Version1, Version2} {
+			if v == Version1 && test.onlyVersion2 {
+				continue
+			}
+			t.Run(name+"/"+v, func(t *testing.T) {
+				t.Parallel()
+				c := connecttest.NewCluster(connecttest.Options{})
+				for i := range 3 {
+					c.Create(connecttest.Connector{Name: fmt.Sprint("c", i), Tasks: 2})
+				}
+				o := newObserver(t, serve(t, c), version(v), requestTimeout(2*time.Second), func(o *Options) { o.MaxBodyBytes = 4 << 20 })
+				clear := c.SetFault(connecttest.Match{}, test.fault)
+				_, err := observe(t, o)
+				if !errors.Is(err, test.want) {
+					t.Errorf("err = %v, want %s", err, test.want)
+				}
+				if err != nil && (strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "\n")) {
+					t.Errorf("the error quotes the answer: %v", err)
+				}
+				clear()
+				if s := mustObserve(t, o); len(s.Connectors) != 3 {
+					t.Errorf("afterwards: %+v", s)
+				}
+			})
+		}
+	}
+}
+
+// Info that is odd or fails costs info, in version 2 too.
+func TestBadInfo(t *testing.T) {
+	for name, fault := range map[string]connecttest.Fault{
+		"null":     connecttest.SetMember("x", nil, "info"),
+		"text":     connecttest.SetMember("x", "hunter2", "info"),
+		"failing":  connecttest.ErrorReply(500, "boom"),
+		"too much": connecttest.Endless(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := connecttest.NewCluster(connecttest.Options{})
+			c.Create(connecttest.Connector{Name: "x", Tasks: 2})
+			info := connecttest.Match{Endpoint: connecttest.EndpointExpand}
+			// The statuses come first, by a call of their own.
+			clear := c.SetFault(info, func(worker http.Handler) http.Handler {
+				spoiled := fault(worker)
+				return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+					if slices.Contains(r.URL.Query()["expand"], "info") {
+						spoiled.ServeHTTP(out, r)
+						return
+					}
+					worker.ServeHTTP(out, r)
+				})
+			})
+			o := newObserver(t, serve(t, c), version(Version2), func(o *Options) { o.MaxBodyBytes = 1 << 20 })
+			if x := find(mustObserve(t, o), "x"); x == nil || x.State != connect.StateRunning || x.Class != "" || len(x.Tasks) != 2 {
+				t.Errorf("x is %+v", x)
+			}
+			clear()
+			if x := find(mustObserve(t, o), "x"); x.Class == "" || x.TasksMax != 2 {
+				t.Errorf("info was not asked for again: %+v", x)
+			}
+		})
+	}
+}
+
+// A worker that is gone, hangs or starts costs its share of the time once; the
+// next snapshot begins with the one that answered.
+func TestSeveralWorkers(t *testing.T) {
+	for name, spoil := range map[string]func(*connecttest.Cluster){
+		"down":     func(c *connecttest.Cluster) { c.SetPhase("a:1", connecttest.Down) },
+		"starting": func(c *connecttest.Cluster) { c.SetPhase("a:1", connecttest.Listening) },
+		"hanging": func(c *connecttest.Cluster) {
+			c.SetFault(connecttest.Match{Worker: "a:1"}, connecttest.Hang(nil))
+		},
+		"HTML": func(c *connecttest.Cluster) { c.SetFault(connecttest.Match{Worker: "a:1"}, connecttest.HTML(502)) },
+	} {
+		for _, v := range []string{Version1, Version2} {
+			t.Run(name+"/"+v, func(t *testing.T) {
+				t.Parallel()
+				c := connecttest.NewCluster(connecttest.Options{Workers: []string{"a:1", "b:1"}})
+				c.Create(connecttest.Connector{Name: "x", Tasks: 2})
+				o := newObserver(t, serve(t, c), version(v), requestTimeout(300*time.Millisecond))
+				spoil(c)
+				if s := mustObserve(t, o); find(s, "x") == nil || find(s, "x").Class == "" {
+					t.Fatalf("snapshot is %+v", s)
+				}
+				c.ResetRequests()
+				mustObserve(t, o)
+				if n := c.Requests().Count(connecttest.Match{Worker: "a:1"}); n != 0 {
+					t.Errorf("the bad worker was asked %d times again", n)
+				}
+			})
+		}
+	}
+}
+
+// What is left until the deadline is shared among the workers that are left.
+func TestHangingWorkersShareTheDeadline(t *testing.T) {
+	c := connecttest.NewCluster(connecttest.Options{Workers: []string{"a:1", "b:1", "c:1"}})
+	c.Create(connecttest.Connector{Name: "x", Tasks: 1})
+	c.SetFault(connecttest.Match{Worker: "a:1"}, connecttest.Hang(nil))
+	c.SetFault(connecttest.Match{Worker: "b:1"}, connecttest.Hang(nil))
+	o := newObserver(t, serve(t, c), requestTimeout(time.Hour))
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	s, err := o.Observe(ctx, nil)
+	if err != nil || find(s, "x") == nil {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// All workers away: the error names each, and no password of the URLs.
+func TestAllWorkersAway(t *testing.T) {
+	c := connecttest.NewCluster(connecttest.Options{Workers: []string{"a:1", "b:1"}})
+	urls := serve(t, c)
+	c.SetPhase("a:1", connecttest.Down)
+	c.SetPhase("b:1", connecttest.Listening)
+	_, err := observe(t, newObserver(t, urls))
+	if err == nil || !strings.Contains(err.Error(), urls[0].Host) || !strings.Contains(err.Error(), urls[1].Host) || !errors.Is(err, connect.NotFound) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestParallelismIsKept(t *testing.T) {
+	c := connecttest.Large(100, 1)
+	c.SetFault(connecttest.Match{Endpoint: connecttest.EndpointStatus}, connecttest.Delay(time.Millisecond))
+	o := newObserver(t, serve(t, c)[:1], version(Version1), func(o *Options) { o.Parallelism = 3 })
+	if s := mustObserve(t, o); len(s.Connectors) != 100 {
+		t.Errorf("%d connectors", len(s.Connectors))
+	}
+	if most := c.Requests().MaxInFlight; most != 3 {
+		t.Errorf("%d calls in flight, want 3", most)
+	}
+}
+
+func TestFilter(t *testing.T) {
+	for _, v := range []string{Version1, Version2} {
+		c := fleet("4.3.1")
+		c.Create(connecttest.Connector{Name: "new-but-unwanted", Tasks: 1})
+		c.DropStatus("new-but-unwanted")
+		o := newObserver(t, serve(t, c), version(v), func(o *Options) { o.Keep = func(name string) bool { return name == "healthy" } })
+		if s := mustObserve(t, o); len(s.Connectors) != 1 || s.Connectors[0].Name != "healthy" || len(s.Unobserved) != 0 {
+			t.Errorf("version %s: %+v, unobserved %v", v, s.Connectors, s.Unobserved)
+		}
+		if v == Version1 && c.Requests().Count(connecttest.Match{Connector: "failing"}) != 0 {
+			t.Error("a connector that is filtered out was asked for")
+		}
+	}
+}
+
+// A base URL with a path is joined, not replaced.
+func TestBasePath(t *testing.T) {
+	c := fleet("4.3.1")
+	base := serveHandler(t, http.StripPrefix("/behind/connect", c.Handler(c.Workers()[0])))
+	for _, path := range []string{"/behind/connect", "/behind/connect/"} {
+		u, err := base.Parse(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := mustObserve(t, newObserver(t, []*url.URL{u}, version(Version1))); len(s.Connectors) == 0 || len(s.Unobserved) != 0 {
+			t.Errorf("%s: %+v", path, s)
+		}
+	}
+}
+
+func TestBasicAuth(t *testing.T) {
+	c := connecttest.NewCluster(connecttest.Options{Username: "scout", Password: "hunter2"})
+	c.Create(connecttest.Connector{Name: "x", Tasks: 1})
+	urls := serve(t, c)
+	config := commoncfg.DefaultHTTPClientConfig
+	config.BasicAuth = &commoncfg.BasicAuth{Username: "scout", Password: "hunter2"}
+	client, err := NewClient(config, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustObserve(t, newObserver(t, urls, func(o *Options) { o.Client = client }))
+
+	if _, err := observe(t, newObserver(t, urls)); !errors.Is(err, connect.Unauthorized) {
+		t.Errorf("without credentials: %v", err)
+	}
+
+	// They follow no redirect to another host.
+	var leaked http.Header
+	elsewhere := serveHandler(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { leaked = r.Header.Clone() }))
+	c.SetFault(connecttest.Match{}, connecttest.Redirect(elsewhere.String()+"/connectors"))
+	if _, err := observe(t, newObserver(t, urls, func(o *Options) { o.Client = client })); !errors.Is(err, connect.HTTPStatus) {
+		t.Errorf("redirected: %v", err)
+	}
+	if leaked != nil {
+		t.Errorf("another host was asked, with %v", leaked)
+	}
+}
+
+// Each call is reported with what a histogram and a page need.
+func TestReport(t *testing.T) {
+	c := fleet("4.3.1")
+	var requests []connect.Request
+	o := newObserver(t, serve(t, c)[:1], version(Version2))
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	s, err := o.Observe(ctx, func(r connect.Request) { requests = append(requests, r) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var total int64
+	var endpoints []string
+	for _, r := range requests {
+		endpoints = append(endpoints, r.Endpoint)
+		total += r.Bytes
+		if r.Code != 200 || r.Duration <= 0 || r.Host == "" || r.Bytes == 0 || r.Err != nil {
+			t.Errorf("request %+v", r)
+		}
+	}
+	if want := []string{"expand", "expand", "list", "root"}; !slices.Equal(endpoints, want) {
+		t.Errorf("endpoints %v, want %v", endpoints, want)
+	}
+	if total != s.Bytes || c.Requests().Bytes != total {
+		t.Errorf("%d bytes in requests, %d in the snapshot, %d sent", total, s.Bytes, c.Requests().Bytes)
+	}
+}
+
+// A deadline in the middle of version 1 leaves what was had by then.
+func TestPartialAtDeadline(t *testing.T) {
+	c := connecttest.NewCluster(connecttest.Options{})
+	for i := range 20 {
+		c.Create(connecttest.Connector{Name: fmt.Sprintf("c%02d", i), Tasks: 1})
+	}
+	c.SetFault(connecttest.Match{Endpoint: connecttest.EndpointStatus, Connector: "c19"}, connecttest.Hang(nil))
+	o := newObserver(t, serve(t, c), version(Version1))
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	s, err := o.Observe(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := unobserved(s); len(s.Connectors) != 19 || !maps.Equal(got, map[string]connect.Reason{"c19": connect.Timeout}) {
+		t.Errorf("%d connectors, unobserved %v", len(s.Connectors), got)
+	}
+}
+
+// Whatever happens to a cluster, asking for info only when it is needed gives
+// the snapshots that asking for it each time gives.
+func TestLazyInfoIsRight(t *testing.T) {
+	classes := []string{"org.apache.kafka.connect.file.FileStreamSourceConnector", "org.apache.kafka.connect.file.FileStreamSinkConnector"}
+	names := []string{"a", "b", "c", "d"}
+	for _, v := range []string{Version1, Version2} {
+		t.Run(v, func(t *testing.T) {
+			rapid.Check(t, func(r *rapid.T) {
+				c := connecttest.NewCluster(connecttest.Options{Workers: []string{"a:1", "b:1"}})
+				handlers := []http.Handler{c.Handler("a:1")}
+				server := httptest.NewServer(handlers[0])
+				defer server.Close()
+				base, err := url.Parse(server.URL)
+				if err != nil {
+					r.Fatal(err)
+				}
+				lazy, eager := newObserver(t, []*url.URL{base}, version(v), infoAge(time.Hour)), newObserver(t, []*url.URL{base}, version(v), infoAge(0))
+				defer lazy.Close()
+				defer eager.Close()
+				exists := map[string]bool{}
+				compare := func() {
+					a, errA := observe(t, lazy)
+					b, errB := observe(t, eager)
+					if errA != nil || errB != nil {
+						r.Fatal(errA, errB)
+					}
+					if !reflect.DeepEqual(content(a), content(b)) {
+						r.Fatalf("lazy sees\n%+v\neager sees\n%+v", content(a), content(b))
+					}
+				}
+				for range rapid.IntRange(1, 12).Draw(r, "steps") {
+					name := rapid.SampledFrom(names).Draw(r, "name")
+					spec := connecttest.Connector{Name: name, Class: rapid.SampledFrom(classes).Draw(r, "class"), Tasks: rapid.IntRange(0, 3).Draw(r, "tasks")}
+					step := rapid.SampledFrom([]string{"create", "delete", "observe", "recreate", "tasks", "fail", "pause", "resume", "partial", "whole"}).Draw(r, "step")
+					switch {
+					case step == "create" && !exists[name]:
+						c.Create(spec)
+						exists[name] = true
+					case step == "observe":
+						compare()
+					case step == "partial":
+						c.Replay("a:1", rapid.IntRange(0, 3).Draw(r, "read"))
+					case step == "whole":
+						c.Replay("a:1", -1)
+					case !exists[name]:
+					case step == "delete":
+						c.Delete(name)
+						exists[name] = false
+					case step == "recreate":
+						// Unseen in between it is only noticed by what its status
+						// shows; seen, it always is.
+						c.Delete(name)
+						compare()
+						c.Create(spec)
+					case step == "tasks":
+						c.SetTasksMax(name, spec.Tasks+4-len(names)+rapid.IntRange(0, 2).Draw(r, "more"))
+					case step == "fail" && spec.Tasks > 0:
+						c.FailConnector(name, "a.B: x")
+					case step == "pause":
+						c.Pause(name)
+					case step == "resume":
+						c.Resume(name)
+					}
+				}
+				compare()
+			})
+		})
+	}
+}
