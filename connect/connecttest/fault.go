@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -141,7 +142,7 @@ func Truncate(cut Cut) Fault {
 			out.Header().Set("Content-Length", strconv.Itoa(honest.body.Len()))
 		}
 		honest.sendHeader(out)
-		out.Write(half)
+		write(out, half)
 		flush(out)
 		if cut != CutBody {
 			panic(http.ErrAbortHandler)
@@ -233,19 +234,18 @@ func EndlessString() Fault {
 // GzipBomb answers with size bytes of JSON, which gzip makes a thousand times
 // smaller, and Content-Encoding: gzip, whether the client asked for it or not.
 func GzipBomb(size int) Fault {
-	var bomb bytes.Buffer
-	packer := gzip.NewWriter(&bomb)
-	letters := bytes.Repeat([]byte("a"), 1<<20)
-	packer.Write([]byte(`{"`))
-	for left := size; left > 0; left -= len(letters) {
-		packer.Write(letters[:min(left, len(letters))])
-	}
-	packer.Write([]byte(`":{}}`))
-	packer.Close()
+	bomb := pack(func(packer io.Writer) {
+		letters := bytes.Repeat([]byte("a"), 1<<20)
+		write(packer, []byte(`{"`))
+		for left := size; left > 0; left -= len(letters) {
+			write(packer, letters[:min(left, len(letters))])
+		}
+		write(packer, []byte(`":{}}`))
+	})
 	return func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
 			out.Header().Set("Content-Encoding", "gzip")
-			ok(bomb.Bytes()).send(out)
+			ok(bomb).send(out)
 		})
 	}
 }
@@ -258,11 +258,8 @@ func Gzip() Fault {
 			honest.send(out)
 			return
 		}
-		var packed bytes.Buffer
-		packer := gzip.NewWriter(&packed)
-		packer.Write(honest.body.Bytes())
-		packer.Close()
-		honest.body = packed
+		packed := pack(func(packer io.Writer) { write(packer, honest.body.Bytes()) })
+		honest.body = *bytes.NewBuffer(packed)
 		honest.header.Set("Content-Encoding", "gzip")
 		honest.send(out)
 	})
@@ -434,7 +431,7 @@ func (a *captured) sendHeader(out http.ResponseWriter) {
 func (a *captured) send(out http.ResponseWriter) {
 	out.Header().Set("Content-Length", strconv.Itoa(a.body.Len()))
 	a.sendHeader(out)
-	out.Write(a.body.Bytes())
+	write(out, a.body.Bytes())
 }
 
 // sendRaw writes bytes to the connection and closes it.
@@ -443,8 +440,19 @@ func sendRaw(out http.ResponseWriter, raw []byte) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	connection.Write(raw)
-	connection.Close()
+	write(connection, raw)
+	_ = connection.Close()
 }
 
-func flush(out http.ResponseWriter) { http.NewResponseController(out).Flush() }
+// flush and write take no notice of a client that has gone.
+func flush(out http.ResponseWriter)    { _ = http.NewResponseController(out).Flush() }
+func write(out io.Writer, body []byte) { _, _ = out.Write(body) }
+
+// pack compresses what fill writes.
+func pack(fill func(io.Writer)) []byte {
+	var packed bytes.Buffer
+	packer := gzip.NewWriter(&packed)
+	fill(packer)
+	_ = packer.Close() // A bytes.Buffer takes all.
+	return packed.Bytes()
+}

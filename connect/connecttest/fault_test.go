@@ -7,8 +7,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 )
@@ -29,8 +31,6 @@ func TestFaults(t *testing.T) {
 		want  func(got) bool
 	}{
 		"reset":              {Reset(), func(g got) bool { return g.err != nil }},
-		"delay":              {Delay(time.Millisecond), valid},
-		"drip":               {Drip(20, time.Microsecond), valid},
 		"cut length":         {Truncate(CutLength), func(g got) bool { return errors.Is(g.readErr, io.ErrUnexpectedEOF) }},
 		"cut chunks":         {Truncate(CutChunks), func(g got) bool { return errors.Is(g.readErr, io.ErrUnexpectedEOF) }},
 		"cut close":          {Truncate(CutClose), func(g got) bool { return g.readErr == nil && len(g.body) > 50 && !valid(g) }},
@@ -53,7 +53,6 @@ func TestFaults(t *testing.T) {
 		"duplicate task ids": {SetMember("a", 0, "status", "tasks", 1, "id"), func(g got) bool { return bytes.Count(g.body, []byte(`"id":0`)) == 3 }},
 		"huge id":            {SetMember("a", json.Number("1e400"), "status", "tasks", 1, "id"), func(g got) bool { return bytes.Contains(g.body, []byte(`"id":1e400`)) }},
 		"huge string":        {SetMember("a", strings.Repeat("x", 1<<19), "status", "connector", "trace"), func(g got) bool { return valid(g) && len(g.body) > 1<<19 }},
-		"twice only":         {Times(0, Reset()), valid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := two(&clock{}, "4.3.1")
@@ -122,5 +121,27 @@ func TestTimesEnds(t *testing.T) {
 		if g := ask(t.Context(), server.Client(), server.URL); g.status != want {
 			t.Errorf("request %d: %d, want %d", i, g.status, want)
 		}
+	}
+}
+
+func TestFaultsThatTakeTime(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault func(size int) Fault
+		takes time.Duration
+	}{
+		"delay": {func(int) Fault { return Delay(3 * time.Second) }, 3 * time.Second},
+		"drip":  {func(size int) Fault { return Drip(size/5, time.Second) }, 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const body = "0123456789"
+				worker := http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) { write(out, []byte(body)) })
+				out, start := httptest.NewRecorder(), time.Now()
+				test.fault(len(body))(worker).ServeHTTP(out, httptest.NewRequest(http.MethodGet, "/", nil))
+				if took := time.Since(start); took != test.takes || out.Body.String() != body {
+					t.Errorf("took %v for %q, want %v", took, out.Body, test.takes)
+				}
+			})
+		})
 	}
 }

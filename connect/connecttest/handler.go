@@ -120,9 +120,9 @@ func (a answer) send(out http.ResponseWriter) {
 func reset(out http.ResponseWriter) {
 	if connection, _, err := http.NewResponseController(out).Hijack(); err == nil {
 		if tcp, ok := connection.(*net.TCPConn); ok {
-			tcp.SetLinger(0) // An unsent reset is an ordinary end: good enough.
+			_ = tcp.SetLinger(0) // Without it the end is an ordinary one: good enough.
 		}
-		connection.Close()
+		_ = connection.Close()
 	}
 	panic(http.ErrAbortHandler)
 }
