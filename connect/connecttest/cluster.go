@@ -70,7 +70,8 @@ type Cluster struct {
 	workers    []*worker
 	connectors map[string]*connector
 	order      []*connector // in the order of the lists; nil if it must be found again
-	replies    map[string][]byte
+	replies    map[string]reply
+	changes    int // how often anything has changed that replies tell
 	events     []event
 	faults     []*setFault
 	rebalance  *rebalance
@@ -98,6 +99,12 @@ type item struct {
 	unassigned bool
 	raw        string // a state to say whatever the rest of the model says
 	noStatus   bool
+}
+
+// A reply about all connectors, as it was rendered when changes was what it says.
+type reply struct {
+	body    []byte
+	changes int
 }
 
 type target uint8
@@ -142,7 +149,7 @@ func NewCluster(options Options) *Cluster {
 		panic(fmt.Sprintf("connecttest: version %q cannot be simulated (%v)", options.Version, err))
 	}
 	c := &Cluster{options: options, release: release, now: options.Now,
-		connectors: map[string]*connector{}, replies: map[string][]byte{}}
+		connectors: map[string]*connector{}, replies: map[string]reply{}}
 	c.requests.reset()
 	for _, id := range options.Workers {
 		c.workers = append(c.workers, newWorker(id))
@@ -383,13 +390,13 @@ func (c *Cluster) change(name string, do func(*connector)) {
 	c.changed(it)
 }
 
-// changed forgets what was rendered of a connector, and the replies that it is
-// in. nil is for a change of which connectors there are.
+// changed makes what was rendered of a connector out of date, and the replies that
+// it is in. nil is for a change of which connectors there are.
 func (c *Cluster) changed(it *connector) {
 	if it != nil {
 		it.info, it.status = nil, nil
 	}
-	clear(c.replies)
+	c.changes++
 }
 
 func (c *Cluster) find(name string) *connector {

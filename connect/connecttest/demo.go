@@ -172,7 +172,7 @@ func (d *Demo) Run(ctx context.Context) error {
 		}
 	}
 	for _, server := range servers {
-		stop(server)
+		stop(context.WithoutCancel(ctx), server)
 	}
 	serving.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
@@ -181,10 +181,10 @@ func (d *Demo) Run(ctx context.Context) error {
 	return nil
 }
 
-// stop lets answers end that see that the context has ended, and cuts off those
-// whose client does not read.
-func stop(server *http.Server) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+// stop waits for answers to end, which they do as their context has ended, and
+// cuts off those whose client does not read.
+func stop(ctx context.Context, server *http.Server) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if server.Shutdown(ctx) != nil {
 		_ = server.Close()

@@ -113,10 +113,13 @@ func (c *Cluster) reply(w *worker, key string, render func([]byte) []byte) []byt
 	if w.visible >= 0 || len(w.missing) > 0 {
 		return render(nil)
 	}
-	if c.replies[key] == nil {
-		c.replies[key] = slices.Clip(render(nil))
+	last, rendered := c.replies[key]
+	if !rendered || last.changes != c.changes {
+		// A body that is being sent must stay as it is; its size is a good guess.
+		last = reply{render(make([]byte, 0, len(last.body)+bufferedBytes)), c.changes}
+		c.replies[key] = last
 	}
-	return c.replies[key]
+	return last.body
 }
 
 // info is a ConnectorInfo.
