@@ -68,7 +68,7 @@ var errStarting = errors.New("waiting for the clusters with startup_validation")
 // finish and returns nil. An error says why it could not start or go on.
 func Run(ctx context.Context, o Options) error {
 	if err := toolkit.Validate(o.WebConfigFile); err != nil {
-		return fmt.Errorf("--web.config.file %s: %w", o.WebConfigFile, err)
+		return fmt.Errorf("--web.config.file %s: %s", o.WebConfigFile, strings.Join(strings.Fields(err.Error()), " "))
 	}
 	self, err := collector.NewSelf(collector.SelfOptions{Version: version.Version})
 	if err != nil {
