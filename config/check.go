@@ -141,7 +141,7 @@ func (s *source) check(node *yaml.Node, as reflect.Type, path string) error {
 	case reflect.Struct:
 		return s.checkStruct(node, as, path)
 	case reflect.Map:
-		return s.checkMapping(node, as, path, func(*yaml.Node) (reflect.Type, error) { return as.Elem(), nil })
+		return s.checkMapping(node, as, path, func(_, _ *yaml.Node) (reflect.Type, error) { return as.Elem(), nil })
 	case reflect.Slice:
 		if node.Kind != yaml.SequenceNode {
 			return s.errorAt(node, path, "must be a list, such as [a, b]")
@@ -206,14 +206,14 @@ func (s *source) checkStruct(node *yaml.Node, as reflect.Type, path string) erro
 		return nil
 	}
 	fields, rest := yamlFields(as)
-	err := s.checkMapping(node, as, path, func(key *yaml.Node) (reflect.Type, error) {
+	err := s.checkMapping(node, as, path, func(key, value *yaml.Node) (reflect.Type, error) {
 		if field, known := fields[key.Value]; known {
 			return field, nil
 		}
 		if rest != nil {
 			return rest, nil
 		}
-		return nil, s.unknownField(key, fields, path)
+		return nil, s.unknownField(key, value, fields, path)
 	})
 	if err != nil {
 		return err
@@ -234,7 +234,7 @@ func (s *source) checkStruct(node *yaml.Node, as reflect.Type, path string) erro
 
 // checkMapping checks each value of a mapping as the type that typeOf returns
 // for its key.
-func (s *source) checkMapping(node *yaml.Node, as reflect.Type, path string, typeOf func(key *yaml.Node) (reflect.Type, error)) error {
+func (s *source) checkMapping(node *yaml.Node, as reflect.Type, path string, typeOf func(key, value *yaml.Node) (reflect.Type, error)) error {
 	if node.Kind != yaml.MappingNode {
 		return s.errorAt(node, path, "must be a mapping of fields, such as {field: value} with a space after the colon")
 	}
@@ -250,7 +250,7 @@ func (s *source) checkMapping(node *yaml.Node, as reflect.Type, path string, typ
 			}
 			continue
 		}
-		valueType, err := typeOf(key)
+		valueType, err := typeOf(key, value)
 		if err != nil {
 			return err
 		}
@@ -270,7 +270,7 @@ func (s *source) checkMapping(node *yaml.Node, as reflect.Type, path string, typ
 }
 
 // checkMerge checks what "<<" brings in: a mapping, or a list of them.
-func (s *source) checkMerge(node *yaml.Node, as reflect.Type, path string, typeOf func(key *yaml.Node) (reflect.Type, error)) error {
+func (s *source) checkMerge(node *yaml.Node, as reflect.Type, path string, typeOf func(key, value *yaml.Node) (reflect.Type, error)) error {
 	if node.Kind == yaml.SequenceNode {
 		for _, item := range node.Content {
 			if err := s.checkMerge(item, as, path, typeOf); err != nil {
@@ -294,17 +294,24 @@ func (s *source) checkMerge(node *yaml.Node, as reflect.Type, path string, typeO
 // of a value and is not repeated.
 var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,40}`)
 
-func (s *source) unknownField(key *yaml.Node, fields map[string]reflect.Type, path string) error {
+func (s *source) unknownField(key, value *yaml.Node, fields map[string]reflect.Type, path string) error {
 	name := fieldName.FindString(key.Value)
-	if name != key.Value {
-		return s.errorAt(key, strings.TrimSuffix(join(path, name), "."), "a field is written name: value, with a space after the colon; a value with , : { } or # must stand in quotes")
-	}
 	known := slices.Sorted(maps.Keys(fields))
-	hint := "the fields here are " + strings.Join(known, ", ")
+	hint := ""
 	if near := nearest(name, known); near != "" {
 		hint = "did you mean " + near + "?"
 	} else if homes := homesOf(name, reflect.TypeFor[document](), ""); len(homes) > 0 {
 		hint = "it belongs into " + strings.Join(homes, " or ")
+	}
+	// What has neither a value nor a likeness to a field may be a piece of one.
+	if name != key.Value || hint == "" && isNull(value) && value.Value == "" {
+		if hint == "" {
+			name = ""
+		}
+		return s.errorAt(key, strings.TrimSuffix(join(path, name), "."), "a field is written name: value, with a space after the colon; a value with , : { } or # must stand in quotes")
+	}
+	if hint == "" {
+		hint = "the fields here are " + strings.Join(known, ", ")
 	}
 	return s.errorAt(key, join(path, name), "unknown field; %s", hint)
 }

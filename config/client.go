@@ -81,7 +81,7 @@ func usableClient(client *commoncfg.HTTPClientConfig, at origin) error {
 		return refuse("basic_auth", "needs username or username_file")
 	}
 	if proxy := client.ProxyURL.URL; proxy != nil && proxy.String() != "" {
-		if !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, proxy.Scheme) || proxy.Hostname() == "" {
+		if !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, proxy.Scheme) || proxy.Hostname() == "" || proxy.RawQuery != "" || proxy.Fragment != "" {
 			return refuse("proxy_url", "must be a URL such as http://proxy:3128")
 		}
 	}

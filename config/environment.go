@@ -256,6 +256,9 @@ func (e *environment) cluster(known []variable, prefix, name string) (clusterSet
 		if err := selectProvider(&c.settings, at); err != nil {
 			return clusterSettings{}, origin{}, err
 		}
+		if c.settings.Provider == ProviderConfluentCloud && c.settings.HTTPClient.BasicAuth == nil {
+			return fail("CONNECT_REST_URL", "provider confluent-cloud needs a Cloud API key: set %sCONNECT_AUTH=BASIC, %sCONNECT_BASIC_AUTH_USER and %sCONNECT_BASIC_AUTH_PASS", prefix, prefix, prefix)
+		}
 	}
 	switch {
 	case c.settings.Provider == ProviderMSK:

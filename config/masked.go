@@ -3,6 +3,8 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -32,15 +34,22 @@ func (c *Config) Masked() []byte {
 }
 
 // mask hides what prometheus/common shows although it may be secret: values of
-// headers, of parameters and claims sent to a token endpoint, and a proxy's
-// user.
+// headers, of parameters and claims sent to a token endpoint, a proxy's user and
+// the query of a token URL. What stays of a URL is one.
 func mask(node *yaml.Node) {
 	if node.Kind == yaml.MappingNode {
 		for i := 0; i < len(node.Content); i += 2 {
 			switch key, value := node.Content[i].Value, node.Content[i+1]; key {
-			case "endpoint_params", "claims", "values", "proxy_url":
-				if key != "proxy_url" || bytes.ContainsRune([]byte(value.Value), '@') {
-					hide(value)
+			case "endpoint_params", "claims", "values":
+				hide(value)
+			case "token_url":
+				if address, _, found := strings.Cut(value.Value, "?"); found {
+					value.SetString(address + "?<secret>")
+				}
+			case "proxy_url":
+				if address, err := url.Parse(value.Value); err == nil && address.User != nil {
+					address.User = url.UserPassword("xxxxx", "xxxxx")
+					value.SetString(address.String())
 				}
 			}
 		}
@@ -50,14 +59,12 @@ func mask(node *yaml.Node) {
 	}
 }
 
-// hide replaces every value, but keeps the names of a mapping.
+// hide replaces each item of a list and each value of a mapping, whose names it
+// keeps.
 func hide(node *yaml.Node) {
-	if node.Kind == yaml.ScalarNode {
-		node.SetString("<secret>")
-	}
-	for i, inner := range node.Content {
+	for i := range node.Content {
 		if node.Kind != yaml.MappingNode || i%2 == 1 {
-			hide(inner)
+			node.Content[i] = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "<secret>"}
 		}
 	}
 }

@@ -1,0 +1,122 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestOTLPFromFile(t *testing.T) {
+	directory := t.TempDir()
+	write(t, directory, "token", "Bearer hunter2\n")
+	file := write(t, directory, "clusters.yml", minimal+`
+otlp:
+  endpoint: collector:4317
+  protocol: grpc
+  insecure: true
+  headers: {api-key: hunter2}
+  headers_files: {authorization: token}
+  interval: 15s
+  timeout: 3s
+  compression: none
+  resource_attributes: {deployment.environment.name: prod}
+`)
+	// What the file says stands, whatever the environment says.
+	config, err := Load(Sources{File: file, Environ: []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://other:1", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_EXPORTER_OTLP_HEADERS=a=b",
+		"OTEL_METRIC_EXPORT_INTERVAL=1000", "OTEL_EXPORTER_OTLP_TIMEOUT=1000", "OTEL_EXPORTER_OTLP_COMPRESSION=gzip", "OTEL_SERVICE_NAME=watcher", "OTEL_RESOURCE_ATTRIBUTES=team=a%20b,deployment.environment.name=test"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	otlp := config.OTLP()
+	if otlp.Endpoint.String() != "http://collector:4317" || otlp.Protocol != "grpc" || otlp.Interval != 15*time.Second || otlp.Timeout != 3*time.Second || otlp.Compression != "none" {
+		t.Errorf("%+v", otlp)
+	}
+	if want := map[string]string{"api-key": "hunter2", "authorization": "Bearer hunter2"}; !reflect.DeepEqual(otlp.Headers, want) {
+		t.Errorf("headers %q", otlp.Headers)
+	}
+	if want := map[string]string{"service.name": "watcher", "team": "a b", "deployment.environment.name": "prod"}; !reflect.DeepEqual(otlp.ResourceAttributes, want) {
+		t.Errorf("attributes %q", otlp.ResourceAttributes)
+	}
+	if !slices.Contains(config.Files(), directory+"/token") {
+		t.Errorf("files %q", config.Files())
+	}
+	if strings.Contains(string(config.Masked()), "hunter2") {
+		t.Error("a header is shown")
+	}
+	before := otlp.Fingerprint()
+	write(t, directory, "token", "Bearer other\n")
+	if config, err = Load(Sources{File: file}); err != nil || config.OTLP().Fingerprint() == before {
+		t.Errorf("another token in the file has the same fingerprint (%v)", err)
+	}
+}
+
+func TestOTLPFromEnvironment(t *testing.T) {
+	for _, test := range []struct {
+		environ  []string
+		endpoint string
+	}{
+		{nil, ""},
+		{[]string{"OTEL_SERVICE_NAME=x", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}, ""},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318"}, "http://c:4318/v1/metrics"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://prometheus:9090/api/v1/otlp/"}, "http://prometheus:9090/api/v1/otlp/v1/metrics"},
+		{[]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://c:4318/own"}, "http://c:4318/own"},
+		{[]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://c:4318"}, "http://c:4318/"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://general:1", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://c:4318/own"}, "http://c:4318/own"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=c:4317", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}, "https://c:4317"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=c:4317", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_INSECURE=true"}, "http://c:4317"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=https://c:4318", "OTEL_EXPORTER_OTLP_INSECURE=true"}, "https://c:4318/v1/metrics"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_METRICS_EXPORTER=none"}, ""},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_SDK_DISABLED=True"}, ""},
+	} {
+		otlp := mustLoad(t, minimal, test.environ...).OTLP()
+		got := ""
+		if otlp != nil {
+			got = otlp.Endpoint.String()
+		}
+		if got != test.endpoint {
+			t.Errorf("%q: got %q, want %q", test.environ, got, test.endpoint)
+		}
+	}
+	otlp := mustLoad(t, minimal, "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_EXPORTER_OTLP_HEADERS= api-key = a%2Cb ,x=", "OTEL_METRIC_EXPORT_INTERVAL=1500",
+		"OTEL_EXPORTER_OTLP_METRICS_TIMEOUT=2000", "OTEL_EXPORTER_OTLP_TIMEOUT=1", "OTEL_EXPORTER_OTLP_COMPRESSION=none").OTLP()
+	if want := map[string]string{"api-key": "a,b", "x": ""}; !reflect.DeepEqual(otlp.Headers, want) || otlp.Interval != 1500*time.Millisecond || otlp.Timeout != 2*time.Second || otlp.Compression != "none" || otlp.Protocol != "http/protobuf" {
+		t.Errorf("%+v", otlp)
+	}
+	if want := map[string]string{"service.name": "kafka-connect-exporter"}; !reflect.DeepEqual(otlp.ResourceAttributes, want) {
+		t.Errorf("attributes %q", otlp.ResourceAttributes)
+	}
+	// An endpoint in the environment completes a block in the file.
+	if otlp := mustLoad(t, minimal+"otlp: {interval: 7s}\n", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318").OTLP(); otlp.Interval != 7*time.Second || otlp.Endpoint.Host != "c:4318" {
+		t.Errorf("%+v", otlp)
+	}
+	if got := mustLoad(t, minimal+"otlp: {endpoint: \"http://c:4318\"}\n", "OTEL_SDK_DISABLED=true"); got.OTLP() != nil || len(got.Warnings()) != 1 {
+		t.Errorf("disabled, but %+v with %q", got.OTLP(), got.Warnings())
+	}
+}
+
+func TestMalformedOTLPVariables(t *testing.T) {
+	const endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318"
+	for _, test := range []struct {
+		environ []string
+		want    string
+	}{
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=c:4318"}, "OTEL_EXPORTER_OTLP_ENDPOINT: must be a URL that begins with http:// or https://, such as http://collector:4318"},
+		{[]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://a:hunter2@c:4318"}, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: must not carry a user and password: use headers"},
+		{[]string{endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL=http/json"}, "OTEL_EXPORTER_OTLP_PROTOCOL: must be http/protobuf or grpc"},
+		{[]string{endpoint, "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION=zstd"}, "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION: must be gzip or none"},
+		{[]string{endpoint, "OTEL_EXPORTER_OTLP_TIMEOUT=10s"}, "OTEL_EXPORTER_OTLP_TIMEOUT: must be a whole number of milliseconds, at least 1"},
+		{[]string{endpoint, "OTEL_METRIC_EXPORT_INTERVAL=0"}, "OTEL_METRIC_EXPORT_INTERVAL: must be a whole number of milliseconds, at least 1"},
+		{[]string{endpoint, "OTEL_EXPORTER_OTLP_HEADERS=hunter2"}, "OTEL_EXPORTER_OTLP_HEADERS: must be key=value pairs with commas between them, special characters percent-encoded"},
+		{[]string{endpoint, "OTEL_EXPORTER_OTLP_HEADERS=key=hunter2%zz"}, "OTEL_EXPORTER_OTLP_HEADERS: must be key=value pairs with commas between them, special characters percent-encoded"},
+		{[]string{endpoint, "OTEL_RESOURCE_ATTRIBUTES=prod"}, "OTEL_RESOURCE_ATTRIBUTES: must be key=value pairs with commas between them, special characters percent-encoded"},
+		{[]string{endpoint, "OTEL_EXPORTER_OTLP_INSECURE=1"}, "OTEL_EXPORTER_OTLP_INSECURE: must be true or false"},
+		{[]string{endpoint, "OTEL_EXPORTER_OTLP_CERTIFICATE=missing.pem"}, "OTEL_EXPORTER_OTLP_CERTIFICATE: missing.pem cannot be read: no such file or directory"},
+		{[]string{"OTEL_SDK_DISABLED=1"}, "OTEL_SDK_DISABLED: must be true or false"},
+	} {
+		if _, err := load(t, minimal, test.environ...); err == nil || err.Error() != test.want {
+			t.Errorf("%q\ngot  %v\nwant %s", test.environ, err, test.want)
+		}
+	}
+}
