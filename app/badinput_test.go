@@ -49,9 +49,9 @@ func faults() map[string]struct {
 		"deep":           {connecttest.DeepNesting(1 << 20), connect.Decode},
 		"endless":        {connecttest.EndlessString(), connect.TooLarge},
 		// Compression is not asked for, so that a bomb is no JSON and stays packed.
-		"gzip-bomb":      {connecttest.GzipBomb(1 << 26), connect.Decode},
-		"redirect-loop":  {connecttest.RedirectLoop(), connect.HTTPStatus},
-		"redirect-away":  {connecttest.Redirect("http://other.example.com/connectors"), connect.HTTPStatus},
+		"gzip-bomb":     {connecttest.GzipBomb(1 << 26), connect.Decode},
+		"redirect-loop": {connecttest.RedirectLoop(), connect.HTTPStatus},
+		"redirect-away": {connecttest.Redirect("http://other.example.com/connectors"), connect.HTTPStatus},
 	}
 }
 
