@@ -69,6 +69,7 @@ type Cluster struct {
 	mutex      sync.Mutex
 	workers    []*worker
 	connectors map[string]*connector
+	born       int          // connectors that were ever created
 	order      []*connector // in the order of the lists; nil if it must be found again
 	replies    map[string]reply
 	changes    int // how often anything has changed that replies tell
@@ -82,6 +83,7 @@ type Cluster struct {
 // its fields, see state.
 type connector struct {
 	Connector
+	born     int       // counts connectors from the first that was created
 	settings []setting // sorted by key
 	target   target
 	itself   item
@@ -196,7 +198,8 @@ func (c *Cluster) create(spec Connector) {
 	if spec.Version == "" {
 		spec.Version = c.options.Version
 	}
-	created := &connector{Connector: spec}
+	c.born++
+	created := &connector{Connector: spec, born: c.born}
 	for key, value := range spec.Config {
 		created.set(key, value)
 	}

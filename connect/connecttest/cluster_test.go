@@ -7,10 +7,15 @@ import (
 	"testing"
 )
 
-// get asks one worker of a cluster over HTTP.
+// get asks one worker of a cluster over HTTP, as a client that wants JSON.
 func get(t *testing.T, server *httptest.Server, path string) (status int, header http.Header, body string) {
 	t.Helper()
-	response, err := server.Client().Get(server.URL + path)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
+	if err != nil {
+		t.Fatalf("get %s: %v", path, err)
+	}
+	request.Header.Set("Accept", "application/json")
+	response, err := server.Client().Do(request)
 	if err != nil {
 		t.Fatalf("get %s: %v", path, err)
 	}

@@ -183,6 +183,9 @@ func (c *Cluster) answer(w *worker, asked call, r *http.Request) answer {
 	case Down:
 		return answer{}
 	case Listening:
+		if c.release.onlyHasPages() && r.Header.Get("Accept") == jsonKind {
+			return answer{status: http.StatusNotFound}
+		}
 		return page(http.StatusNotFound, "Not Found", r)
 	}
 	if c.release.refusesAmbiguous() {

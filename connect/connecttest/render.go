@@ -12,13 +12,14 @@ import (
 )
 
 // listed are all connectors in the order in which a worker lists them, which is
-// that of a java.util.HashMap: by the spread hash of the name.
+// that of a java.util.HashMap, made as a copy: by the spread hash of the name, then
+// by age. It is none that a client may rely on.
 func (c *Cluster) listed() []*connector {
 	if c.order != nil || len(c.connectors) == 0 {
 		return c.order
 	}
 	buckets := uint32(16)
-	for int(buckets)*3/4 < len(c.connectors) {
+	for int(buckets) < len(c.connectors)*4/3+1 {
 		buckets *= 2
 	}
 	type entry struct {
@@ -37,7 +38,7 @@ func (c *Cluster) listed() []*connector {
 		if a.bucket != b.bucket {
 			return int(a.bucket) - int(b.bucket)
 		}
-		return strings.Compare(a.it.Name, b.it.Name)
+		return a.it.born - b.it.born
 	})
 	c.order = make([]*connector, len(entries))
 	for i, e := range entries {

@@ -37,6 +37,7 @@ func (r release) since(major, minor, patch int) bool {
 // The steps in the API's history that a reader of it can notice.
 func (r release) hasExpand() bool        { return r.since(2, 3, 0) }                      // KIP-465
 func (r release) listIsLocal() bool      { return r.since(2, 3, 0) }                      // before, the list waited for the herder
+func (r release) onlyHasPages() bool     { return !r.since(2, 4, 0) }                     // Jetty 9.4.18: a client that wants JSON gets an empty error
 func (r release) hasLoggers() bool       { return r.since(2, 4, 0) }                      // KIP-495
 func (r release) hasTopics() bool        { return r.since(2, 5, 0) }                      // KIP-558
 func (r release) dropsTaskStatus() bool  { return r.since(2, 5, 1) }                      // KAFKA-9472: before, removed tasks kept a status
