@@ -38,7 +38,7 @@ func cluster() Dashboard {
 		state,
 		words(3, "Version", "no snapshot",
 			`Kafka version of the worker that answered, and who runs the cluster.`,
-			now("{{version}} {{provider}}", `max by (version, provider) (kafka_connect_cluster_info{<cluster>})`)),
+			now("{{provider}} {{version}}", `max by (version, provider) (kafka_connect_cluster_info{<cluster>})`)),
 		stat(3, "Workers", "none", "no snapshot", steps("text"),
 			`Distinct workers that the snapshot names. One without work is not named; one that was killed is named until its work was handed over.`,
 			now("", `max(kafka_connect_workers{<cluster>})`)),

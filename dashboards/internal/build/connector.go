@@ -21,7 +21,7 @@ func connector() Dashboard {
 		"Workers of {{connect_cluster}} changed", "The snapshot names more or fewer workers than a minute before.", true)
 	firing(d, `connect_cluster="$connect_cluster", connector=~"$connector"`)
 
-	state := stat(4, "State", "none", "not seen now", steps("text"),
+	state := stat(3, "State", "none", "not seen now", steps("text"),
 		`State of the connector itself at the end of the time range, not of its tasks. "Not seen now": it was deleted, or its cluster is down.`,
 		now("{{connector}}", stateCode("kafka_connect_connector_state", "<connector>", "connector", "")))
 	state.FieldConfig.Defaults.Mappings = stateMappings()
@@ -47,7 +47,7 @@ func connector() Dashboard {
 				(sum_over_time((max by (connector) (kafka_connect_connector_state{<connector>, state="running"} == 1))[$__range:1m])
 				or 0 * max by (connector) (last_over_time(kafka_connect_connector_state{<connector>}[$__range])))
 				/ on () group_left () sum_over_time((max(kafka_connect_up{<cluster>}) > 0)[$__range:1m])`)),
-		words(5, "Class", "not seen now",
+		words(6, "Class", "not seen now",
 			`Type and class of the connector, and the version of its plugin where the worker tells it (Kafka 4.1 and later).`,
 			now("{{connector_type}}: {{connector_class}} {{connector_version}}", `max by (connector_type, connector_class, connector_version) (kafka_connect_connector_info{<connector>} == 1)`)),
 	)

@@ -1,16 +1,16 @@
 package build
 
-// clusterHealth turns a cluster into one word. The terms keep no values, only
-// codes, and the highest code of a cluster counts.
+// clusterHealth turns a cluster into one word. Each term is a code, and the
+// highest code of a cluster counts. Where two terms have the same labels only
+// the first of them is left, so such terms have the same code.
 const clusterHealth = `
 	max by (connect_cluster) (
-	  1 + 0 * kafka_connect_up{<cluster>}
+	  5 - 4 * kafka_connect_up{<cluster>}
 	  or 2 + 0 * (kafka_connect_tasks{<cluster>, state=~"unassigned|restarting"} > 0)
 	  or 2 + 0 * (kafka_connect_connectors{<cluster>, state=~"unassigned|restarting"} > 0)
 	  or 3 + 0 * (kafka_connect_connectors_unobserved{<cluster>} > 0)
 	  or 4 + 0 * (kafka_connect_tasks{<cluster>, state=~"failed|degraded"} > 0)
 	  or 4 + 0 * (kafka_connect_connectors{<cluster>, state=~"failed|degraded"} > 0)
-	  or 5 + 0 * (kafka_connect_up{<cluster>} == 0)
 	)`
 
 func healthMappings() []mapping {
@@ -97,21 +97,21 @@ func fleet() Dashboard {
 		healthMappings(), over("{{connect_cluster}}", clusterHealth)).
 		linked(toCluster(clusterOfLabel)))
 	d.line(8, table(24, "Clusters", "No exporter reports a cluster",
-		`A row a cluster. A cluster that is down has no counts, only the age of its last successful snapshot. Snapshot time is the 95th percentile; it belongs well below the scrape timeout. Changes are changes of state in the last hour: many without anybody at work means flapping.`,
+		`A row a cluster. A cluster that is down has no counts, only a dash, and the age of its last successful snapshot. Snapshot time is the 95th percentile; it belongs well below the scrape timeout. Changes are changes of state in the last hour: many without anybody at work means flapping.`,
 		[]column{
-			col("connect_cluster", "Cluster", colLinks(toCluster(thisCell)), colWidth(190)),
-			col("Value #A", "State", colMappings(upMappings()...), coloured("color-background"), colWidth(80)),
+			col("connect_cluster", "Cluster", colLinks(toCluster(thisCell)), colWidth(160)),
+			col("Value #A", "State", colMappings(upMappings()...), coloured("color-background"), colWidth(70)),
 			col("provider", "Provider", colWidth(120)),
-			col("version", "Version", colWidth(90)),
-			col("Value #C", "Workers"),
-			col("Value #D", "Running connectors"),
-			col("Value #E", "Failed connectors", colThresholds(bad), coloured("color-background")),
-			col("Value #F", "Paused or stopped"),
-			col("Value #G", "Running tasks"),
-			col("Value #H", "Failed tasks", colThresholds(bad), coloured("color-background")),
-			col("Value #I", "Unassigned tasks", colThresholds(settling), coloured("color-background")),
-			col("Value #J", "Snapshot time", colUnit("s"), colDecimals(3)),
-			col("Value #K", "Last snapshot", colUnit("s"), colDecimals(0), colThresholds(steps("text", 120, "red")), coloured("color-text")),
+			col("version", "Version", colWidth(80)),
+			col("Value #C", "Workers", colWidth(80)),
+			col("Value #D", "Running connectors", colWidth(150)),
+			col("Value #E", "Failed connectors", colThresholds(bad), coloured("color-background"), colWidth(140)),
+			col("Value #F", "Paused or stopped", colWidth(140)),
+			col("Value #G", "Running tasks", colWidth(115)),
+			col("Value #H", "Failed tasks", colThresholds(bad), coloured("color-background"), colWidth(105)),
+			col("Value #I", "Unassigned tasks", colThresholds(settling), coloured("color-background"), colWidth(135)),
+			col("Value #J", "Snapshot time", colUnit("s"), colDecimals(1), colWidth(120)),
+			col("Value #K", "Snapshot age", colUnit("s"), colDecimals(0), colThresholds(steps("text", 120, "red")), coloured("color-text"), colWidth(115)),
 			col("Value #L", "Changes, 1h", colDecimals(0)),
 		},
 		rows(`max by (connect_cluster) (kafka_connect_up{<cluster>})`),

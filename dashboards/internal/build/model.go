@@ -81,7 +81,6 @@ type variable struct {
 	Datasource  *datasource `json:"datasource,omitempty"`
 	// Query is a string, or for a query variable an object.
 	Query      any             `json:"query"`
-	Definition string          `json:"definition,omitempty"`
 	Regex      string          `json:"regex"`
 	Refresh    int             `json:"refresh,omitempty"`
 	Sort       int             `json:"sort,omitempty"`

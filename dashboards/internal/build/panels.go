@@ -2,6 +2,7 @@ package build
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -129,7 +130,7 @@ func queryVariable(name, label, query string) variable {
 	ds := prometheus()
 	return variable{
 		Name: name, Label: label, Type: "query", Datasource: &ds,
-		Query: object{"query": query, "refId": "Prometheus-" + name}, Definition: query,
+		Query:   object{"query": query, "refId": "Prometheus-" + name},
 		Refresh: 2, Sort: 5, Current: object{}, Options: []variableValue{},
 	}
 }
@@ -200,8 +201,11 @@ func stat(width int, title, unit, missing string, t *thresholds, description str
 		"orientation":   "auto", "textMode": "value", "colorMode": "background", "graphMode": "none",
 		"justifyMode": "auto",
 	}
-	if len(t.Steps) == 1 {
+	if t.Steps[0].Color == "text" {
 		p.Options["colorMode"] = "value"
+	}
+	if unit == "none" {
+		p.FieldConfig.Defaults.Decimals = ptr(0)
 	}
 	return p
 }
@@ -318,9 +322,19 @@ func table(width int, title, missing, description string, columns []column, targ
 	order, rename, include := object{}, object{}, object{}
 	for i, c := range columns {
 		order[c.from], rename[c.from], include[c.from] = i, c.heading, true
-		if len(c.properties) > 0 {
-			p = p.with(override{Matcher: matcher{ID: "byName", Options: c.heading}, Properties: c.properties})
+		// A cell without a value is a dash, without the colour that a 0 would have.
+		properties := append([]property{{ID: "noValue", Value: "–"}}, c.properties...)
+		if !slices.ContainsFunc(properties, func(p property) bool { return p.ID == "mappings" }) {
+			properties = append(properties, colMappings())
 		}
+		for i, p := range properties {
+			if p.ID == "mappings" {
+				properties[i].Value = append(slices.Clone(p.Value.([]mapping)), mapping{Type: "special", Options: object{
+					"match": "null+nan", "result": object{"text": "–", "color": "transparent", "index": 99},
+				}})
+			}
+		}
+		p = p.with(override{Matcher: matcher{ID: "byName", Options: c.heading}, Properties: properties})
 	}
 	exclude := object{"Time": true}
 	for i := range targets {

@@ -82,7 +82,7 @@ func timeline(width int, title, missing, description string, mappings []mapping,
 	p.FieldConfig.Defaults = field{
 		Unit: "none", NoValue: missing, Mappings: mappings,
 		Color: &color{Mode: "thresholds"}, Thresholds: steps("#8e8e8e"),
-		Custom: object{"fillOpacity": 80, "lineWidth": 0, "spanNulls": false},
+		Custom: object{"fillOpacity": 80, "lineWidth": 0},
 	}
 	p.Options = object{
 		"mergeValues": true, "showValue": "auto", "alignValue": "left", "rowHeight": 0.85,
