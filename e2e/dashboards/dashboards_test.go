@@ -1,0 +1,185 @@
+// Package dashboards runs every query of the shipped dashboards against a real
+// Prometheus that has scraped the demo fleet through an incident.
+package dashboards
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e/process"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e/prometheus"
+)
+
+// empty are the queries that the incident leaves without an answer, and why.
+func empty() map[string]string {
+	return map[string]string{
+		"kafka-connect-exporter: Failed OTLP exports, 1h A":           "the demo pushes nothing over OTLP",
+		"kafka-connect-exporter: OTLP exports by outcome A":           "the demo pushes nothing over OTLP",
+		"kafka-connect-cluster: Connectors not observed, by reason A": "every connector of the demo can be observed",
+		"kafka-connect-fleet: annotation Alerts firing":               "no rules are loaded here",
+		"kafka-connect-cluster: annotation Alerts firing":             "no rules are loaded here",
+		"kafka-connect-connector: annotation Alerts firing":           "no rules are loaded here",
+		"kafka-connect-exporter: annotation Exporter restarted":       "the exporter is not restarted",
+		"kafka-connect-fleet: annotation Workers joined or left":      "the incident passes faster than the minute that it compares with can tell for sure",
+		"kafka-connect-cluster: annotation Workers joined or left":    "as on the fleet's dashboard",
+		"kafka-connect-connector: annotation Workers joined or left":  "as on the fleet's dashboard",
+	}
+}
+
+type dashboard struct {
+	UID         string
+	Annotations struct {
+		List []struct{ Name, Expr string }
+	}
+	Panels []panel
+}
+
+type panel struct {
+	Title   string
+	Targets []struct{ RefID, Expr string }
+	Panels  []panel
+}
+
+// queries returns each query of a dashboard under the name of what it is for.
+func (d dashboard) queries() map[string]string {
+	found := map[string]string{}
+	for _, a := range d.Annotations.List {
+		found[d.UID+": annotation "+a.Name] = a.Expr
+	}
+	var add func([]panel)
+	add = func(panels []panel) {
+		for _, p := range panels {
+			for _, target := range p.Targets {
+				found[fmt.Sprintf("%s: %s %s", d.UID, p.Title, target.RefID)] = target.Expr
+			}
+			add(p.Panels)
+		}
+	}
+	add(d.Panels)
+	return found
+}
+
+var variable = regexp.MustCompile(`\$\w+`)
+
+// fill puts values in place of the dashboards' variables.
+func fill(t *testing.T, query, cluster string) string {
+	values := map[string]string{
+		"$job": ".+", "$instance": ".+", "$connector": ".+", "$connect_cluster": cluster, "$deadline": "9.5",
+		"$__rate_interval": "10s", "$__range": "5m",
+	}
+	return variable.ReplaceAllStringFunc(query, func(name string) string {
+		value, ok := values[name]
+		if !ok {
+			t.Errorf("no value for the variable %s in %s", name, query)
+		}
+		return value
+	})
+}
+
+// TestQueries: each query is valid, and non-empty at some moment of the incident
+// for one of its clusters, but for those with a reason.
+func TestQueries(t *testing.T) {
+	t.Chdir("..")
+	server := incident(t)
+	files, err := filepath.Glob("../dashboards/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("find the dashboards: %v, %d files", err, len(files))
+	}
+	excused := empty()
+	asked := map[string]bool{}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d dashboard
+		if err := json.Unmarshal(content, &d); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		for name, query := range d.queries() {
+			asked[name] = true
+			series := 0
+			for _, cluster := range []string{"orders", "analytics", "warehouse"} {
+				answer, err := server.Query(t.Context(), fmt.Sprintf("count_over_time((%s)[5m:1s])", fill(t, query, cluster)))
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+					break
+				}
+				series += len(answer)
+			}
+			if series == 0 && excused[name] == "" {
+				t.Errorf("%s: nothing answers %s", name, query)
+			}
+		}
+	}
+	for name := range excused {
+		if !asked[name] {
+			t.Errorf("%s is excused and does not exist", name)
+		}
+	}
+}
+
+// incident runs the demo fleet and its exporter through the incident, scraped
+// each second, and returns when the incident is over.
+func incident(t *testing.T) *prometheus.Server {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	directory := t.TempDir()
+	tools, err := e2e.Tool(ctx, "prometheus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(directory, "incident")
+	if output, err := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", program, "./tools/grafana/incident").CombinedOutput(); err != nil {
+		t.Fatalf("build the incident: %v\n%s", err, output)
+	}
+	group, err := process.NewGroup(filepath.Join(directory, "logs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { group.Close(5 * time.Second) })
+	ports := process.NewPorts(17300, 17399)
+	port, err := ports.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	// The half hour passes in some 90 seconds.
+	fleet, err := group.Start("incident", []string{program, "-listen", address, "-speed", "20"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := prometheus.Start(ctx, group, ports, tools, filepath.Join(directory, "prometheus"), fmt.Sprintf(`
+global: {scrape_interval: 1s, scrape_timeout: 1s}
+scrape_configs:
+  - job_name: kafka-connect-exporter
+    static_configs: [{targets: [%q]}]
+`, address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Its last act is that analytics, which was away, is back.
+	if err := process.Poll(ctx, time.Second, fleet, func(ctx context.Context) error {
+		back, err := server.Query(ctx, `kafka_connect_up{connect_cluster="analytics"} == 1 and min_over_time(kafka_connect_up{connect_cluster="analytics"}[30s]) == 0
+			and on () max_over_time(kafka_connect_connectors{connect_cluster="orders", state="failed"}[60s]) > 0`)
+		if err == nil && len(back) == 0 {
+			err = errors.New("analytics was not away and back yet")
+		}
+		return err
+	}); err != nil {
+		t.Fatalf("the incident: %v\n%s", err, fleet.Tail(20))
+	}
+	return server
+}
