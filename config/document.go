@@ -57,7 +57,7 @@ type filterSettings struct {
 }
 
 type probeSettings struct {
-	Enabled          bool     `yaml:"enabled" doc:"Probe the workers."`
+	Enabled          bool     `yaml:"enabled" doc:"Probe the workers; true where the block is written without it."`
 	CredentialsHosts []string `yaml:"credentials_hosts,omitempty" doc:"Workers that are sent the cluster's credentials with the probe: host, host:port or *.domain. Others are asked without."`
 }
 
