@@ -27,6 +27,7 @@ const (
 // Why a caller gets no snapshot although no flight failed for him.
 var (
 	errEnding = fmt.Errorf("%w: the look before was given up and has not ended yet", connect.Timeout)
+	errLate   = fmt.Errorf("%w: no answer within the time that the caller gives", connect.Timeout)
 	errClosed = errors.New("no longer watched")
 )
 
@@ -90,7 +91,7 @@ func newCoalescer(parent context.Context, cluster Cluster, options *FleetOptions
 // observe returns a view by ctx's deadline, which there must be.
 func (c *coalescer) observe(ctx context.Context) View {
 	entered := time.Now()
-	for {
+	for again := false; ; again = true {
 		f, view := c.join(ctx, entered)
 		if f == nil {
 			return view
@@ -99,7 +100,7 @@ func (c *coalescer) observe(ctx context.Context) View {
 		case <-f.done:
 			// What a flight could not do for want of time, it may do for a
 			// caller who has more than it had: then one more is taken.
-			if f.late && hasMore(ctx, f.budget) {
+			if !again && f.late && hasMore(ctx, f.budget) {
 				continue
 			}
 			return f.view
@@ -178,7 +179,7 @@ func (c *coalescer) start(ctx context.Context) *flight {
 	f.timer = time.AfterFunc(f.budget+grace/2, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.conclude(f, nil, context.DeadlineExceeded)
+		c.conclude(f, nil, errLate)
 	})
 	c.flight = f
 	go c.fly(f)
@@ -235,7 +236,7 @@ func (c *coalescer) conclude(f *flight, snapshot *connect.Snapshot, err error) {
 	f.requestsMu.Unlock()
 	if err == nil {
 		f.view.Snapshot, f.view.Previous = snapshot, nil
-	} else if errors.Is(err, context.DeadlineExceeded) || errors.Is(f.ctx.Err(), context.DeadlineExceeded) {
+	} else if err == errLate || errors.Is(f.ctx.Err(), context.DeadlineExceeded) {
 		f.late, f.budget = true, f.view.Duration
 	}
 	if err != nil && (f.abandoned || c.closed) {
@@ -271,7 +272,7 @@ func (c *coalescer) leave(ctx context.Context, f *flight, entered time.Time) Vie
 	f.waiters--
 	if f.waiters == 0 && !f.concluded {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			c.conclude(f, nil, ctx.Err())
+			c.conclude(f, nil, errLate)
 		} else {
 			f.abandoned = true
 		}
