@@ -82,6 +82,7 @@ type commandLine struct {
 	Check    checkCommand    `cmd:"" help:"Check the configuration and print it, secrets masked; with --connect reach each cluster too."`
 	Snapshot snapshotCommand `cmd:"" help:"Look at the clusters once and print their connectors and tasks, failed ones first."`
 	Demo     demoCommand     `cmd:"" help:"Serve the metrics of a lively simulated fleet: needs no Kafka and no configuration."`
+	Export   exportCommand   `cmd:"" help:"Write the alert rules or the Grafana dashboards that ship with the exporter."`
 
 	Version kong.VersionFlag `name:"version" help:"Print the version and exit."`
 }
