@@ -157,11 +157,14 @@ func (r *recorder) record(ctx context.Context) error {
 	if err := r.unauthorized(ctx); err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(r.index, "", "  ")
-	if err != nil {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(r.index); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(r.output, "index.json"), append(text, '\n'), 0o644)
+	return os.WriteFile(filepath.Join(r.output, "index.json"), text.Bytes(), 0o644)
 }
 
 // starting keeps what a worker answers before it has its REST resources.
@@ -194,8 +197,8 @@ func (r *recorder) settled(ctx context.Context, w *kafka.Worker, o scenario.Opti
 		}
 		for _, c := range scenario.Connectors(o) {
 			path := kafka.ConnectorPath(c.Name) + "/status"
-			if slices.Contains(scenario.UnaddressableNames(), c.Name) {
-				continue // Not addressable on 4.x, and without tasks on two workers.
+			if slices.Contains(scenario.UnforwardableNames(), c.Name) {
+				continue // Maybe without tasks, maybe not addressable.
 			}
 			var status kafka.Status
 			if err := w.GetJSON(ctx, path, &status); err != nil {
@@ -419,6 +422,8 @@ func slug(name string) string {
 		return "name-with-percent"
 	case scenario.Backslash:
 		return "name-with-backslash"
+	case scenario.Semicolon:
+		return "name-with-semicolon"
 	case "/connectors?expand=status&expand=info":
 		return "expand-status-info"
 	}
