@@ -216,8 +216,8 @@ func worker(t *testing.T, c *connecttest.Cluster, index int) string {
 // failed.
 func cluster(version string) *connecttest.Cluster {
 	c := connecttest.NewCluster(connecttest.Options{Version: version})
-	c.Create(connecttest.Connector{Name: "source", Class: "org.example.Source", Type: "source", Tasks: 1})
-	c.Create(connecttest.Connector{Name: "sink", Class: "org.example.Sink", Type: "sink", Tasks: 2})
+	c.Create(connecttest.Connector{Name: "source", Class: "org.example.Source", Type: "source", Version: "1.2.3", Tasks: 1})
+	c.Create(connecttest.Connector{Name: "sink", Class: "org.example.Sink", Type: "sink", Version: "1.2.3", Tasks: 2})
 	c.FailTask("sink", 1, connecttest.Trace(
 		connecttest.Cause{Class: "org.example.SinkException"}, connecttest.Cause{Class: "java.io.IOException"}))
 	return c

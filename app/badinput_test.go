@@ -112,7 +112,7 @@ func TestOddAnswersThatAreBorne(t *testing.T) {
 			fmt.Sprintf("kafka_connect_connector_state{connect_cluster=%q,connector=%q,state=%q}", version, connector, state): 1,
 			fmt.Sprintf(`kafka_connect_connector_state{connect_cluster=%q,connector="source",state="running"}`, version):      1,
 			fmt.Sprintf(`kafka_connect_task_state{connect_cluster=%q,connector="source",state="running",task="0"}`, version):  1,
-			fmt.Sprintf(`kafka_connect_connector_info{connect_cluster=%q,connector="source",connector_class="org.example.Source",connector_type="source",connector_version="%s",worker="10.0.0.1:8083"}`, version, map[string]string{"v2": "4.3.1", "v1": "4.3.1"}[version]): 1,
+			fmt.Sprintf(`kafka_connect_connector_tasks_max{connect_cluster=%q,connector="source"}`, version):                  1,
 		}
 		for _, m := range more {
 			maps.Copy(want, m)

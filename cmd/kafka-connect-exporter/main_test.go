@@ -58,20 +58,20 @@ func startCluster(ts *testscript.TestScript, negated bool, arguments []string) {
 	c := connecttest.NewCluster(connecttest.Options{Version: arguments[1]})
 	switch arguments[0] {
 	case "WELL":
-		c.Create(connecttest.Connector{Name: "source", Class: "org.example.Source", Type: "source", Tasks: 1})
-		c.Create(connecttest.Connector{Name: "idle sink", Class: "org.example.Sink", Type: "sink", Tasks: 1})
+		c.Create(connecttest.Connector{Name: "source", Class: "org.example.Source", Type: "source", Version: "1.2.3", Tasks: 1})
+		c.Create(connecttest.Connector{Name: "idle sink", Class: "org.example.Sink", Type: "sink", Version: "1.2.3", Tasks: 1})
 		c.Pause("idle sink")
 	case "FAILING":
-		c.Create(connecttest.Connector{Name: "a well", Class: "org.example.Source", Type: "source", Tasks: 2})
-		c.Create(connecttest.Connector{Name: "b task failed", Class: "org.example.Sink", Type: "sink", Tasks: 2, Config: map[string]string{"password": "s3cret"}})
+		c.Create(connecttest.Connector{Name: "a well", Class: "org.example.Source", Type: "source", Version: "1.2.3", Tasks: 2})
+		c.Create(connecttest.Connector{Name: "b task failed", Class: "org.example.Sink", Type: "sink", Version: "1.2.3", Tasks: 2, Config: map[string]string{"password": "s3cret"}})
 		c.FailTask("b task failed", 1, connecttest.Trace(
 			connecttest.Cause{Class: "org.example.SinkException", Message: "s3cret"}, connecttest.Cause{Class: "java.io.IOException"}))
-		c.Create(connecttest.Connector{Name: "c failed → überall", Class: "org.example.Sink", Type: "sink", Tasks: 1})
+		c.Create(connecttest.Connector{Name: "c failed → überall", Class: "org.example.Sink", Type: "sink", Version: "1.2.3", Tasks: 1})
 		c.FailConnector("c failed → überall", connecttest.Trace(connecttest.Cause{Class: "org.example.StartException"}))
 	case "SECURED":
 		c = connecttest.NewCluster(connecttest.Options{Version: arguments[1], Username: "user", Password: "s3cret"})
 	case "NAMELESS":
-		c.Create(connecttest.Connector{Name: "no status", Class: "org.example.Source", Type: "source", Tasks: 1})
+		c.Create(connecttest.Connector{Name: "no status", Class: "org.example.Source", Type: "source", Version: "1.2.3", Tasks: 1})
 		c.DropStatus("no status")
 	}
 	server := httptest.NewServer(c.Handler(c.Workers()[0]))
