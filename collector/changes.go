@@ -152,7 +152,13 @@ func (e *changes) count(before *connect.Connector) {
 // have the same series; most are.
 func sameSeries(a, b *connect.Connector) bool {
 	return a.State == b.State && a.Worker == b.Worker && a.Failure == b.Failure && a.Type == b.Type &&
-		a.Class == b.Class && a.Version == b.Version && a.TasksMax == b.TasksMax && slices.Equal(a.Tasks, b.Tasks)
+		a.Class == b.Class && a.ID == b.ID && a.Version == b.Version && a.TasksMax == b.TasksMax &&
+		equal(a.Runtime, b.Runtime) && equal(a.Reported, b.Reported) && slices.Equal(a.Tasks, b.Tasks)
+}
+
+// equal compares what two pointers point to; nil is only like nil.
+func equal[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }
 
 // A difference collects the series that ended at some time.

@@ -95,6 +95,7 @@ const (
 	workerConnectors
 	workerTasks
 	connectorsUnobserved
+	resourceState
 
 	connectorState
 	connectorInfo
@@ -103,6 +104,12 @@ const (
 	connectorFailureInfo
 	connectorStateChanges
 	taskStateChanges
+	runtimeInfo
+	runtimeWorkersMin
+	runtimeWorkersMax
+	runtimeWorkerUnits
+	reportedTasks
+	reportedWorkers
 
 	taskState
 	taskInfo
@@ -135,6 +142,9 @@ const (
 	currentOrAll  = "the current state only, or every state of the provider as 0 or 1 with `state_series: all`"
 	perReason     = "1 per cluster and reason"
 	workerOfState = "worker_id of the status"
+	ofRuntime     = "ListConnectors of MSK Connect"
+	onMSK         = "provider: msk"
+	onCloudWatch  = "msk.cloudwatch"
 )
 
 // table is the one place where metrics are named. The walk, the instruments,
@@ -188,6 +198,13 @@ var table = [familyCount]Descriptor{
 		Help:        "Connectors that the cluster lists and that the last snapshot could not observe",
 		Cardinality: "11 per cluster: every reason, 0 included", Origin: ofOwnWork,
 	},
+	resourceState: {
+		Name: "kafka_connect_resource_state", OTelName: "kafka.connect.resource.state", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{clusterLabel, "state"},
+		Help:        "State of the service that runs the cluster: 1 for the state that it is in, running, rebuilding, rebalancing, poweroff or unknown; one that is powered off is up and has no connectors",
+		Cardinality: "5 per cluster: every state, 0 included; absent while the provider cannot be asked", Origin: "Aiven's API",
+		OptIn: "provider: aiven",
+	},
 
 	connectorState: {
 		Name: "kafka_connect_connector_state", OTelName: "kafka.connect.connector.state", Kind: Gauge, Group: GroupConnector,
@@ -197,9 +214,9 @@ var table = [familyCount]Descriptor{
 	},
 	connectorInfo: {
 		Name: "kafka_connect_connector_info", OTelName: "kafka.connect.connector.info", Kind: Gauge, Group: GroupConnector,
-		Labels:      []string{clusterLabel, "connector", "connector_class", "connector_type", "connector_version", "worker"},
-		Help:        "Class, type and version of the connector and the worker that it is placed on; always 1",
-		Cardinality: perConnector, Origin: ofInfo + "; " + workerOfState + "; version on workers since Kafka 4.1",
+		Labels:      []string{clusterLabel, "connector", "connector_class", "connector_id", "connector_type", "connector_version", "worker"},
+		Help:        "Class, type and version of the connector, its id at a provider, and the worker that it is placed on; always 1",
+		Cardinality: perConnector, Origin: ofInfo + "; " + workerOfState + "; version on workers since Kafka 4.1; id on Confluent Cloud (lcc-…) and MSK Connect (ARN)",
 	},
 	connectorTasks: {
 		Name: "kafka_connect_connector_tasks", OTelName: "kafka.connect.connector.tasks", Unit: "{task}", Kind: Gauge, Group: GroupConnector,
@@ -230,6 +247,42 @@ var table = [familyCount]Descriptor{
 		Labels:      []string{clusterLabel, "connector"},
 		Help:        "Changes of the states of the connector's tasks seen between successive snapshots, summed over its tasks",
 		Cardinality: perConnector, Origin: ofOwnWork,
+	},
+	runtimeInfo: {
+		Name: "kafka_connect_connector_runtime_info", OTelName: "kafka.connect.connector.runtime.info", Kind: Gauge, Group: GroupConnector,
+		Labels:      []string{"capacity", clusterLabel, "connect_version", "connector"},
+		Help:        "Version of Kafka Connect that runs this connector alone, and whether its capacity is provisioned or autoscaled; always 1",
+		Cardinality: perConnector, Origin: ofRuntime, OptIn: onMSK,
+	},
+	runtimeWorkersMin: {
+		Name: "kafka_connect_connector_runtime_workers_min", OTelName: "kafka.connect.connector.runtime.workers_min", Unit: "{worker}", Kind: Gauge, Group: GroupConnector,
+		Labels:      []string{clusterLabel, "connector"},
+		Help:        "Fewest workers that the connector may have; as many as it has where capacity is provisioned",
+		Cardinality: perConnector + ", absent if not known", Origin: ofRuntime, OptIn: onMSK,
+	},
+	runtimeWorkersMax: {
+		Name: "kafka_connect_connector_runtime_workers_max", OTelName: "kafka.connect.connector.runtime.workers_max", Unit: "{worker}", Kind: Gauge, Group: GroupConnector,
+		Labels:      []string{clusterLabel, "connector"},
+		Help:        "Most workers that the connector may have; as many as it has where capacity is provisioned",
+		Cardinality: perConnector + ", absent if not known", Origin: ofRuntime, OptIn: onMSK,
+	},
+	runtimeWorkerUnits: {
+		Name: "kafka_connect_connector_runtime_worker_units", OTelName: "kafka.connect.connector.runtime.worker_units", Unit: "{unit}", Kind: Gauge, Group: GroupConnector,
+		Labels:      []string{clusterLabel, "connector"},
+		Help:        "Size of each worker of the connector in MSK Connect units (1 vCPU and 4 GiB each)",
+		Cardinality: perConnector + ", absent if not known", Origin: ofRuntime, OptIn: onMSK,
+	},
+	reportedTasks: {
+		Name: "kafka_connect_connector_reported_tasks", OTelName: "kafka.connect.connector.reported_tasks", Unit: "{task}", Kind: Gauge, Group: GroupConnector,
+		Labels:      []string{clusterLabel, "connector", "state"},
+		Help:        "Tasks of the connector that the provider's metrics service counts as running or failed; some minutes old",
+		Cardinality: "2 per connector, absent if not known", Origin: "CloudWatch RunningTaskCount and ErroredTaskCount", OptIn: onCloudWatch,
+	},
+	reportedWorkers: {
+		Name: "kafka_connect_connector_reported_workers", OTelName: "kafka.connect.connector.reported_workers", Unit: "{worker}", Kind: Gauge, Group: GroupConnector,
+		Labels:      []string{clusterLabel, "connector"},
+		Help:        "Workers of the connector that the provider's metrics service counts; some minutes old",
+		Cardinality: perConnector + ", absent if not known", Origin: "CloudWatch WorkerCount", OptIn: onCloudWatch,
 	},
 
 	taskState: {

@@ -93,8 +93,8 @@ func TestFamilies(t *testing.T) {
 	equalLines(t, without(lines, "kafka_connect_connectors_unobserved", "kafka_connect_connectors{", "kafka_connect_tasks{"), []string{
 		`kafka_connect_cluster_info{commit="abc",connect_cluster="orders",kafka_cluster_id="kid",provider="connect",version="4.3.1"} 1`,
 		`kafka_connect_connector_failure_info{connect_cluster="orders",connector="broken",exception="unknown",root_cause="unknown"} 1`,
-		`kafka_connect_connector_info{connect_cluster="orders",` + quoted + `,connector_class="io.example.Source",connector_type="source",connector_version="1.2",worker="w1:8083"} 1`,
-		`kafka_connect_connector_info{connect_cluster="orders",connector="broken",connector_class="",connector_type="unknown",connector_version="",worker="w2:8083"} 1`,
+		`kafka_connect_connector_info{connect_cluster="orders",` + quoted + `,connector_class="io.example.Source",connector_id="",connector_type="source",connector_version="1.2",worker="w1:8083"} 1`,
+		`kafka_connect_connector_info{connect_cluster="orders",connector="broken",connector_class="",connector_id="",connector_type="unknown",connector_version="",worker="w2:8083"} 1`,
 		`kafka_connect_connector_state{connect_cluster="orders",` + quoted + `,state="running"} 1`,
 		`kafka_connect_connector_state{connect_cluster="orders",connector="broken",state="failed"} 1`,
 		`kafka_connect_connector_state_changes_total{connect_cluster="orders",` + quoted + `} 0`,

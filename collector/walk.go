@@ -9,7 +9,7 @@ import (
 )
 
 // maxLabels is the most labels that a series has beside the cluster's.
-const maxLabels = 5
+const maxLabels = 6
 
 // labels are the values of a series, in the order of its family's labels and
 // without the cluster's.
@@ -66,7 +66,9 @@ func (w *walk) cluster(snapshot *connect.Snapshot, summary *Summary) {
 			w.emit(tasks, float64(summary.Tasks[s]), labels{s.String()})
 		}
 	}
-	w.emit(workers, float64(len(summary.Workers)), labels{})
+	if snapshot.Provider.NamesWorkers() {
+		w.emit(workers, float64(len(summary.Workers)), labels{})
+	}
 	for i := range summary.Workers {
 		worker := &summary.Workers[i]
 		w.emit(workerConnectors, float64(worker.Connectors), labels{worker.Name})
@@ -77,18 +79,26 @@ func (w *walk) cluster(snapshot *connect.Snapshot, summary *Summary) {
 	for _, reason := range unobservedReasons {
 		w.emit(connectorsUnobserved, float64(summary.Unobserved[reason]), labels{string(reason)})
 	}
+	if snapshot.ResourceState != "" {
+		for _, s := range resourceStates {
+			w.emit(resourceState, boolValue(s == snapshot.ResourceState), labels{string(s)})
+		}
+	}
 }
 
 // connector emits what a snapshot says of one connector and its tasks; not
 // what was counted over many snapshots.
 func (w *walk) connector(snapshot *connect.Snapshot, c *connect.Connector) {
 	w.state(connectorState, snapshot.Provider, c.State, labels{c.Name}, 1)
-	w.emit(connectorInfo, 1, labels{c.Name, c.Class, c.Type, c.Version, c.Worker})
+	w.emit(connectorInfo, 1, labels{c.Name, c.Class, c.ID, c.Type, c.Version, c.Worker})
 	if c.TasksMax > 0 {
 		w.emit(connectorTasksMax, float64(c.TasksMax), labels{c.Name})
 	}
 	if c.Failure.Exception != "" {
 		w.emit(connectorFailureInfo, 1, labels{c.Name, c.Failure.Exception, c.Failure.RootCause})
+	}
+	if c.Runtime != nil || c.Reported != nil {
+		w.managed(c)
 	}
 	if !snapshot.HasTasks {
 		return
@@ -102,6 +112,37 @@ func (w *walk) connector(snapshot *connect.Snapshot, c *connect.Connector) {
 		if t.Failure.Exception != "" {
 			w.emit(taskFailureInfo, 1, labels{c.Name, t.Failure.Exception, t.Failure.RootCause, id})
 		}
+	}
+}
+
+// managed emits what only providers tell of a connector.
+func (w *walk) managed(c *connect.Connector) {
+	if r := c.Runtime; r != nil {
+		capacity := "" // not told
+		switch {
+		case r.Autoscaled:
+			capacity = "autoscaled"
+		case r.MaxWorkers > 0:
+			capacity = "provisioned"
+		}
+		w.emit(runtimeInfo, 1, labels{capacity, r.Version, c.Name})
+		if r.MaxWorkers > 0 {
+			w.emit(runtimeWorkersMin, float64(r.MinWorkers), labels{c.Name})
+			w.emit(runtimeWorkersMax, float64(r.MaxWorkers), labels{c.Name})
+		}
+		if r.UnitsPerWorker > 0 {
+			w.emit(runtimeWorkerUnits, float64(r.UnitsPerWorker), labels{c.Name})
+		}
+	}
+	if r := c.Reported; r != nil {
+		count := func(f family, n connect.Count, l labels) {
+			if n.Known {
+				w.emit(f, float64(n.Value), l)
+			}
+		}
+		count(reportedTasks, r.RunningTasks, labels{c.Name, connect.StateRunning.String()})
+		count(reportedTasks, r.FailedTasks, labels{c.Name, connect.StateFailed.String()})
+		count(reportedWorkers, r.Workers, labels{c.Name})
 	}
 }
 
@@ -125,10 +166,11 @@ func (w *walk) state(f family, provider connect.Provider, current connect.State,
 	}
 }
 
-// allStates and unobservedReasons are asked for in every walk.
+// These are asked for in every walk.
 var (
 	allStates         = connect.States()
 	unobservedReasons = connect.UnobservedReasons()
+	resourceStates    = connect.ResourceStates()
 )
 
 // States that each provider can report, beside those that its observer maps to

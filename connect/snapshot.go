@@ -35,6 +35,10 @@ const (
 	Aiven          Provider = "aiven"
 )
 
+// NamesWorkers says whether snapshots name the workers that run connectors and
+// tasks. Confluent Cloud and MSK Connect keep them to themselves.
+func (p Provider) NamesWorkers() bool { return p != ConfluentCloud && p != MSK }
+
 // A Snapshot is one look at a cluster. It does not change once it is returned:
 // many readers share it.
 type Snapshot struct {
