@@ -1,7 +1,8 @@
 // Draws dashboards over a running Prometheus and takes their pictures:
-//   node shoot.mjs --prometheus http://127.0.0.1:9090 --out DIR [--from T] [--to T] [--step S]
+//   node shoot.mjs --prometheus http://127.0.0.1:9090 --out DIR [--from T] [--to T] [--step S] [--scrape S]
 //     [--chromium chromium] [--keep] UID[?var-name=value&rows=N]...
-// Times are seconds since the epoch; rows cuts the picture below so many grid
+// Times are seconds since the epoch; step and scrape (Prometheus's scrape
+// interval) are seconds; rows cuts the picture below so many grid
 // rows. --keep goes on serving the page after the pictures.
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
@@ -16,7 +17,7 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const dashboards = path.join(here, '../../dashboards');
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { prometheus: { type: 'string' }, out: { type: 'string', default: '.' }, from: { type: 'string' }, to: { type: 'string' }, step: { type: 'string' }, chromium: { type: 'string', default: 'chromium' }, keep: { type: 'boolean', default: false } },
+  options: { prometheus: { type: 'string' }, out: { type: 'string', default: '.' }, from: { type: 'string' }, to: { type: 'string' }, step: { type: 'string' }, scrape: { type: 'string', default: '15' }, chromium: { type: 'string', default: 'chromium' }, keep: { type: 'boolean', default: false } },
 });
 const to = Number(options.to ?? Math.floor(Date.now() / 1000)), from = Number(options.from ?? to - 300);
 const step = Number(options.step ?? Math.max(1, Math.round((to - from) / 480)));
@@ -46,7 +47,7 @@ for (const asked of positionals) {
   const d = JSON.parse(fs.readFileSync(path.join(dashboards, `${uid}.json`)));
   const all = d.panels.flatMap((p) => [p, ...(p.panels ?? [])]);
   const rows = Number(parameters.get('rows') ?? Math.max(...all.map((p) => p.gridPos.y + p.gridPos.h)));
-  for (const [k, v] of Object.entries({ dashboard: uid, from, to, step })) parameters.set(k, v);
+  for (const [k, v] of Object.entries({ dashboard: uid, from, to, step, scrape: options.scrape })) parameters.set(k, v);
   const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'shoot-'));
   const png = path.resolve(options.out, `${uid}.png`);
   await promisify(execFile)(options.chromium, ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--hide-scrollbars',
@@ -54,5 +55,5 @@ for (const asked of positionals) {
   fs.rmSync(profile, { recursive: true, force: true });
   console.log(png);
 }
-if (options.keep) console.log(`serving ${base}?dashboard=kafka-connect-fleet&from=${from}&to=${to}&step=${step}`);
+if (options.keep) console.log(`serving ${base}?dashboard=kafka-connect-fleet&from=${from}&to=${to}&step=${step}&scrape=${options.scrape}`);
 else server.close();

@@ -115,10 +115,10 @@ func cluster() Dashboard {
 			`How long snapshots took, dark is many. Normal: one band, low. A second band above it is a worker that is slow or gone and tried first.`,
 			over("", `sum by (le) (increase(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval]))`)),
 		graph(12, "Snapshot time against the deadline", "s",
-			`Median and 95th percentile, and the deadline: the scrape timeout less the exporter's offset, as set at the head of this page. A snapshot that reaches it fails with the reason timeout, and the cluster counts as down.`,
+			`Median and 95th percentile, and the deadline, on a logarithmic scale: the scrape timeout less the exporter's offset, as set at the head of this page. A snapshot that reaches it fails with the reason timeout, and the cluster counts as down.`,
 			over("deadline", `vector($deadline)`),
 			over("median", `histogram_quantile(0.5, sum by (le) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval])))`),
-			over("95th percentile", `histogram_quantile(0.95, sum by (le) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval])))`)).
+			over("95th percentile", `histogram_quantile(0.95, sum by (le) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval])))`)).logarithmic().
 			with(
 				fixed("deadline", "red", property{ID: "custom.lineStyle", Value: object{"fill": "dash", "dash": []int{10, 10}}}, property{ID: "custom.fillOpacity", Value: 0}),
 				fixed("median", "green"), fixed("95th percentile", "orange")),

@@ -104,14 +104,14 @@ func fleet() Dashboard {
 			col("provider", "Provider", colWidth(120)),
 			col("version", "Version", colWidth(80)),
 			col("Value #C", "Workers", colWidth(80)),
-			col("Value #D", "Running connectors", colWidth(150)),
-			col("Value #E", "Failed connectors", colThresholds(bad), coloured("color-background"), colWidth(140)),
-			col("Value #F", "Paused or stopped", colWidth(140)),
-			col("Value #G", "Running tasks", colWidth(115)),
-			col("Value #H", "Failed tasks", colThresholds(bad), coloured("color-background"), colWidth(105)),
-			col("Value #I", "Unassigned tasks", colThresholds(settling), coloured("color-background"), colWidth(135)),
-			col("Value #J", "Snapshot time", colUnit("s"), colDecimals(1), colWidth(120)),
-			col("Value #K", "Snapshot age", colUnit("s"), colDecimals(0), colThresholds(steps("text", 120, "red")), coloured("color-text"), colWidth(115)),
+			col("Value #D", "Running connectors", colWidth(165)),
+			col("Value #E", "Failed connectors", colThresholds(bad), coloured("color-background"), colWidth(155)),
+			col("Value #F", "Paused or stopped", colWidth(160)),
+			col("Value #G", "Running tasks", colWidth(125)),
+			col("Value #H", "Failed tasks", colThresholds(bad), coloured("color-background"), colWidth(115)),
+			col("Value #I", "Unassigned tasks", colThresholds(settling), coloured("color-background"), colWidth(150)),
+			col("Value #J", "Snapshot time", colUnit("s"), colDecimals(1), colWidth(130)),
+			col("Value #K", "Snapshot age", colUnit("s"), colDecimals(0), colThresholds(steps("text", 120, "red")), coloured("color-text"), colWidth(125)),
 			col("Value #L", "Changes, 1h", colDecimals(0)),
 		},
 		rows(`max by (connect_cluster) (kafka_connect_up{<cluster>})`),
@@ -124,9 +124,9 @@ func fleet() Dashboard {
 		rows(`max by (connect_cluster) (kafka_connect_tasks{<cluster>, state="failed"})`),
 		rows(`max by (connect_cluster) (kafka_connect_tasks{<cluster>, state="unassigned"})`),
 		rows(`histogram_quantile(0.95, sum by (le, connect_cluster) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval]))) >= 0`),
-		rows(`time() - max by (connect_cluster) (kafka_connect_snapshot_timestamp_seconds{<cluster>})`),
+		rows(`clamp_min(time() - max by (connect_cluster) (kafka_connect_snapshot_timestamp_seconds{<cluster>}), 0)`),
 		rows(`sum by (connect_cluster) (max by (connect_cluster, connector) (increase(kafka_connect_connector_state_changes_total{<cluster>}[1h]) + increase(kafka_connect_task_state_changes_total{<cluster>}[1h])))`),
-	))
+	).sorted("State", false))
 	d.line(9, table(24, "Failing now", "Nothing has failed",
 		`Every connector (no task number) and task that is FAILED at the end of the time range, with the class of its exception and of the innermost cause. The worker's log holds the message. Time failed counts within the chosen time range. Click the connector to see it alone.`,
 		[]column{
@@ -144,10 +144,8 @@ func fleet() Dashboard {
 			and on (connect_cluster, connector, task) (kafka_connect_task_failure_info{<cluster>} == 1)
 			or max by (connect_cluster, connector, worker) (kafka_connect_connector_info{<cluster>} == 1)
 			and on (connect_cluster, connector) (kafka_connect_connector_failure_info{<cluster>} == 1)`),
-		rows(`60 * sum_over_time((max by (connect_cluster, connector, task) (kafka_connect_task_state{<cluster>, state="failed"} == 1))[$__range:1m])
-			and on (connect_cluster, connector, task) (kafka_connect_task_failure_info{<cluster>} == 1)
-			or 60 * sum_over_time((max by (connect_cluster, connector) (kafka_connect_connector_state{<cluster>, state="failed"} == 1))[$__range:1m])
-			and on (connect_cluster, connector) (kafka_connect_connector_failure_info{<cluster>} == 1)`),
+		rows(timeFailed("kafka_connect_task_state", "kafka_connect_task_failure_info", "connect_cluster, connector, task")+" or "+
+			timeFailed("kafka_connect_connector_state", "kafka_connect_connector_failure_info", "connect_cluster, connector")),
 	).sorted("Time failed", true))
 
 	d.row("Trends", true)
@@ -179,6 +177,13 @@ func fleet() Dashboard {
 			saying("No snapshot failed"),
 	)
 	return d.done()
+}
+
+// timeFailed counts the minutes within the time range that what has failed now
+// was failed, in seconds; what failed within the last minute has 0.
+func timeFailed(state, failure, by string) string {
+	failed := "max by (" + by + ") (" + state + `{<cluster>, state="failed"} == 1)`
+	return "(60 * sum_over_time((" + failed + ")[$__range:1m]) or 0 * " + failed + ") and on (" + by + ") (" + failure + "{<cluster>} == 1)"
 }
 
 // firing marks, off at first, when alerts of this product fired.

@@ -111,6 +111,7 @@ type Panel struct {
 	Description     string           `json:"description,omitempty"`
 	GridPos         gridPos          `json:"gridPos"`
 	Datasource      *datasource      `json:"datasource,omitempty"`
+	Interval        string           `json:"interval,omitempty"`
 	FieldConfig     *fieldConfig     `json:"fieldConfig,omitempty"`
 	Options         object           `json:"options,omitempty"`
 	Targets         []Target         `json:"targets,omitempty"`

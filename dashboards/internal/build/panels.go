@@ -249,11 +249,21 @@ func (p Panel) stacked() Panel {
 	return p
 }
 
-// bars is for events within an interval: a bar as high as they are many.
+// bars is for events within an interval: a bar as high as they are many. An
+// interval of a minute at least is about what increase looks back over, so that
+// neighbouring bars do not count the same event.
 func (p Panel) bars() Panel {
 	p = p.stacked()
+	p.Interval = "1m"
 	p.FieldConfig.Defaults.Custom["drawStyle"] = "bars"
 	p.FieldConfig.Defaults.Custom["fillOpacity"] = 80
+	return p
+}
+
+// logarithmic shows milliseconds and seconds in one graph.
+func (p Panel) logarithmic() Panel {
+	p.FieldConfig.Defaults.Min = nil
+	p.FieldConfig.Defaults.Custom["scaleDistribution"] = object{"type": "log", "log": 10}
 	return p
 }
 

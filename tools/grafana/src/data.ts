@@ -7,7 +7,7 @@ import {
 } from '@grafana/data';
 import { lastValueFrom } from 'rxjs';
 
-export type Range = { from: number; to: number; step: number }; // seconds
+export type Range = { from: number; to: number; step: number; scrape: number }; // seconds
 
 // The field options that the dashboards use, as Grafana's panels register them.
 const identity = (id: string) => ({ id, path: id, name: id, editor: () => null, override: () => null, process: identityOverrideProcessor, shouldApply: () => true, settings: {} });
@@ -27,7 +27,7 @@ standardTransformersRegistry.setInit(() =>
 // variables are regular expressions in Grafana, too.
 export function interpolate(text: string, variables: Record<string, string>, range: Range): string {
   const builtIn: Record<string, string> = {
-    __rate_interval: `${Math.max(4 * range.step, 60)}s`, __range: `${range.to - range.from}s`, __interval: `${range.step}s`,
+    __rate_interval: `${Math.max(range.step + range.scrape, 4 * range.scrape)}s`, __range: `${range.to - range.from}s`, __interval: `${range.step}s`,
   };
   return text.replace(/\$(?:\{(\w+)[^}]*\}|(\w+))/g, (whole, a, b) => builtIn[a ?? b] ?? variables[a ?? b] ?? whole);
 }
@@ -83,7 +83,9 @@ function gaps(frame: DataFrame, range: Range): DataFrame {
   return { ...frame, length: times.length, fields: [{ ...frame.fields[0], values: times }, { ...frame.fields[1], values }] };
 }
 
-export async function load(panel: any, variables: Record<string, string>, range: Range, theme: GrafanaTheme2): Promise<DataFrame[]> {
+export async function load(panel: any, variables: Record<string, string>, asked: Range, theme: GrafanaTheme2): Promise<DataFrame[]> {
+  // A panel's least interval; the dashboards use minutes only.
+  const range = { ...asked, step: Math.max(asked.step, 60 * parseInt(panel.interval ?? '0')) };
   let data = (await Promise.all(panel.targets.map((t: any) => frames(t, panel.targets.length, variables, range)))).flat();
   if (panel.type === 'timeseries') data = data.map((f) => gaps(f, range));
   if (panel.transformations) data = await lastValueFrom(transformDataFrame(panel.transformations, data));

@@ -31,7 +31,7 @@ function Timeline({ frames, panel, range, width, height }: any) {
     {frames.map((f: DataFrame, i: number) => <div key={i} style={{ position: 'absolute', top: i * rowHeight, left: 0, width: left - 8, lineHeight: `${rowHeight}px`, textAlign: 'right', overflow: 'hidden', whiteSpace: 'nowrap', textOverflow: 'ellipsis', fontSize: Math.min(12, rowHeight) }}>{f.name}</div>)}
     {bars.map((b: any, i: number) => <div key={`b${i}`} style={{ position: 'absolute', left: left + Math.max(scale(b.from), 0), width: Math.max(scale(Math.min(b.to, range.to)) - Math.max(scale(b.from), 0), 1), top: b.row * rowHeight + (rowHeight * (1 - panel.options.rowHeight)) / 2, height: rowHeight * panel.options.rowHeight, background: b.color, opacity: panel.fieldConfig.defaults.custom.fillOpacity / 100 }} />)}
     {bars.filter((b: any) => scale(b.to) - scale(b.from) > 7 * b.text.length + 8 && rowHeight > 13).map((b: any, i: number) => <div key={`t${i}`} style={{ position: 'absolute', left: left + Math.max(scale(b.from), 0) + 4, top: b.row * rowHeight, lineHeight: `${rowHeight}px`, color: theme.colors.getContrastText(b.color) }}>{b.text}</div>)}
-    {ticks.map((t, i) => <div key={`x${i}`} style={{ position: 'absolute', left: left + scale(t) - (i === 6 ? 34 : i ? 17 : 0), top: height - 50, color: theme.colors.text.secondary }}>{dateTime(t * 1000).utc().format(range.to - range.from > 1800 ? 'HH:mm' : 'HH:mm:ss')}</div>)}
+    {ticks.map((t, i) => <div key={`x${i}`} style={{ position: 'absolute', left: left + scale(t) - (i === 6 ? (range.to - range.from > 1800 ? 34 : 52) : i ? 17 : 0), top: height - 50, color: theme.colors.text.secondary }}>{dateTime(t * 1000).utc().format(range.to - range.from > 1800 ? 'HH:mm' : 'HH:mm:ss')}</div>)}
     <div style={{ position: 'absolute', bottom: 0, left: 0, width }}><VizLegend placement="bottom" displayMode="list" items={[...legend].map(([text, color]) => ({ label: text, color, yAxis: 1 }))} /></div>
   </div>;
 }
@@ -105,7 +105,7 @@ function Dashboard({ d, variables, range }: any) {
 (async () => {
   const asked = Object.fromEntries(new URLSearchParams(location.search));
   const d = await (await fetch(`/dashboards/${asked.dashboard}.json`)).json();
-  const range: Range = { from: Number(asked.from), to: Number(asked.to), step: Number(asked.step) };
+  const range: Range = { from: Number(asked.from), to: Number(asked.to), step: Number(asked.step), scrape: Number(asked.scrape) };
   const variables: Record<string, string> = {};
   for (const v of d.templating.list) {
     if (v.type === 'datasource') continue;
