@@ -136,6 +136,7 @@ func TestStartOfAWorker(t *testing.T) {
 			if response.StatusCode != want {
 				t.Errorf("after %v: %s is %d, want %d", test.after, path, response.StatusCode, want)
 			}
+			// Go's client accepts anything, so that Jetty answers with a page.
 			if isHTML := strings.HasPrefix(response.Header.Get("Content-Type"), "text/html"); isHTML != (want == 404) {
 				t.Errorf("after %v: %s is %s", test.after, path, response.Header.Get("Content-Type"))
 			}
@@ -210,6 +211,8 @@ func TestMissingPlugin(t *testing.T) {
 		{"3.3.2", "/connectors/gone/tasks/0/status", 200, `"FAILED"`},
 		{"3.5.2", "/connectors?expand=status", 200, text},
 		{"3.5.2", "/connectors/gone/status", 200, `"type":"unknown"`},
+		{"3.5.2", "/connectors/gone/tasks/0/status", 200, "Failed to start task gone-0 since it is not a recognizable type"},
+		{"4.3.1", "/connectors/gone/status", 200, `"version":null,"trace":`},
 	} {
 		t.Run(test.version+test.path, func(t *testing.T) {
 			c := two(&clock{}, test.version)
@@ -231,6 +234,7 @@ func TestNamesThatNeedEscaping(t *testing.T) {
 	}{
 		{"4.3.1", "a/b", "a%2Fb", 400, separator},
 		{"4.3.1", "a%b", "a%25b", 400, encoding},
+		{"4.3.1", `a\b`, "a%5Cb", 400, "Suspicious Path Character"},
 		{"3.9.1", "a/b", "a%2fb", 200, `"name":"a/b"`},
 		{"3.9.1", "a%b", "a%25b", 200, `"name":"a%b"`},
 		{"4.3.1", "eu->us", "eu-%3Eus", 200, `"name":"eu->us"`},

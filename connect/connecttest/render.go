@@ -185,11 +185,15 @@ func (c *Cluster) appendTask(out []byte, it *connector, id int, task *item) []by
 }
 
 // appendState writes what a connector and a task have in common. The version is
-// there since 4.1, the trace only if there is one.
+// there since 4.1 (null without the plugin), the trace only if there is one.
 func (c *Cluster) appendState(out []byte, it *connector, of *item) []byte {
 	out = appendString(append(out, `"state":`...), it.state(of))
 	out = appendString(append(out, `,"worker_id":`...), of.worker)
-	if c.release.hasPluginVersion() {
+	switch {
+	case !c.release.hasPluginVersion():
+	case of.noVersion:
+		out = append(out, `,"version":null`...)
+	default:
 		out = appendString(append(out, `,"version":`...), it.Version)
 	}
 	if of.trace != "" && it.state(of) == "FAILED" {

@@ -272,11 +272,19 @@ func (c *Cluster) move(i *item, to *worker, kind loadKind) {
 	i.worker, i.unassigned = to.id, false
 }
 
+// failWithoutPlugin fails an item whose worker has not the plugin for it. Since
+// 3.4 a task of which only the type is not known says so.
 func (c *Cluster) failWithoutPlugin(it *connector, i *item) {
-	if c.findWorker(i.worker).missing[it.Class] && !i.failed {
-		i.fail(Trace(Cause{"org.apache.kafka.connect.errors.ConnectException", c.missingPlugin(it.Class)}))
-		c.changed(it)
+	if !c.findWorker(i.worker).missing[it.Class] {
+		return
 	}
+	message := c.missingPlugin(it.Class)
+	if task := slices.Index(it.tasks, i); task >= 0 && c.release.toleratesPlugins() {
+		message = fmt.Sprintf("Failed to start task %s-%d since it is not a recognizable type (source or sink)", it.Name, task)
+	}
+	i.fail(Trace(Cause{connectException, message}))
+	i.noVersion = true
+	c.changed(it)
 }
 
 // eachItem visits every connector and task in the order of the lists.
