@@ -175,9 +175,10 @@ func (c *Cluster) Names() []string {
 // Create adds a connector and its tasks, RUNNING, on the workers that have least
 // to do. It panics if there is one of that name.
 //
-// As on real workers from 3.9 on, a connector with a "/" or "%" (on 4.x a
-// backslash too) in its name gets tasks only if it is placed on the leader: others forward the configurations of
-// its tasks by REST, to a path that the leader does not find.
+// As on real workers from 3.9 on, a connector with a "/" or "%" in its name (on
+// 4.x a backslash too) gets tasks only if it is placed on the leader: others
+// forward the configurations of its tasks by REST, to a path that the leader does
+// not find.
 func (c *Cluster) Create(spec Connector) {
 	defer c.lock()()
 	c.create(spec)
