@@ -1,12 +1,20 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"reflect"
+
+	commoncfg "github.com/prometheus/common/config"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/aiven"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/confluent"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/msk"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
 )
 
@@ -64,19 +72,62 @@ func (c clusters) list(cfg *config.Config) []collector.Cluster {
 
 // observer is the one place where a provider's name becomes code.
 func observer(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
+	options := rest.Options{
+		Name: c.Name, URLs: c.URLs, Provider: connect.SelfManaged,
+		ObservationVersion: c.ObservationVersion, Parallelism: c.Parallelism,
+		RequestTimeout: c.RequestTimeout, InfoMaxAge: c.InfoMaxAge,
+		Keep: c.Filter.Keep, Logger: logger,
+	}
 	switch c.Provider {
-	case config.ProviderConnect:
+	case config.ProviderConnect, config.ProviderConfluentCloud:
 		client, err := rest.NewClient(c.HTTPClient, c.Name)
 		if err != nil {
 			return nil, err
 		}
-		return rest.New(rest.Options{
-			Name: c.Name, URLs: c.URLs, Client: client, Provider: connect.SelfManaged,
-			ObservationVersion: c.ObservationVersion, Parallelism: c.Parallelism,
-			RequestTimeout: c.RequestTimeout, InfoMaxAge: c.InfoMaxAge,
-			Keep: c.Filter.Keep, Logger: logger,
-		}), nil
-	default:
-		return nil, fmt.Errorf("provider %s is not supported yet", c.Provider)
+		options.Client = client
+		if c.Provider == config.ProviderConfluentCloud {
+			return confluent.New(options), nil
+		}
+		return rest.New(options), nil
+	case config.ProviderAiven:
+		return wrap(aiven.New(aiven.Options{
+			Project: c.Aiven.Project, Service: c.Aiven.Service, APIURL: c.Aiven.APIURL, Route: c.Aiven.Route,
+			Token: c.Aiven.ReadToken, HTTPClient: c.HTTPClient, Rest: options,
+		}))
+	case config.ProviderMSK:
+		transport, err := mskTransport(c)
+		if err != nil {
+			return nil, err
+		}
+		// Only files and the environment are read, so that there is nothing to
+		// cancel.
+		return wrap(msk.New(context.Background(), msk.Options{
+			Name: c.Name, Region: c.MSK.Region, NamePrefix: c.MSK.NamePrefix, RoleARN: c.MSK.RoleARN, Endpoint: c.MSK.Endpoint,
+			Describe: c.MSK.Describe, CloudWatch: c.MSK.CloudWatch,
+			Parallelism: c.Parallelism, RequestTimeout: c.RequestTimeout,
+			Keep: c.Filter.Keep, Transport: transport, Logger: logger,
+		}))
 	}
+	return nil, fmt.Errorf("provider %s is not known", c.Provider)
+}
+
+// wrap keeps a nil pointer from becoming an Observer that is not nil.
+func wrap[O connect.Observer](observer O, err error) (connect.Observer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return observer, nil
+}
+
+// mskTransport is nil, which means the AWS SDK's own, unless TLS or a proxy are
+// configured.
+func mskTransport(c config.Cluster) (http.RoundTripper, error) {
+	if reflect.DeepEqual(c.HTTPClient, commoncfg.DefaultHTTPClientConfig) {
+		return nil, nil
+	}
+	client, err := rest.NewClient(c.HTTPClient, c.Name)
+	if err != nil {
+		return nil, err
+	}
+	return client.Transport, nil
 }
