@@ -17,14 +17,17 @@ type RendererOptions struct {
 	AllStates bool
 }
 
-// A Renderer turns views into Prometheus metric families. It keeps nothing
-// between calls and may be used by many goroutines.
+// A Renderer turns views into Prometheus metric families, and into what
+// Prometheus scrapes. It may be used by many goroutines.
 type Renderer struct {
-	options RendererOptions
+	options    RendererOptions
+	remembered *remembered
 }
 
 // NewRenderer returns a Renderer.
-func NewRenderer(options RendererOptions) *Renderer { return &Renderer{options: options} }
+func NewRenderer(options RendererOptions) *Renderer {
+	return &Renderer{options: options, remembered: newRemembered()}
+}
 
 // Gatherer returns a gatherer of the views' families, to be joined to other
 // registries by [prometheus.NewMultiTRegistry]. They are rendered when it is
@@ -51,9 +54,7 @@ func (r *Renderer) Families(views []View) []*dto.MetricFamily {
 	var counts [familyCount]int
 	w := walk{allStates: r.options.AllStates, emit: func(f family, _ float64, _ labels) { counts[f]++ }}
 	for i, v := range sorted {
-		if v.Snapshot != nil {
-			summaries[i] = Summarize(v.Snapshot)
-		}
+		summaries[i] = v.summarize()
 		w.view(v, &summaries[i])
 	}
 	s := newSlab(&counts)
@@ -242,6 +243,15 @@ func (s *slab) add(f family, value float64, l labels) {
 }
 
 var clusterIndex = labelIndex[clusterLabel]
+
+// family returns what was filled of one family.
+func (s *slab) family(f family) *dto.MetricFamily {
+	pointers := make([]*dto.Metric, len(s.metrics[f]))
+	for i := range s.metrics[f] {
+		pointers[i] = &s.metrics[f][i]
+	}
+	return &dto.MetricFamily{Name: &table[f].Name, Help: &table[f].Help, Type: table[f].Kind.dtoType().Enum(), Metric: pointers}
+}
 
 // families returns what was filled.
 func (s *slab) families() []*dto.MetricFamily {

@@ -32,6 +32,8 @@ type View struct {
 	// changes and left are those of the tracker at that time.
 	changes []changes
 	left    []departed
+	// summary of the snapshot, nil if it has to be made.
+	summary *Summary
 }
 
 // MaxRequests is how many API calls a View lists at most; observation version 1
@@ -45,6 +47,17 @@ func (v *View) Known() *connect.Snapshot {
 		return v.Snapshot
 	}
 	return v.Previous
+}
+
+// summarize counts what the snapshot of this look holds.
+func (v *View) summarize() Summary {
+	switch {
+	case v.Snapshot == nil:
+		return Summary{}
+	case v.summary != nil:
+		return *v.summary
+	}
+	return Summarize(v.Snapshot)
 }
 
 // A Summary counts what a snapshot holds.

@@ -28,31 +28,33 @@ type walk struct {
 
 // view emits all series of a view.
 func (w *walk) view(v *View, summary *Summary) {
-	snapshot := v.Snapshot
-	w.emit(up, boolValue(snapshot != nil), labels{})
+	w.clusterOf(v, summary)
+	if v.Snapshot == nil {
+		return
+	}
+	counts := countedOf(v)
+	for i := range v.Snapshot.Connectors {
+		w.connectorOf(v.Snapshot, &v.Snapshot.Connectors[i], counts[i])
+	}
+}
+
+// clusterOf emits the series of a view that are of the cluster as a whole.
+func (w *walk) clusterOf(v *View, summary *Summary) {
+	w.emit(up, boolValue(v.Snapshot != nil), labels{})
 	if known := v.Known(); known != nil {
 		w.emit(snapshotTimestamp, seconds(known.Taken), labels{})
 	}
-	if snapshot == nil {
-		return
+	if v.Snapshot != nil {
+		w.cluster(v.Snapshot, summary)
 	}
-	w.cluster(snapshot, summary)
-	counted := v.changes
-	for i := range snapshot.Connectors {
-		c := &snapshot.Connectors[i]
-		w.connector(snapshot, c)
-		// Both are sorted by name.
-		for len(counted) > 0 && counted[0].connector < c.Name {
-			counted = counted[1:]
-		}
-		var n changes
-		if len(counted) > 0 && counted[0].connector == c.Name {
-			n = counted[0]
-		}
-		w.emit(connectorStateChanges, float64(n.ofConnector), labels{c.Name})
-		if snapshot.HasTasks {
-			w.emit(taskStateChanges, float64(n.ofTasks), labels{c.Name})
-		}
+}
+
+// connectorOf emits the series of one connector and its tasks.
+func (w *walk) connectorOf(snapshot *connect.Snapshot, c *connect.Connector, n counted) {
+	w.connector(snapshot, c)
+	w.emit(connectorStateChanges, float64(n.ofConnector), labels{c.Name})
+	if snapshot.HasTasks {
+		w.emit(taskStateChanges, float64(n.ofTasks), labels{c.Name})
 	}
 }
 

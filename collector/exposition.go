@@ -1,0 +1,390 @@
+package collector
+
+import (
+	"bytes"
+	"compress/flate"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"sync"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+)
+
+// A remembered exposition is what a Renderer keeps between answers. Nearly all
+// series are of connectors and tasks, and of those hardly any changes from one
+// scrape to the next: so they stay encoded and compressed, some hundred
+// connectors at a time, and only those that changed are encoded again.
+type remembered struct {
+	seed     maphash.Seed
+	usualRun int
+	// flates compress; each costs about a megabyte.
+	flates sync.Pool
+
+	mu       sync.Mutex
+	clusters map[string]*exposed
+	// asked is when an encoding was last asked for.
+	asked map[encoding]time.Time
+}
+
+func newRemembered() *remembered {
+	return &remembered{
+		seed: maphash.MakeSeed(), usualRun: usualRun, clusters: map[string]*exposed{}, asked: map[encoding]time.Time{},
+		flates: sync.Pool{New: func() any {
+			w, err := flate.NewWriter(nil, flate.DefaultCompression)
+			if err != nil {
+				panic(err) // The level is one of the package's own.
+			}
+			return w
+		}},
+	}
+}
+
+// An encoding is a format, and whether it is compressed.
+type encoding struct {
+	format     expfmt.Format
+	compressed bool
+}
+
+// exposed is what is kept of one cluster.
+type exposed struct {
+	mu    sync.Mutex
+	asked time.Time
+	// The runs are those of these connectors and changes.
+	connectors []connect.Connector
+	changes    []changes
+	provider   connect.Provider
+	hasTasks   bool
+	runs       []*run
+}
+
+// encodedRun is the series of a run by family, without the family's header.
+type encodedRun [familyCount]piece
+
+// An Answer is what is exposed of some views, ready to be written.
+type Answer struct {
+	pieces     []piece
+	compressed bool
+}
+
+// Answer encodes the views' series and further families in a format, which
+// must be one of the exposition formats of expfmt, and compresses them with gzip
+// if asked to.
+func (r *Renderer) Answer(views []View, further []*dto.MetricFamily, format expfmt.Format, compressed bool) (*Answer, error) {
+	how := encoding{format, compressed}
+	a := &assembly{encoding: how, remembered: r.remembered}
+	switch format.FormatType() {
+	case expfmt.TypeTextPlain, expfmt.TypeOpenMetrics, expfmt.TypeProtoDelim:
+	default: // for people who look at protobuf; not worth remembering
+		if err := a.families(append(r.Families(views), further...)); err != nil {
+			return nil, err
+		}
+		a.cut()
+		return &Answer{pieces: a.pieces, compressed: compressed}, nil
+	}
+	sorted := sortedViews(views)
+
+	// First what differs in each scrape: the clusters as such and the exporter
+	// itself.
+	var counts [familyCount]int
+	summaries := make([]Summary, len(sorted))
+	w := walk{allStates: r.options.AllStates, emit: func(f family, _ float64, _ labels) { counts[f]++ }}
+	for i, v := range sorted {
+		summaries[i] = v.summarize()
+		w.clusterOf(v, &summaries[i])
+	}
+	s := newSlab(&counts)
+	w.emit = s.add
+	for i, v := range sorted {
+		s.cluster = s.label(labelIndex[clusterLabel], v.Cluster)
+		w.clusterOf(v, &summaries[i])
+	}
+	if err := a.families(append(s.families(), further...)); err != nil {
+		return nil, err
+	}
+
+	// Then the connectors, family by family.
+	all := make([][]*encodedRun, 0, len(sorted))
+	for _, v := range sorted {
+		if v.Snapshot == nil {
+			continue
+		}
+		runs, err := r.encodedRuns(v, how)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, runs)
+	}
+	for _, f := range byName {
+		if err := a.runs(f, all); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.end(); err != nil {
+		return nil, err
+	}
+	r.remembered.forget(how)
+	return &Answer{pieces: a.pieces, compressed: compressed}, nil
+}
+
+// Size of the answer in bytes.
+func (a *Answer) Size() int {
+	if a.compressed {
+		return gzipSize(a.pieces)
+	}
+	size := 0
+	for i := range a.pieces {
+		size += len(a.pieces[i].bytes)
+	}
+	return size
+}
+
+// Write writes the answer.
+func (a *Answer) Write(w io.Writer) error {
+	if a.compressed {
+		return writeGzip(w, a.pieces)
+	}
+	for i := range a.pieces {
+		if _, err := w.Write(a.pieces[i].bytes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// encodedRuns returns the connectors of a view, encoded; what is new of them is
+// encoded now.
+func (r *Renderer) encodedRuns(v *View, how encoding) ([]*encodedRun, error) {
+	e := r.remembered
+	e.mu.Lock()
+	x := e.clusters[v.Cluster]
+	if x == nil {
+		x = &exposed{}
+		e.clusters[v.Cluster] = x
+	}
+	e.mu.Unlock()
+
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	snapshot := v.Snapshot
+	x.asked = time.Now()
+	if x.provider != snapshot.Provider || x.hasTasks != snapshot.HasTasks {
+		x.provider, x.hasTasks, x.connectors, x.runs = snapshot.Provider, snapshot.HasTasks, nil, nil
+	}
+	if !sameSlice(x.connectors, snapshot.Connectors) || !sameSlice(x.changes, v.changes) {
+		x.runs = runsOf(v, e.seed, e.usualRun, x.runs)
+		x.connectors, x.changes = snapshot.Connectors, v.changes
+	}
+	encoded := make([]*encodedRun, len(x.runs))
+	for i, of := range x.runs {
+		var err error
+		if encoded[i] = of.encoded[how]; encoded[i] == nil {
+			if encoded[i], err = r.encode(v, of, how); err != nil {
+				return nil, err
+			}
+			of.encoded[how] = encoded[i]
+		}
+	}
+	return encoded, nil
+}
+
+// sameSlice tells whether two slices are the same memory; empty ones never are.
+func sameSlice[T any](a, b []T) bool {
+	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
+}
+
+// encode encodes the series of a run.
+func (r *Renderer) encode(v *View, of *run, how encoding) (*encodedRun, error) {
+	var counts [familyCount]int
+	w := walk{allStates: r.options.AllStates, emit: func(f family, _ float64, _ labels) { counts[f]++ }}
+	walkRun := func() {
+		for i := range of.connectors {
+			w.connectorOf(v.Snapshot, &of.connectors[i], of.counted[i])
+		}
+	}
+	walkRun()
+	s := newSlab(&counts)
+	s.cluster = s.label(labelIndex[clusterLabel], v.Cluster)
+	w.emit = s.add
+	walkRun()
+
+	encoded := &encodedRun{}
+	for _, f := range byName {
+		if counts[f] == 0 {
+			continue
+		}
+		text, err := encodeSeries(s.family(f), how.format)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", table[f].Name, err)
+		}
+		encoded[f] = r.remembered.piece(text, how.compressed)
+	}
+	return encoded, nil
+}
+
+// piece makes a piece of a text.
+func (e *remembered) piece(text []byte, compressed bool) piece {
+	if !compressed {
+		return piece{bytes: bytes.Clone(text), size: len(text)}
+	}
+	w := e.flates.Get().(*flate.Writer)
+	defer e.flates.Put(w)
+	return deflate(w, text)
+}
+
+// encodeFamily encodes one family with its header.
+func encodeFamily(f *dto.MetricFamily, format expfmt.Format) ([]byte, error) {
+	var out bytes.Buffer
+	err := expfmt.NewEncoder(&out, format).Encode(f)
+	return out.Bytes(), err
+}
+
+// encodeSeries encodes the series of one family without its header. In
+// protobuf they are a field of the family's message, which is merged from its
+// parts when they follow each other; as text they are what follows the comments.
+func encodeSeries(f *dto.MetricFamily, format expfmt.Format) ([]byte, error) {
+	if format.FormatType() == expfmt.TypeProtoDelim {
+		return proto.Marshal(&dto.MetricFamily{Metric: f.Metric})
+	}
+	text, err := encodeFamily(f, format)
+	return text[headerEnd(text):], err
+}
+
+// headerEnd is where the comments at the beginning of a family's text end.
+func headerEnd(text []byte) int {
+	end := 0
+	for bytes.HasPrefix(text[end:], []byte("# ")) {
+		end += bytes.IndexByte(text[end:], '\n') + 1
+	}
+	return end
+}
+
+// encodeHeader encodes what stands before the series of a family that take size
+// bytes.
+func encodeHeader(f family, size int, format expfmt.Format) ([]byte, error) {
+	header := &dto.MetricFamily{Name: &table[f].Name, Help: &table[f].Help, Type: table[f].Kind.dtoType().Enum()}
+	if format.FormatType() == expfmt.TypeProtoDelim {
+		text, err := proto.Marshal(header)
+		return append(protowire.AppendVarint(nil, uint64(len(text)+size)), text...), err
+	}
+	// The text formats refuse a family without series.
+	m := &dto.Metric{Gauge: &dto.Gauge{Value: proto.Float64(0)}}
+	if table[f].Kind == Counter {
+		m = &dto.Metric{Counter: &dto.Counter{Value: proto.Float64(0)}}
+	}
+	header.Metric = []*dto.Metric{m}
+	text, err := encodeFamily(header, format)
+	return text[:headerEnd(text)], err
+}
+
+// An assembly puts an answer together.
+type assembly struct {
+	encoding
+	remembered *remembered
+	pieces     []piece
+	// text is what is not a piece yet.
+	text []byte
+}
+
+// families adds whole families.
+func (a *assembly) families(families []*dto.MetricFamily) error {
+	for _, f := range families {
+		text, err := encodeFamily(f, a.format)
+		if err != nil {
+			return fmt.Errorf("encode %s: %w", f.GetName(), err)
+		}
+		a.text = append(a.text, text...)
+	}
+	return nil
+}
+
+// runs adds a family that has its series in the runs of several clusters.
+func (a *assembly) runs(f family, clusters [][]*encodedRun) error {
+	size := 0
+	for _, runs := range clusters {
+		for _, r := range runs {
+			size += r[f].size
+		}
+	}
+	if size == 0 {
+		return nil
+	}
+	header, err := encodeHeader(f, size, a.format)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", table[f].Name, err)
+	}
+	a.text = append(a.text, header...)
+	a.cut()
+	for _, runs := range clusters {
+		for _, r := range runs {
+			if r[f].size > 0 {
+				a.pieces = append(a.pieces, r[f])
+			}
+		}
+	}
+	return nil
+}
+
+// cut makes a piece of the text so far.
+func (a *assembly) cut() {
+	if len(a.text) > 0 {
+		a.pieces = append(a.pieces, a.remembered.piece(a.text, a.compressed))
+		a.text = a.text[:0]
+	}
+}
+
+// end adds what ends an answer.
+func (a *assembly) end() error {
+	if a.format.FormatType() == expfmt.TypeOpenMetrics {
+		var out bytes.Buffer
+		if _, err := expfmt.FinalizeOpenMetrics(&out); err != nil {
+			return fmt.Errorf("end the exposition: %w", err)
+		}
+		a.text = append(a.text, out.Bytes()...)
+	}
+	a.cut()
+	return nil
+}
+
+// forget gives back the memory of encodings and clusters that nobody has asked
+// for in a while.
+func (e *remembered) forget(how encoding) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	e.asked[how] = now
+	for other, last := range e.asked {
+		if now.Sub(last) < memory {
+			continue
+		}
+		delete(e.asked, other)
+		for _, x := range e.clusters {
+			x.forget(other)
+		}
+	}
+	for name, x := range e.clusters {
+		if x.unasked(now) >= memory {
+			delete(e.clusters, name)
+		}
+	}
+}
+
+func (x *exposed) forget(how encoding) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, r := range x.runs {
+		delete(r.encoded, how)
+	}
+}
+
+func (x *exposed) unasked(now time.Time) time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return now.Sub(x.asked)
+}
