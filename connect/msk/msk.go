@@ -46,6 +46,8 @@ const (
 
 // Options say which connectors to observe and how.
 type Options struct {
+	// Name of the cluster, for logs.
+	Name string
 	// Region is the AWS region, required.
 	Region string
 	// NamePrefix limits the list to connectors whose name begins with it.
@@ -150,6 +152,7 @@ func New(ctx context.Context, options Options) (*Observer, error) {
 	if o.logger == nil {
 		o.logger = slog.New(slog.DiscardHandler)
 	}
+	o.logger = o.logger.With("cluster", options.Name)
 	if options.RoleARN != "" {
 		cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), options.RoleARN,
 			func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = "kafka-connect-exporter" }))
