@@ -16,11 +16,12 @@ type changes struct {
 	connector            string
 	ofConnector, ofTasks uint64
 
-	// seen is the connector as it was seen last, and when.
+	// seen is the connector as it was seen last; at is when it was last known to
+	// exist or, if it was deleted, when that was found.
 	seen *connect.Connector
 	at   time.Time
-	// absent from the newest snapshot; deleted if the cluster does not list it
-	// either.
+	// absent from the newest snapshot; deleted if, since it was seen, the cluster
+	// has not listed it either.
 	absent, deleted bool
 }
 
@@ -43,8 +44,8 @@ type tracker struct {
 	// changes of all connectors that exist, and of those that were deleted less
 	// than ten minutes ago; sorted by name.
 	changes []changes
-	// left are series that ended within the last ten minutes; some may have
-	// come back.
+	// left are series that ended within the last ten minutes and have not come
+	// back.
 	left []departed
 
 	newest  *connect.Snapshot
@@ -88,9 +89,9 @@ func (t *tracker) merge(snapshot *connect.Snapshot, d *difference) []changes {
 		}
 		switch exists := len(unobserved) > 0 && unobserved[0].Connector == entry.connector; {
 		case exists:
-			entry.at, entry.deleted = d.now, false
+			entry.at = d.now
 		case !entry.deleted:
-			entry.deleted = true
+			entry.at, entry.deleted = d.now, true
 			d.compare(func(w *walk) { w.connector(snapshot, entry.seen) }, func(*walk) {})
 		}
 		if d.now.Sub(entry.at) >= memory {
@@ -116,7 +117,7 @@ func (t *tracker) merge(snapshot *connect.Snapshot, d *difference) []changes {
 			known = known[1:]
 			entry.ofConnector, entry.ofTasks = before.ofConnector, before.ofTasks
 			entry.count(before.seen)
-			if !sameSeries(before.seen, c) {
+			if before.deleted || !sameSeries(before.seen, c) {
 				d.compare(
 					func(w *walk) { w.connector(snapshot, before.seen) },
 					func(w *walk) { w.connector(snapshot, c) })
@@ -169,10 +170,18 @@ type difference struct {
 	keep    map[series]struct{} // scratch
 }
 
-// compare adds the series that before has and after has not.
+// compare adds the series that before has and after has not, and removes those
+// that came back.
 func (d *difference) compare(before, after func(*walk)) {
 	clear(d.keep)
-	after(&walk{emit: func(f family, _ float64, l labels) { d.keep[series{f, l}] = struct{}{} }})
+	after(&walk{emit: func(f family, _ float64, l labels) {
+		s := series{f, l}
+		d.keep[s] = struct{}{}
+		if _, cameBack := d.ended[s]; cameBack {
+			delete(d.ended, s)
+			d.changed = true
+		}
+	}})
 	before(&walk{emit: func(f family, _ float64, l labels) {
 		s := series{f, l}
 		if _, goesOn := d.keep[s]; goesOn {

@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/otlptranslator"
+	"go.opentelemetry.io/otel/attribute"
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/exemplar"
-	"go.opentelemetry.io/otel/sdk/resource"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
 // ScopeName is the instrumentation scope of all metrics over OTLP.
@@ -23,11 +26,6 @@ const ScopeName = "github.com/kafka-connect-exporter/kafka-connect-exporter"
 type SelfOptions struct {
 	// Version of the exporter, that of the instrumentation scope.
 	Version string
-	// Readers get the instruments beside /metrics: the readers of OTLP push.
-	Readers []sdkmetric.Reader
-	// Resource that the readers' exports carry; nil takes OpenTelemetry's
-	// default, which OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME fill.
-	Resource *resource.Resource
 }
 
 // Self is what the exporter says of its own work: OpenTelemetry instruments
@@ -35,13 +33,16 @@ type SelfOptions struct {
 type Self struct {
 	instruments *Instruments
 	provider    *sdkmetric.MeterProvider
-	recorded    *prometheus.Registry // the instruments
-	process     *prometheus.Registry // build, Go runtime, process, HTTP
+	reader      *sdkmetric.ManualReader // for OTLP
+	recorded    *prometheus.Registry    // the instruments
+	process     *prometheus.Registry    // build, Go runtime, process, HTTP
 }
 
 // NewSelf starts the exporter's own metrics.
 func NewSelf(options SelfOptions) (*Self, error) {
-	s := &Self{recorded: prometheus.NewRegistry(), process: prometheus.NewRegistry()}
+	s := &Self{
+		reader: sdkmetric.NewManualReader(), recorded: prometheus.NewRegistry(), process: prometheus.NewRegistry(),
+	}
 	err := errors.Join(
 		s.process.Register(versioncollector.NewCollector("kafka_connect_exporter")),
 		s.process.Register(collectors.NewGoCollector()),
@@ -59,21 +60,15 @@ func NewSelf(options SelfOptions) (*Self, error) {
 	if err != nil {
 		return nil, fmt.Errorf("show the instruments to Prometheus: %w", err)
 	}
-	providerOptions := []sdkmetric.Option{
+	s.provider = sdkmetric.NewMeterProvider(
 		sdkmetric.WithReader(shown),
+		sdkmetric.WithReader(s.reader),
 		// The SDK folds what is beyond 2,000 series of an instrument into one:
 		// a fleet of a hundred clusters has more.
 		sdkmetric.WithCardinalityLimit(0),
 		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter),
-	}
-	for _, reader := range options.Readers {
-		providerOptions = append(providerOptions, sdkmetric.WithReader(reader))
-	}
-	if options.Resource != nil {
-		providerOptions = append(providerOptions, sdkmetric.WithResource(options.Resource))
-	}
-	s.provider = sdkmetric.NewMeterProvider(providerOptions...)
-	s.instruments, err = newInstruments(s.provider.Meter(ScopeName))
+	)
+	s.instruments, err = newInstruments(s.provider.Meter(ScopeName, metric.WithInstrumentationVersion(options.Version)))
 	if err != nil {
 		return nil, errors.Join(err, s.provider.Shutdown(context.Background()))
 	}
@@ -100,7 +95,41 @@ func (s *Self) ForCluster(name string) prometheus.TransactionalGatherer {
 	return s.filtered(func(cluster string, of bool) bool { return of && cluster == name })
 }
 
-// Shutdown ends all readers, which send what they have, by ctx's deadline.
+// collect returns what was recorded, as OTLP data; without what was recorded of
+// a cluster that is no longer configured.
+func (s *Self) collect(ctx context.Context) ([]metricdata.ScopeMetrics, error) {
+	var data metricdata.ResourceMetrics
+	if err := s.reader.Collect(ctx, &data); err != nil {
+		return nil, fmt.Errorf("collect the exporter's own metrics: %w", err)
+	}
+	for i := range data.ScopeMetrics {
+		scope := &data.ScopeMetrics[i]
+		for j := range scope.Metrics {
+			m := &scope.Metrics[j]
+			switch points := m.Data.(type) {
+			case metricdata.Histogram[float64]:
+				points.DataPoints = configuredOnly(s, points.DataPoints, func(p *metricdata.HistogramDataPoint[float64]) attribute.Set { return p.Attributes })
+				m.Data = points
+			case metricdata.Sum[int64]:
+				points.DataPoints = configuredOnly(s, points.DataPoints, func(p *metricdata.DataPoint[int64]) attribute.Set { return p.Attributes })
+				m.Data = points
+			}
+		}
+	}
+	return data.ScopeMetrics, nil
+}
+
+// configuredOnly returns the points that are of a configured cluster, or of
+// none.
+func configuredOnly[P any](s *Self, points []P, attributes func(*P) attribute.Set) []P {
+	return slices.DeleteFunc(points, func(p P) bool {
+		set := attributes(&p)
+		cluster, of := set.Value(clusterLabel)
+		return of && !s.instruments.configured(cluster.AsString())
+	})
+}
+
+// Shutdown ends the recording.
 func (s *Self) Shutdown(ctx context.Context) error {
 	if err := s.provider.Shutdown(ctx); err != nil {
 		return fmt.Errorf("shut down the exporter's own metrics: %w", err)

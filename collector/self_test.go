@@ -10,8 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -175,19 +173,6 @@ func TestManyClusters(t *testing.T) {
 	self.Instruments().setClusters(names)
 	if n := len(of(samples(t, gather(t, self.Gatherer())), "kafka_connect_snapshot_errors_total")); n != 300*9 {
 		t.Errorf("%d series, not %d", n, 300*9)
-	}
-}
-
-func TestFurtherReaders(t *testing.T) {
-	reader := sdkmetric.NewManualReader()
-	self := newSelf(t, SelfOptions{Readers: []sdkmetric.Reader{reader}})
-	self.Instruments().Reloaded(true, taken)
-	var data metricdata.ResourceMetrics
-	if err := reader.Collect(t.Context(), &data); err != nil {
-		t.Fatal(err)
-	}
-	if len(data.ScopeMetrics) != 1 || data.ScopeMetrics[0].Scope.Name != ScopeName || len(data.ScopeMetrics[0].Metrics) != 2 {
-		t.Errorf("read %+v", data)
 	}
 }
 
