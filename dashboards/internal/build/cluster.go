@@ -1,5 +1,7 @@
 package build
 
+import "fmt"
+
 func cluster() Dashboard {
 	d := newDraft(Dashboard{
 		UID: clusterUID, Title: "Kafka Connect / Cluster",
@@ -161,7 +163,23 @@ func cluster() Dashboard {
 			[]mapping{{Type: "value", Options: object{"1": object{"text": "answered", "color": "blue", "index": 0}}}},
 			over("{{version}} {{commit}}", `max by (version, commit) (kafka_connect_cluster_info{<cluster>})`)),
 	)
+	d.line(4, timeline(24, "State of the managed service", "Only Aiven tells a state of the service",
+		`What the provider says of the service that runs the cluster. While it is rebuilding or rebalancing, unassigned tasks are to be expected; one that is powered off is up and has no connectors.`,
+		serviceMappings(), over("service", `
+			max(1 * (kafka_connect_resource_state{<cluster>, state="running"} == 1)
+			or 2 * (kafka_connect_resource_state{<cluster>, state="poweroff"} == 1)
+			or 3 * (kafka_connect_resource_state{<cluster>, state="rebalancing"} == 1)
+			or 4 * (kafka_connect_resource_state{<cluster>, state="rebuilding"} == 1)
+			or 5 * (kafka_connect_resource_state{<cluster>, state="unknown"} == 1))`)))
 	return d.done()
+}
+
+func serviceMappings() []mapping {
+	options := object{}
+	for i, s := range []shade{{"running", "green"}, {"poweroff", "blue"}, {"rebalancing", "yellow"}, {"rebuilding", "orange"}, {"unknown", "#8e8e8e"}} {
+		options[fmt.Sprint(i+1)] = object{"text": s.name, "color": s.color, "index": i}
+	}
+	return []mapping{{Type: "value", Options: options}}
 }
 
 // connectorsWithIssues holds the connectors in a state that needs somebody, and

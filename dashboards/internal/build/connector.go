@@ -95,5 +95,25 @@ func connector() Dashboard {
 			[]mapping{{Type: "value", Options: object{"1": object{"text": "here", "color": "blue", "index": 0}}}},
 			over("{{worker}}", `max by (worker) (kafka_connect_connector_info{<connector>} == 1)`)),
 	)
+	d.row("What a managed service tells beside", true)
+	d.line(7,
+		graph(8, "Tasks that the provider counts", "none",
+			`Running and failed tasks by the provider's own metrics (CloudWatch for MSK Connect, off unless configured), some minutes old: all that there is of tasks where the API has no task states.`,
+			over("{{connector}} {{state}}", `max by (connector, state) (kafka_connect_connector_reported_tasks{<connector>})`)).counts().saying("No provider counts its tasks"),
+		graph(8, "Workers of its own", "none",
+			`On MSK Connect each connector has workers of its own: how many the provider counts, and between which bounds it scales them. Workers at the upper bound for long: capacity is short.`,
+			over("{{connector}} counted", `max by (connector) (kafka_connect_connector_reported_workers{<connector>})`),
+			over("{{connector}} least", `max by (connector) (kafka_connect_connector_runtime_workers_min{<connector>})`),
+			over("{{connector}} most", `max by (connector) (kafka_connect_connector_runtime_workers_max{<connector>})`)).counts().saying("It has no workers of its own"),
+		table(8, "Runtime", "No managed service tells of it",
+			`How a managed service runs the connector: version of Kafka Connect, capacity, size of each worker (MSK Connect units), and its id there, by which support and consoles know it.`,
+			[]column{
+				col("connector", "Connector"), col("connect_version", "Connect", colWidth(80)), col("capacity", "Capacity", colWidth(110)),
+				col("Value #B", "Units", colWidth(60)), col("connector_id", "Id"),
+			},
+			rows(`max by (connector, connect_version, capacity) (kafka_connect_connector_runtime_info{<connector>} == 1)`),
+			rows(`max by (connector) (kafka_connect_connector_runtime_worker_units{<connector>})`),
+			rows(`max by (connector, connector_id) (kafka_connect_connector_info{<connector>, connector_id!=""} == 1)`)),
+	)
 	return d.done()
 }

@@ -5,12 +5,13 @@ package build
 // the first of them is left, so such terms have the same code.
 const clusterHealth = `
 	max by (connect_cluster) (
-	  5 - 4 * kafka_connect_up{<cluster>}
-	  or 2 + 0 * (kafka_connect_tasks{<cluster>, state=~"unassigned|restarting"} > 0)
-	  or 2 + 0 * (kafka_connect_connectors{<cluster>, state=~"unassigned|restarting"} > 0)
-	  or 3 + 0 * (kafka_connect_connectors_unobserved{<cluster>} > 0)
-	  or 4 + 0 * (kafka_connect_tasks{<cluster>, state=~"failed|degraded"} > 0)
-	  or 4 + 0 * (kafka_connect_connectors{<cluster>, state=~"failed|degraded"} > 0)
+	  6 - 5 * kafka_connect_up{<cluster>}
+	  or 2 + 0 * (kafka_connect_resource_state{<cluster>, state="poweroff"} == 1)
+	  or 3 + 0 * (kafka_connect_tasks{<cluster>, state=~"unassigned|restarting"} > 0)
+	  or 3 + 0 * (kafka_connect_connectors{<cluster>, state=~"unassigned|restarting"} > 0)
+	  or 4 + 0 * (kafka_connect_connectors_unobserved{<cluster>} > 0)
+	  or 5 + 0 * (kafka_connect_tasks{<cluster>, state=~"failed|degraded"} > 0)
+	  or 5 + 0 * (kafka_connect_connectors{<cluster>, state=~"failed|degraded"} > 0)
 	)`
 
 func healthMappings() []mapping {
@@ -19,10 +20,11 @@ func healthMappings() []mapping {
 	}
 	return []mapping{{Type: "value", Options: object{
 		"1": word(0, "well", "green"),
-		"2": word(1, "unassigned or restarting", "orange"),
-		"3": word(2, "partly observed", "purple"),
-		"4": word(3, "failures", "red"),
-		"5": word(4, "down", "dark-red"),
+		"2": word(1, "powered off", "blue"),
+		"3": word(2, "unassigned or restarting", "orange"),
+		"4": word(3, "partly observed", "purple"),
+		"5": word(4, "failures", "red"),
+		"6": word(5, "down", "dark-red"),
 	}}}
 }
 
@@ -93,7 +95,7 @@ func fleet() Dashboard {
 			now("", `sum(max by (connect_cluster) (kafka_connect_workers{<cluster>}))`)),
 	)
 	d.line(7, timeline(24, "Health of each cluster", "No exporter has reported a cluster in this range",
-		`The worst that was true of a cluster at each moment: down (no snapshot), failures (a connector or task failed or degraded), partly observed, unassigned or restarting, well. A gap: the exporter itself was not scraped. Click a row to open the cluster.`,
+		`The worst that was true of a cluster at each moment: down (no snapshot), failures (a connector or task failed or degraded), partly observed, unassigned or restarting, powered off (a managed service), well. A gap: the exporter itself was not scraped. Click a row to open the cluster.`,
 		healthMappings(), over("{{connect_cluster}}", clusterHealth)).
 		linked(toCluster(clusterOfLabel)))
 	d.line(8, table(24, "Clusters", "No exporter reports a cluster",
