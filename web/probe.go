@@ -54,12 +54,12 @@ func (s *server) probe(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The cluster was removed by a reload.", http.StatusNotFound)
 		return
 	}
-	gatherer := prometheus.NewMultiTRegistry(s.Renderer().Gatherer(views), s.Self.ForCluster(name))
+	own := s.Self.ForCluster(name)
 	if debug {
-		s.debug(w, &views[0], gatherer)
+		s.debug(w, &views[0], prometheus.NewMultiTRegistry(s.Renderer().Gatherer(views), own))
 		return
 	}
-	s.expose(gatherer).ServeHTTP(w, r)
+	s.expose(w, r, views, own)
 }
 
 func existing(names []string) string {

@@ -3,12 +3,10 @@ package web
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
@@ -34,18 +32,7 @@ func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 			return // The scraper has gone: there is nobody to answer.
 		}
 	}
-	s.expose(prometheus.NewMultiTRegistry(s.Renderer().Gatherer(views), s.Self.Gatherer())).ServeHTTP(w, r)
-}
-
-// expose writes gathered families in the format that the scraper asks for.
-func (s *server) expose(g prometheus.TransactionalGatherer) http.Handler {
-	return promhttp.HandlerForTransactional(g, promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelError),
-		// A part that fails costs the others nothing.
-		ErrorHandling:     promhttp.ContinueOnError,
-		Registry:          s.Self.Registerer(),
-		EnableOpenMetrics: true,
-	})
+	s.expose(w, r, views, s.Self.Gatherer())
 }
 
 // scrapeContext is the request's context with the deadline of the scrape.

@@ -1,0 +1,135 @@
+// Package bench measures whole scrapes, beside the yardsticks that a figure
+// means something against. It holds no code of the product.
+package bench
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"syscall"
+	"testing"
+	"time"
+
+	commoncfg "github.com/prometheus/common/config"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/web"
+)
+
+// exporter serves the metrics of the workers at urls, one cluster each.
+func exporter(b testing.TB, urls []string, version string, infoMaxAge time.Duration) *httptest.Server {
+	b.Helper()
+	self, err := collector.NewSelf(collector.SelfOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var clusters []collector.Cluster
+	for i, text := range urls {
+		u, err := url.Parse(text)
+		if err != nil {
+			b.Fatal(err)
+		}
+		name := fmt.Sprintf("cluster-%d", i)
+		client, err := rest.NewClient(commoncfg.DefaultHTTPClientConfig, name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		clusters = append(clusters, collector.Cluster{Name: name, Provider: connect.SelfManaged, Observer: rest.New(rest.Options{
+			Name: name, URLs: []*url.URL{u}, Client: client, ObservationVersion: version, InfoMaxAge: infoMaxAge, RequestTimeout: time.Minute,
+		})})
+	}
+	silent := slog.New(slog.DiscardHandler)
+	fleet := collector.NewFleet(clusters, collector.FleetOptions{Timeout: time.Minute, Instruments: self.Instruments(), Logger: silent})
+	renderer := collector.NewRenderer(collector.RendererOptions{})
+	handler, err := web.New(web.Options{
+		Fleet: fleet, Renderer: func() *collector.Renderer { return renderer }, Self: self,
+		Config: func() []byte { return nil }, Reload: func(context.Context) error { return nil }, Ready: func() error { return nil },
+		Logger: silent,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
+	b.Cleanup(func() {
+		server.Close()
+		fleet.Close()
+		_ = self.Shutdown(context.Background())
+	})
+	return server
+}
+
+// download reads an answer as it comes over the wire and throws it away.
+func download(b testing.TB, target string, header http.Header) int64 {
+	b.Helper()
+	request, err := http.NewRequest(http.MethodGet, target, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	request.Header = header
+	response, err := (&http.Transport{DisableCompression: true}).RoundTrip(request)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer response.Body.Close()
+	n, err := io.Copy(io.Discard, response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		b.Fatal(err, response.Status)
+	}
+	return n
+}
+
+// processorTime is the CPU time of this process so far, both sides of each
+// connection included.
+func processorTime() time.Duration {
+	var usage syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+func measure(b *testing.B, do func() int64) {
+	b.ReportAllocs()
+	var bytes int64
+	before := processorTime()
+	for b.Loop() {
+		bytes = do()
+	}
+	b.ReportMetric(float64(processorTime()-before)/float64(b.N)/1e6, "cpu-ms/op")
+	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)*1e3, "ms/op")
+	b.ReportMetric(float64(bytes), "answer-bytes")
+}
+
+// BenchmarkScrape is one whole scrape over loopback connections: simulated
+// worker, exporter, scraper. Its floor is downloading what a worker answers to
+// expand=info&expand=status, once, by io.Copy.
+func BenchmarkScrape(b *testing.B) {
+	plain, zipped := http.Header{}, http.Header{"Accept-Encoding": {"gzip"}}
+	for _, connectors := range []int{1_000, 10_000} {
+		cluster := connecttest.Large(connectors, 4)
+		worker := httptest.NewServer(cluster.Handler(cluster.Workers()[0]))
+		run := func(name, version string, infoMaxAge time.Duration, header http.Header) {
+			b.Run(fmt.Sprintf("connectors=%d/%s", connectors, name), func(b *testing.B) {
+				exporter := exporter(b, []string{worker.URL}, version, infoMaxAge)
+				download(b, exporter.URL+"/metrics", header)
+				measure(b, func() int64 { return download(b, exporter.URL+"/metrics", header) })
+			})
+		}
+		b.Run(fmt.Sprintf("connectors=%d/floor", connectors), func(b *testing.B) {
+			measure(b, func() int64 { return download(b, worker.URL+"/connectors?expand=info&expand=status", plain) })
+		})
+		run("v2-steady", rest.Version2, time.Hour, plain)
+		run("v2-steady-gzip", rest.Version2, time.Hour, zipped)
+		run("v2-cold", rest.Version2, 0, plain)
+		if connectors <= 1_000 {
+			run("v1-steady", rest.Version1, time.Hour, plain)
+			run("v1-cold", rest.Version1, 0, plain)
+		}
+		worker.Close()
+	}
+}

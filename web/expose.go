@@ -1,0 +1,66 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+)
+
+// expose writes the series of the views, and of a gatherer beside them, in the
+// format and the encoding that the scraper asks for. It is promhttp's work done
+// by [collector.Renderer.Answer], which need not encode and compress again what
+// did not change.
+func (s *server) expose(w http.ResponseWriter, r *http.Request, views []collector.View, own prometheus.TransactionalGatherer) {
+	families, release, err := own.Gather()
+	defer release()
+	if err != nil {
+		// A part that fails costs the others nothing.
+		s.Logger.Error("the exporter's own metrics are incomplete", "err", err)
+	}
+	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+	compressed := acceptsGzip(r.Header)
+	answer, err := s.Renderer().Answer(views, families, format, compressed)
+	if err != nil {
+		s.Logger.Error("metrics cannot be encoded", "err", err)
+		http.Error(w, "The metrics cannot be encoded, see the log of the exporter.", http.StatusInternalServerError)
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", string(format))
+	header.Set("Content-Length", strconv.Itoa(answer.Size()))
+	header.Add("Vary", "Accept, Accept-Encoding")
+	if compressed {
+		header.Set("Content-Encoding", "gzip")
+	}
+	if r.Method == http.MethodHead {
+		return
+	}
+	if err := answer.Write(w); err != nil {
+		s.Logger.Debug("the scraper has gone", "err", err)
+	}
+}
+
+// acceptsGzip tells whether a client takes a gzip-compressed answer (RFC 9110,
+// 12.5.3): named or by *, and not with a weight of zero.
+func acceptsGzip(h http.Header) bool {
+	accepted := false
+	for _, part := range strings.Split(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
+		coding, parameters, _ := strings.Cut(part, ";")
+		coding = strings.ToLower(strings.TrimSpace(coding))
+		weight, isWeight := strings.CutPrefix(strings.ReplaceAll(parameters, " ", ""), "q=")
+		q, err := strconv.ParseFloat(weight, 64)
+		taken := !isWeight || err == nil && q > 0
+		switch coding {
+		case "gzip":
+			return taken
+		case "*":
+			accepted = taken
+		}
+	}
+	return accepted
+}
