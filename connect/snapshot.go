@@ -67,6 +67,10 @@ type Snapshot struct {
 	// Connect), so that none are invented.
 	HasTasks bool
 
+	// Probes are the workers that were themselves asked whether they live, sorted
+	// by worker, none twice; nil where nobody asked.
+	Probes []Probe
+
 	// Bytes is the size of all answers that made this snapshot.
 	Bytes int64
 
@@ -79,6 +83,12 @@ type Unobserved struct {
 	Connector string
 	// Reason is one of [UnobservedReasons].
 	Reason Reason
+}
+
+// A Probe is whether a worker that the snapshot names answers by itself.
+type Probe struct {
+	Worker string
+	Up     bool
 }
 
 // A Connector and its tasks.

@@ -1,0 +1,164 @@
+package workerprobe
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// names is an observer whose snapshot names these workers.
+type names struct {
+	workers []string
+	err     error
+	closed  bool
+}
+
+func (n *names) Observe(context.Context, func(connect.Request)) (*connect.Snapshot, error) {
+	if n.err != nil {
+		return nil, n.err
+	}
+	c := connect.Connector{Name: "a"}
+	for i, worker := range n.workers {
+		c.Tasks = append(c.Tasks, connect.Task{ID: i, Worker: worker})
+	}
+	return &connect.Snapshot{Connectors: []connect.Connector{c}}, nil
+}
+
+func (n *names) Close() { n.closed = true }
+
+// tripper answers by host.
+type tripper func(*http.Request) (*http.Response, error)
+
+func (t tripper) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
+
+func client(t tripper) *http.Client {
+	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+func status(code int) *http.Response {
+	recorder := httptest.NewRecorder()
+	recorder.WriteHeader(code)
+	return recorder.Result()
+}
+
+func TestProbes(t *testing.T) {
+	var mu sync.Mutex
+	asked := map[string]string{} // by host: with which client, and what
+	answers := func(kind string) *http.Client {
+		return client(func(r *http.Request) (*http.Response, error) {
+			mu.Lock()
+			asked[r.URL.Host] = kind + " " + r.Method + " " + r.URL.String()
+			mu.Unlock()
+			switch r.URL.Host {
+			case "well:8083":
+				return status(http.StatusOK), nil
+			case "secured:8083":
+				return status(http.StatusUnauthorized), nil
+			case "starting:8083":
+				return status(http.StatusNotFound), nil
+			case "broken:8083":
+				return status(http.StatusBadGateway), nil
+			case "moved:8083":
+				response := status(http.StatusFound)
+				response.Header.Set("Location", "http://elsewhere:80/")
+				return response, nil
+			}
+			return nil, errors.New("connection refused")
+		})
+	}
+	inner := &names{workers: []string{
+		"well:8083", "secured:8083", "well:8083", "starting:8083", "broken:8083", "gone:8083", "moved:8083", "",
+		"no-port", "user:password@well:8083", "well:8083/path", "well:8083?query", ":8083", "a b:80", "[::1]:8083",
+	}}
+	o := New(Options{
+		Observer: inner, Scheme: "https", Anonymous: answers("anonymous"), Authenticated: answers("authenticated"),
+		SendCredentials: func(host string) bool { return strings.HasPrefix(host, "secured") },
+	})
+	var requests []connect.Request
+	snapshot, err := o.Observe(t.Context(), func(r connect.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		requests = append(requests, r)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []connect.Probe{
+		{Worker: "[::1]:8083"}, {Worker: "broken:8083"}, {Worker: "gone:8083"}, {Worker: "moved:8083", Up: true},
+		{Worker: "secured:8083", Up: true}, {Worker: "starting:8083"}, {Worker: "well:8083", Up: true},
+	}
+	if !reflect.DeepEqual(snapshot.Probes, want) {
+		t.Errorf("probes %v, want %v", snapshot.Probes, want)
+	}
+	if len(requests) != len(want) || len(asked) != len(want) {
+		t.Errorf("%d requests to %d hosts, want %d", len(requests), len(asked), len(want))
+	}
+	if got := asked["secured:8083"]; got != "authenticated GET https://secured:8083/" {
+		t.Errorf("asked the trusted worker: %s", got)
+	}
+	if got := asked["well:8083"]; got != "anonymous GET https://well:8083/" {
+		t.Errorf("asked another worker: %s", got)
+	}
+	for _, r := range requests {
+		if r.Endpoint != "worker" || r.Err != nil && !errors.Is(r.Err, connect.Unreachable) {
+			t.Errorf("request %+v", r)
+		}
+	}
+	o.Close()
+	if !inner.closed {
+		t.Error("the observer inside was not closed")
+	}
+}
+
+func TestWorkersThatHangCostOneSecondTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := client(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		o := New(Options{
+			Observer: &names{workers: []string{"a:1", "b:1", "c:1"}}, Scheme: "http",
+			Anonymous: hangs, Authenticated: hangs, SendCredentials: func(string) bool { return false },
+		})
+		for budget, want := range map[time.Duration]time.Duration{10 * time.Second: time.Second, time.Second: 500 * time.Millisecond} {
+			ctx, cancel := context.WithTimeout(t.Context(), budget)
+			began := time.Now()
+			snapshot, err := o.Observe(ctx, func(r connect.Request) {
+				if !errors.Is(r.Err, connect.Timeout) {
+					t.Errorf("request %+v", r)
+				}
+			})
+			cancel()
+			if err != nil || len(snapshot.Probes) != 3 || snapshot.Probes[0].Up {
+				t.Errorf("%v %v", snapshot, err)
+			}
+			if took := time.Since(began); took != want {
+				t.Errorf("with %v left it took %v, want %v", budget, took, want)
+			}
+		}
+	})
+}
+
+func TestAFailedLookAsksNobody(t *testing.T) {
+	never := client(func(*http.Request) (*http.Response, error) {
+		t.Error("a worker was asked")
+		return nil, errors.New("refused")
+	})
+	o := New(Options{Observer: &names{err: connect.Timeout}, Scheme: "http", Anonymous: never, Authenticated: never, SendCredentials: func(string) bool { return false }})
+	if _, err := o.Observe(t.Context(), nil); !errors.Is(err, connect.Timeout) {
+		t.Errorf("error %v", err)
+	}
+}
