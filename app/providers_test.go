@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/aiven/aiventest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/confluent/confluenttest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/msk/msktest"
 )
 
@@ -28,6 +30,7 @@ type providers struct {
 	aiven                      *aiventest.Service
 	cloudURL, awsURL, aivenURL string // of the APIs
 	connectURL                 string // of the cluster at Aiven, behind its password
+	ownURL                     string // of a cluster like that, without one
 }
 
 func simulate(t *testing.T) *providers {
@@ -40,11 +43,15 @@ func simulate(t *testing.T) *providers {
 	}
 	p.confluent.Put(confluenttest.Connector{Name: "lake", ID: "lcc-1", State: "DEGRADED", Type: "sink", Config: map[string]string{"connector.class": "S3_SINK", "tasks.max": "2"},
 		Tasks: []confluenttest.Task{{State: "RUNNING"}, {State: "USER_ACTIONABLE_ERROR", Message: "access key " + cloudSecret}}})
-	p.msk.Put(msktest.Connector{Name: "orders", State: "RUNNING", Units: 1, Workers: 2, Metrics: map[string]float64{"RunningTaskCount": 4, "ErroredTaskCount": 0, "WorkerCount": 2}},
+	p.confluent.Put(confluenttest.Connector{Name: "down", ID: "lcc-2", State: "FAILED", Type: "sink"})
+	p.msk.Put(msktest.Connector{Name: "orders", State: "RUNNING", Units: 1, Workers: 2, Config: map[string]string{"connector.class": "org.example.Sink", "tasks.max": "4"}, Metrics: map[string]float64{"RunningTaskCount": 4, "ErroredTaskCount": 0, "WorkerCount": 2}},
 		msktest.Connector{Name: "broken", State: "FAILED", Units: 1, Workers: 1, StateCode: "UnknownError.Unknown", StateMessage: awsSecret})
 	p.aiven.Grant(aivenToken, aiventest.ReadServices, aiventest.ReadSecrets)
 	behind := cluster("3.9.1")
+	behind.Create(connecttest.Connector{Name: "down", Tasks: 1})
+	behind.FailConnector("down", "org.example.Down: down")
 	p.connectURL = serve(httptest.NewServer(p.aiven.Connect(behind.Handler(behind.Workers()[0]))))
+	p.ownURL = serve(httptest.NewServer(behind.Handler(behind.Workers()[0])))
 	p.aiven.Change(func(s *aiventest.State) { s.URL = p.connectURL })
 	p.cloudURL = serve(httptest.NewServer(p.confluent))
 	p.awsURL = serve(httptest.NewServer(p.msk))
@@ -106,8 +113,10 @@ clusters:
 - name: aiven
   provider: aiven
   aiven: {project: acme, service: orders-connect, token: %s, api_url: %q}
+- name: own
+  urls: [%q]
 snapshot_max_age: 0s
-`, p.cloudURL, cloudSecret, p.cloudURL, p.awsURL, p.awsURL, aivenToken, p.aivenURL)}})
+`, p.cloudURL, cloudSecret, p.cloudURL, p.awsURL, p.awsURL, aivenToken, p.aivenURL, p.ownURL)}})
 	got := program.scrape("/metrics")
 	got.want(t, series{
 		`kafka_connect_up{connect_cluster="cloud"}`:                                                                                                                                  1,
@@ -140,6 +149,8 @@ snapshot_max_age: 0s
 	got.noSeries(t, "aws", append(taskFamilies, "kafka_connect_workers")...)
 	got.noSeries(t, "cloud", "kafka_connect_workers", "kafka_connect_worker_tasks")
 
+	tableHolds(t, got)
+
 	p.aiven.Change(func(s *aiventest.State) { s.State = "POWEROFF" })
 	program.scrape("/metrics").want(t, series{
 		`kafka_connect_up{connect_cluster="aiven"}`:                              1,
@@ -151,6 +162,42 @@ snapshot_max_age: 0s
 		hidden(t, path, program.get(path).body)
 	}
 	hidden(t, "the log", program.logs.String())
+}
+
+// tableHolds compares the table in docs/providers.md with what was scraped of
+// clusters that have one of everything.
+func tableHolds(t *testing.T, got series) {
+	t.Helper()
+	text, err := os.ReadFile("../docs/providers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns := []string{"own", "cloud", "aws", "aiven"}
+	rows := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		family := strings.Trim(cells[0], " `")
+		if len(cells) != len(columns)+1 || !strings.HasPrefix(family, "kafka_connect_") {
+			continue
+		}
+		rows[family] = true
+		for i, cluster := range columns {
+			has := false
+			for key := range got.of(cluster) {
+				has = has || strings.HasPrefix(key, family+"{")
+			}
+			if says := strings.TrimSpace(cells[i+1]); has != (says != "no") {
+				t.Errorf("docs/providers.md: %s of %s: the table says %q, scraped: %v", family, cluster, says, has)
+			}
+		}
+	}
+	for _, cluster := range columns {
+		for key := range got.of(cluster) {
+			if family, _, _ := strings.Cut(key, "{"); !rows[family] {
+				t.Errorf("docs/providers.md: the table has no row for %s, which %s gives", family, cluster)
+			}
+		}
+	}
 }
 
 // TestEnvironmentsOfKpowUsers starts the exporter by the variables that Kpow
