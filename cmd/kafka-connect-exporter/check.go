@@ -76,6 +76,9 @@ func found(l look) string {
 		how = "observation version " + l.snapshot.ObservationVersion
 	}
 	line := fmt.Sprintf("ok, version %s, %s, %d connectors", printable(cmp.Or(l.snapshot.Version, "not told")), how, len(l.snapshot.Connectors))
+	if state := l.snapshot.ResourceState; state != "" && state != connect.ResourceRunning {
+		line += ", the service is " + string(state)
+	}
 	if n := len(l.snapshot.Unobserved); n > 0 {
 		line += fmt.Sprintf(" and %d that could not be observed", n)
 	}

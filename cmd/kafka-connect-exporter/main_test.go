@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 // commands of testscript there are
 //
 //	cluster NAME VERSION   starts a simulated cluster, its URL is $NAME
+//	providers              starts a simulation of each managed service, at
+//	                       $CLOUD, $AWS and $AIVEN
 //	status N COMMAND...    runs a command that ends with this exit status
 //	expand FILE            replaces $NAME in a file
 //	normalize              makes a file "printed" of stdout, in which time spans
@@ -44,6 +46,7 @@ func TestCommandLines(t *testing.T) {
 		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"cluster":   startCluster,
+			"providers": startProviders,
 			"expand":    expandFile,
 			"status":    expectStatus,
 			"normalize": normalize,

@@ -221,21 +221,24 @@ type (
 		Version            string           `json:"version,omitempty"`
 		Commit             string           `json:"commit,omitempty"`
 		KafkaClusterID     string           `json:"kafka_cluster_id,omitempty"`
+		ResourceState      string           `json:"resource_state,omitempty"`
 		Seconds            float64          `json:"duration_seconds"`
 		Connectors         []jsonConnector  `json:"connectors"`
 		Unobserved         []jsonUnobserved `json:"unobserved,omitempty"`
 	}
 	jsonConnector struct {
-		Connector string     `json:"connector"`
-		State     string     `json:"state"`
-		Type      string     `json:"connector_type,omitempty"`
-		Class     string     `json:"connector_class,omitempty"`
-		Version   string     `json:"connector_version,omitempty"`
-		Worker    string     `json:"worker,omitempty"`
-		TasksMax  int        `json:"tasks_max,omitempty"`
-		Exception string     `json:"exception,omitempty"`
-		RootCause string     `json:"root_cause,omitempty"`
-		Tasks     []jsonTask `json:"tasks"`
+		Connector string `json:"connector"`
+		State     string `json:"state"`
+		Type      string `json:"connector_type,omitempty"`
+		Class     string `json:"connector_class,omitempty"`
+		ID        string `json:"connector_id,omitempty"`
+		Version   string `json:"connector_version,omitempty"`
+		Worker    string `json:"worker,omitempty"`
+		TasksMax  int    `json:"tasks_max,omitempty"`
+		Exception string `json:"exception,omitempty"`
+		RootCause string `json:"root_cause,omitempty"`
+		// Tasks are absent where the provider tells of none.
+		Tasks []jsonTask `json:"tasks,omitzero"`
 	}
 	jsonTask struct {
 		Task      int    `json:"task"`
@@ -274,10 +277,14 @@ func toJSON(l look) jsonCluster {
 	}
 	s := l.snapshot
 	out.ObservationVersion, out.Version, out.Commit, out.KafkaClusterID = s.ObservationVersion, s.Version, s.Commit, s.KafkaClusterID
+	out.ResourceState = string(s.ResourceState)
 	for _, c := range bySeverity(s.Connectors) {
 		connector := jsonConnector{
-			c.Name, c.State.String(), c.Type, c.Class, c.Version, c.Worker, c.TasksMax,
-			c.Failure.Exception, c.Failure.RootCause, []jsonTask{},
+			c.Name, c.State.String(), c.Type, c.Class, c.ID, c.Version, c.Worker, c.TasksMax,
+			c.Failure.Exception, c.Failure.RootCause, nil,
+		}
+		if s.HasTasks {
+			connector.Tasks = []jsonTask{}
 		}
 		for _, t := range c.Tasks {
 			connector.Tasks = append(connector.Tasks, jsonTask{t.ID, t.State.String(), t.Version, t.Worker, t.Failure.Exception, t.Failure.RootCause})
