@@ -18,6 +18,9 @@ import (
 // ignore expand and answer the plain list.
 var errList = fmt.Errorf("%w: the worker answers a plain list: it is older than Kafka 2.3; use observation version 1 or auto", connect.Decode)
 
+// errCut is an answer that ends too early.
+var errCut = fmt.Errorf("%w: cut short", connect.Decode)
+
 // errShape is a value of another type than the API promises. It costs the
 // connector it stands in, not the snapshot.
 var errShape = errors.New("unexpected type of value")
@@ -154,7 +157,7 @@ func (d *decoder) whole(read func() error) error {
 	var syntax *jsontext.SyntacticError
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		what = "cut short"
+		return errCut
 	case errors.As(err, &syntax):
 		what = "not valid JSON at byte " + strconv.FormatInt(syntax.ByteOffset, 10)
 	}

@@ -37,6 +37,8 @@ type infos struct {
 	byName map[string]*known
 	// all is when the info of all connectors was last had in one call.
 	all time.Time
+	// wanting tells that the info of a connector was asked for in vain.
+	wanting bool
 }
 
 // want marks the connector as seen now and tells whether its info has to be
@@ -72,6 +74,7 @@ func (i *infos) put(name string, got info, now time.Time) {
 func (i *infos) fill(c *connect.Connector) {
 	c.TaskCount = len(c.Tasks)
 	k := i.byName[c.Name]
+	i.wanting = i.wanting || k == nil || k.stale
 	if k == nil || k.had.IsZero() {
 		return
 	}
@@ -101,6 +104,7 @@ const forgetAfter = 10 * time.Minute
 // end the snapshot that began at now: a connector that was not in it may come
 // back with another configuration.
 func (i *infos) end(now time.Time) {
+	i.wanting = false
 	for name, k := range i.byName {
 		if k.seen.Equal(now) {
 			continue

@@ -1,7 +1,9 @@
 package rest
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,6 +86,17 @@ type Observer struct {
 	root       root
 	rootAsked  time.Time
 	fellBack   bool
+	same       same
+	buffer     []byte // of the answer that is looked at, wiped after it
+}
+
+// same is what the last expanded answer came to: the same answer comes to the
+// same.
+type same struct {
+	known      bool
+	hash       [sha256.Size]byte
+	connectors []connect.Connector
+	unobserved []connect.Unobserved
 }
 
 // root is what GET / says.
@@ -132,6 +146,11 @@ type look struct {
 	bytes      atomic.Int64
 	snapshot   *connect.Snapshot
 	unobserved map[string]connect.Reason
+	// hash of the answer to the expanded call for statuses, if it was had whole;
+	// reused tells that it is that of the snapshot before.
+	hash          [sha256.Size]byte
+	whole, reused bool
+	turned        bool
 }
 
 // Observe takes one snapshot, see connect.Observer.
@@ -144,7 +163,6 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 		}
 	}
 	l.snapshot = &connect.Snapshot{Provider: o.options.Provider, HasTasks: true}
-	o.strings.turn()
 
 	if err := l.observe(ctx); err != nil {
 		// The cluster may come back as another version of itself.
@@ -153,10 +171,24 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 	}
 	l.askRoot(ctx)
 
-	o.infos.end(l.began)
 	s := l.snapshot
+	if l.reused {
+		s.Connectors, s.Unobserved = o.same.connectors, o.same.unobserved
+	} else {
+		l.finish()
+	}
+	s.Version, s.Commit, s.KafkaClusterID = o.root.version, o.root.commit, o.root.kafkaClusterID
+	s.Bytes = l.bytes.Load()
+	s.Taken = time.Now()
+	return s, nil
+}
+
+// finish completes the connectors with their info and brings all into order.
+func (l *look) finish() {
+	s := l.snapshot
+	l.infos.end(l.began)
 	for i := range s.Connectors {
-		o.infos.fill(&s.Connectors[i])
+		l.infos.fill(&s.Connectors[i])
 	}
 	connect.SortConnectors(s.Connectors)
 	s.Connectors = slices.Clip(s.Connectors)
@@ -164,10 +196,7 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 		s.Unobserved = append(s.Unobserved, connect.Unobserved{Connector: name, Reason: reason})
 	}
 	connect.SortUnobserved(s.Unobserved)
-	s.Version, s.Commit, s.KafkaClusterID = o.root.version, o.root.commit, o.root.kafkaClusterID
-	s.Bytes = l.bytes.Load()
-	s.Taken = time.Now()
-	return s, nil
+	l.same = same{known: s.ObservationVersion == Version2 && l.whole, hash: l.hash, connectors: s.Connectors, unobserved: s.Unobserved}
 }
 
 func (l *look) observe(ctx context.Context) error {
@@ -235,6 +264,10 @@ func (l *look) list(ctx context.Context) ([]string, error) {
 }
 
 func (l *look) decoder(r io.Reader) *decoder {
+	if !l.turned {
+		l.strings.turn()
+		l.turned = true
+	}
 	return newDecoder(r, l.strings, l.options.Dialect)
 }
 
@@ -415,9 +448,11 @@ func (l *look) version2(ctx context.Context) (list []string, err error) {
 	if l.options.Dialect.ExpandQuery != "" {
 		query = l.options.Dialect.ExpandQuery
 	}
+	infoDue := l.began.Sub(l.infos.all) >= l.options.InfoMaxAge
+	reuse := l.same.known && !infoDue && !l.infos.wanting && len(l.statusless) == 0
 	var got []named
 	var statuses int
-	list, err = l.expanded(ctx, query, func(e *entry) {
+	list, l.reused, err = l.expandStatuses(ctx, query, reuse, func(e *entry) {
 		if e.hasStatus {
 			statuses++
 		}
@@ -440,10 +475,12 @@ func (l *look) version2(ctx context.Context) (list []string, err error) {
 		l.snapshot.Connectors = make([]connect.Connector, 0, len(l.infos.byName))
 		clear(l.unobserved)
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return list, fmt.Errorf("observe connectors of %s: %w", l.options.Name, err)
-	}
-	if statuses == 0 && len(l.unobserved) > 0 {
+	case l.reused:
+		return nil, nil
+	case statuses == 0 && len(l.unobserved) > 0:
 		return nil, fmt.Errorf("observe connectors of %s: %w", l.options.Name, errNoExpansion)
 	}
 
@@ -457,7 +494,7 @@ func (l *look) version2(ctx context.Context) (list []string, err error) {
 	case len(got) > 0: // the answer had it all
 		l.putInfos(got)
 		changed = true
-	case changed || l.began.Sub(l.infos.all) >= l.options.InfoMaxAge:
+	case changed || infoDue:
 		l.version2Info(ctx)
 		changed = true
 	}
@@ -506,6 +543,59 @@ func (l *look) expanded(ctx context.Context, query string, keep func(*entry), ag
 	return list, err
 }
 
+// wholeLimit is up to which size an answer is held whole for as long as it is
+// looked at, in order to know it again; beyond, it is only decoded.
+const wholeLimit = 16 << 20
+
+// expandStatuses sends the expanded call for statuses. Where reuse allows it, an
+// answer that is the same as that of the snapshot before is not decoded again,
+// which most are not: then same is true and keep is not called.
+func (l *look) expandStatuses(ctx context.Context, query string, reuse bool, keep func(*entry), again func()) (list []string, same bool, err error) {
+	err = l.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: query, decode: func(r io.Reader) (err error) {
+		again()
+		text, rest, err := readWhole(r, l.buffer)
+		if l.buffer = text[:0]; cap(text) > 4*len(text) {
+			l.buffer = nil // An answer as large as that was is not usual.
+		}
+		defer clear(text) // Traces quote passwords: nothing of them stays.
+		if err != nil {
+			return err
+		}
+		if l.whole = rest == nil; l.whole {
+			l.hash = sha256.Sum256(text)
+			if same = reuse && l.hash == l.same.hash; same {
+				return nil
+			}
+			rest = strings.NewReader("")
+		}
+		list, err = l.decoder(io.MultiReader(bytes.NewReader(text), rest)).decodeExpanded(keep)
+		return err
+	}}, l.report)
+	return list, same, err
+}
+
+// readWhole reads an answer into buffer, which may grow; beyond wholeLimit, rest
+// is where it goes on.
+func readWhole(r io.Reader, buffer []byte) (text []byte, rest io.Reader, err error) {
+	text = buffer[:0]
+	for len(text) < wholeLimit {
+		if len(text) == cap(text) {
+			text = slices.Grow(text, max(len(text), 64<<10))
+		}
+		n, err := r.Read(text[len(text):min(cap(text), len(text)+maxWindow)])
+		text = text[:len(text)+n]
+		switch {
+		case err == io.EOF:
+			return text, nil, nil
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return text, nil, errCut
+		case err != nil:
+			return text, nil, err
+		}
+	}
+	return text, r, nil
+}
+
 // findStatusless compares the plain list with what was expanded: a connector
 // whose status record does not exist is missing from the latter without a word
 // (all versions since 2.3).
@@ -547,7 +637,7 @@ func (l *look) askRoot(ctx context.Context) {
 	defer cancel()
 	var got root
 	err := l.client.do(ctx, call{endpoint: "root", path: "/", decode: func(r io.Reader) error {
-		d := l.decoder(r)
+		d := newDecoder(r, newInterner(), l.options.Dialect)
 		var e entry
 		return d.decodeOne(&e, func(e *entry) error {
 			return d.object(&e.bad, func(key []byte) error {
