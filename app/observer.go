@@ -16,6 +16,7 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/confluent"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/msk"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/workerprobe"
 )
 
 // Clusters makes an observer of each configured cluster, in configured order.
@@ -88,6 +89,9 @@ func observer(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
 		if c.Provider == config.ProviderConfluentCloud {
 			return confluent.New(options), nil
 		}
+		if c.WorkerProbe.Enabled {
+			return probed(c, rest.New(options), client)
+		}
 		return rest.New(options), nil
 	case config.ProviderAiven:
 		return wrap(aiven.New(aiven.Options{
@@ -109,6 +113,21 @@ func observer(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
 		}))
 	}
 	return nil, fmt.Errorf("provider %s is not known", c.Provider)
+}
+
+// probed adds probes of the workers. The client is that of the cluster, with its
+// credentials; workers that may not have these are asked by another without.
+func probed(c config.Cluster, observer connect.Observer, client *http.Client) (connect.Observer, error) {
+	bare := commoncfg.DefaultHTTPClientConfig
+	bare.TLSConfig, bare.ProxyConfig, bare.EnableHTTP2 = c.HTTPClient.TLSConfig, c.HTTPClient.ProxyConfig, c.HTTPClient.EnableHTTP2
+	anonymous, err := rest.NewClient(bare, c.Name)
+	if err != nil {
+		return nil, err
+	}
+	return workerprobe.New(workerprobe.Options{
+		Observer: observer, Scheme: c.URLs[0].Scheme, Anonymous: anonymous, Authenticated: client,
+		SendCredentials: c.WorkerProbe.SendCredentials,
+	}), nil
 }
 
 // wrap keeps a nil pointer from becoming an Observer that is not nil.

@@ -94,6 +94,7 @@ const (
 	workers
 	workerConnectors
 	workerTasks
+	workerUp
 	connectorsUnobserved
 	resourceState
 
@@ -191,6 +192,13 @@ var table = [familyCount]Descriptor{
 		Labels:      []string{clusterLabel, "worker"},
 		Help:        "Tasks placed on the worker, whatever their state",
 		Cardinality: "1 per worker", Origin: ofSnapshot,
+	},
+	workerUp: {
+		Name: "kafka_connect_worker_up", OTelName: "kafka.connect.worker.up", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{clusterLabel, "worker"},
+		Help:        "Whether a worker that the snapshot names answers by itself (1) or not (0)",
+		Cardinality: "1 per worker", Origin: "GET / of each worker",
+		OptIn: "worker_probe",
 	},
 	connectorsUnobserved: {
 		Name: "kafka_connect_connectors_unobserved", OTelName: "kafka.connect.connectors.unobserved", Unit: "{connector}", Kind: Gauge, Group: GroupCluster,

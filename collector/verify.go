@@ -16,6 +16,12 @@ func verify(snapshot *connect.Snapshot) error {
 	}
 	v := verifier{}
 	v.text(snapshot.Version, snapshot.Commit, snapshot.KafkaClusterID, string(snapshot.Provider), snapshot.ObservationVersion)
+	for i, probe := range snapshot.Probes {
+		if i > 0 && probe.Worker <= snapshot.Probes[i-1].Worker {
+			v.broken = "probes are not in order or one is there twice"
+		}
+		v.text(probe.Worker)
+	}
 	for i := range snapshot.Connectors {
 		c := &snapshot.Connectors[i]
 		if i > 0 && c.Name <= snapshot.Connectors[i-1].Name {

@@ -78,6 +78,9 @@ func (w *walk) cluster(snapshot *connect.Snapshot, summary *Summary) {
 			w.emit(workerTasks, float64(worker.Tasks), labels{worker.Name})
 		}
 	}
+	for _, probe := range snapshot.Probes {
+		w.emit(workerUp, boolValue(probe.Up), labels{probe.Worker})
+	}
 	for _, reason := range unobservedReasons {
 		w.emit(connectorsUnobserved, float64(summary.Unobserved[reason]), labels{string(reason)})
 	}

@@ -1,0 +1,85 @@
+package app
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
+)
+
+// Workers advertise the very addresses at which they are served here, so that
+// they can be asked.
+func TestWorkerProbe(t *testing.T) {
+	var servers []*httptest.Server
+	var workers []string
+	for range 2 {
+		server := httptest.NewUnstartedServer(nil)
+		servers = append(servers, server)
+		workers = append(workers, server.Listener.Addr().String())
+	}
+	c := connecttest.NewCluster(connecttest.Options{Workers: workers})
+	for i, server := range servers {
+		server.Config.Handler = c.Handler(workers[i])
+		server.Start()
+		t.Cleanup(server.Close)
+	}
+	for i := range 4 {
+		c.Create(connecttest.Connector{Name: fmt.Sprint("c", i), Class: "org.example.Sink", Tasks: 2})
+	}
+	p := start(t, Options{Sources: fromFile(file(t,
+		"snapshot_max_age: 0s\nclusters:\n- {name: asked, urls: [%q], worker_probe: true}\n- {name: unasked, urls: [%q]}\n", servers[0].URL, servers[0].URL))})
+	up := func(worker string) string {
+		return fmt.Sprintf("kafka_connect_worker_up{connect_cluster=\"asked\",worker=%q}", worker)
+	}
+	got := p.scrape("/metrics")
+	got.want(t, series{up(workers[0]): 1, up(workers[1]): 1})
+	for key := range got.of("unasked") {
+		if strings.HasPrefix(key, "kafka_connect_worker_up") {
+			t.Errorf("workers were asked without worker_probe: %s", key)
+		}
+	}
+
+	// The API goes on to name a worker that was killed, and to say that all runs;
+	// the probe tells.
+	c.KillWorker(workers[1])
+	got = p.scrape("/metrics")
+	got.want(t, series{
+		up(workers[0]): 1, up(workers[1]): 0,
+		`kafka_connect_up{connect_cluster="asked"}`:                    1,
+		`kafka_connect_tasks{connect_cluster="asked",state="running"}`: 8,
+		`kafka_connect_workers{connect_cluster="asked"}`:               2,
+	})
+}
+
+func TestFilterKeepsTheConnectorsThatAreWanted(t *testing.T) {
+	c := cluster("4.3.1")
+	url := worker(t, c, 0)
+	p := start(t, Options{Sources: fromFile(file(t, `clusters:
+- {name: v2, urls: [%[1]q], observation_version: "2", connectors: {exclude: ["si.*"]}}
+- {name: v1, urls: [%[1]q], observation_version: "1", connectors: {include: ["so.*", "none"]}}
+- {name: none, urls: [%[1]q], connectors: {include: ["nothing"]}}
+`, url))})
+	got := p.scrape("/metrics")
+	for _, name := range []string{"v1", "v2"} {
+		got.want(t, series{
+			fmt.Sprintf(`kafka_connect_connectors{connect_cluster=%q,state="running"}`, name):                         1,
+			fmt.Sprintf(`kafka_connect_connector_state{connect_cluster=%q,connector="source",state="running"}`, name): 1,
+			fmt.Sprintf(`kafka_connect_tasks{connect_cluster=%q,state="failed"}`, name):                               0,
+			fmt.Sprintf(`kafka_connect_connectors_unobserved{connect_cluster=%q,reason="no_status"}`, name):           0,
+		})
+	}
+	got.want(t, series{`kafka_connect_up{connect_cluster="none"}`: 1, `kafka_connect_connectors{connect_cluster="none",state="running"}`: 0})
+	for key := range got {
+		if strings.Contains(key, `connector="sink"`) {
+			t.Errorf("a connector that is not wanted is shown: %s", key)
+		}
+	}
+	// Nor is it asked for, where it can be left out.
+	for match, n := range c.Requests().Counts {
+		if match.Connector == "sink" {
+			t.Errorf("a connector that is not wanted was asked for %d times: %+v", n, match)
+		}
+	}
+}
