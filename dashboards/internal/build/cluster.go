@@ -141,7 +141,7 @@ func cluster() Dashboard {
 	d.line(8,
 		graph(8, "Connectors that change state most", "none",
 			`The ten connectors with most changes of their own and their tasks' states. A few at a deployment or rebalance are normal; a connector that stays here flaps.`,
-			over("{{connector}}", `topk(10, max by (connector) (increase(kafka_connect_connector_state_changes_total{<connector>}[$__rate_interval]) + increase(kafka_connect_task_state_changes_total{<connector>}[$__rate_interval])) > 0)`)).bars().saying("No state changed").
+			over("{{connector}}", `topk(10, max by (connector) (increase(kafka_connect_connector_state_changes_total{<connector>}[$__rate_interval]) + increase(kafka_connect_task_state_changes_total{<connector>}[$__rate_interval])) > 0)`)).bars().perMinute().saying("No state changed").
 			linked(link),
 		graph(8, "Slowest API calls", "s",
 			`95th percentile of the time of each kind of call. On a worker that rebalances, info waits for seconds while status does not.`,

@@ -89,7 +89,7 @@ func connector() Dashboard {
 		graph(12, "State changes", "none",
 			`Changes seen between snapshots, of the connector itself and of its tasks. What changes twice between two snapshots is not seen.`,
 			over("{{connector}}: connector", `max by (connector) (increase(kafka_connect_connector_state_changes_total{<connector>}[$__rate_interval]))`),
-			over("{{connector}}: tasks", `max by (connector) (increase(kafka_connect_task_state_changes_total{<connector>}[$__rate_interval]))`)).bars(),
+			over("{{connector}}: tasks", `max by (connector) (increase(kafka_connect_task_state_changes_total{<connector>}[$__rate_interval]))`)).bars().perMinute(),
 		timeline(12, "Placement of the connector", "Not seen in this range",
 			`The worker that runs the connector itself, which makes its task configurations. A change of rows is a rebalance.`,
 			[]mapping{{Type: "value", Options: object{"1": object{"text": "here", "color": "blue", "index": 0}}}},

@@ -168,7 +168,7 @@ func fleet() Dashboard {
 	d.line(8,
 		graph(8, "State changes of each cluster", "none",
 			`Changes of connectors' and tasks' states. Bursts at deployments and rebalances are normal; a steady band is flapping, and the Cluster dashboard names who flaps.`,
-			over("{{connect_cluster}}", `sum by (connect_cluster) (max by (connect_cluster, connector) (increase(kafka_connect_connector_state_changes_total{<cluster>}[$__rate_interval]) + increase(kafka_connect_task_state_changes_total{<cluster>}[$__rate_interval])))`)).bars(),
+			over("{{connect_cluster}}", `sum by (connect_cluster) (max by (connect_cluster, connector) (increase(kafka_connect_connector_state_changes_total{<cluster>}[$__rate_interval]) + increase(kafka_connect_task_state_changes_total{<cluster>}[$__rate_interval])))`)).bars().perMinute(),
 		graph(8, "Snapshot time of each cluster", "s",
 			`95th percentile of the time that a snapshot takes. It belongs well below the scrape timeout; a rise without more connectors is a slow worker or network.`,
 			over("{{connect_cluster}}", `histogram_quantile(0.95, sum by (le, connect_cluster) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval])))`)).

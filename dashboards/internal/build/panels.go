@@ -249,16 +249,19 @@ func (p Panel) stacked() Panel {
 	return p
 }
 
-// bars is for events within an interval: a bar as high as they are many. An
-// interval of a minute at least is about what increase looks back over, so that
-// neighbouring bars do not count the same event.
+// bars is for events: a bar as high as they were many within the window before
+// it.
 func (p Panel) bars() Panel {
 	p = p.stacked()
-	p.Interval = "1m"
 	p.FieldConfig.Defaults.Custom["drawStyle"] = "bars"
 	p.FieldConfig.Defaults.Custom["fillOpacity"] = 80
 	return p
 }
+
+// perMinute keeps bars a minute apart at least, about as far as increase looks
+// back, so that neighbours do not count the same event. It costs up to a minute
+// of freshness.
+func (p Panel) perMinute() Panel { p.Interval = "1m"; return p }
 
 // logarithmic shows milliseconds and seconds in one graph.
 func (p Panel) logarithmic() Panel {

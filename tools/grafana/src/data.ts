@@ -48,9 +48,10 @@ export async function label(query: string, variables: Record<string, string>, ra
 // source does: a frame a series, or one table whose columns are labels.
 async function frames(target: any, count: number, variables: Record<string, string>, range: Range): Promise<DataFrame[]> {
   const query = interpolate(target.expr, variables, range);
+  const align = (t: number) => Math.floor(t / range.step) * range.step; // as Grafana asks
   const result = target.instant
     ? (await ask('query', { query, time: range.to })).map((s) => ({ metric: s.metric, values: [s.value] }))
-    : await ask('query_range', { query, start: range.from, end: range.to, step: range.step });
+    : await ask('query_range', { query, start: align(range.from), end: align(range.to), step: range.step });
   const name = (metric: any) => target.legendFormat?.replace(/\{\{\s*(\w+)\s*\}\}/g, (_: string, l: string) => metric[l] ?? '');
   if (target.format === 'table') {
     const labels = [...new Set(result.flatMap((s) => Object.keys(s.metric)))].sort();
