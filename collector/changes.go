@@ -49,20 +49,32 @@ type tracker struct {
 	left []departed
 
 	newest  *connect.Snapshot
-	summary Summary // of newest
+	summary *Summary // of newest; not changed any more
 	ended   map[series]time.Time
+	// absent tells that changes has connectors that newest has not.
+	absent bool
 }
 
 // update compares a snapshot with those before.
 func (t *tracker) update(snapshot *connect.Snapshot, now time.Time) {
-	summary := Summarize(snapshot)
+	// Mostly nothing has changed, and an observer that knows so tells it by
+	// giving the same memory again.
+	same := t.newest != nil && sameSlice(t.newest.Connectors, snapshot.Connectors) && slices.Equal(t.newest.Unobserved, snapshot.Unobserved)
+	summary := t.summary
+	if !same {
+		made := Summarize(snapshot)
+		summary = &made
+	}
 	d := difference{now: now, ended: t.ended, keep: make(map[series]struct{})}
 	if t.newest != nil {
 		d.compare(
-			func(w *walk) { w.cluster(t.newest, &t.summary) },
-			func(w *walk) { w.cluster(snapshot, &summary) })
+			func(w *walk) { w.cluster(t.newest, t.summary) },
+			func(w *walk) { w.cluster(snapshot, summary) })
 	}
-	t.changes = t.merge(snapshot, &d)
+	if !same || t.absent {
+		t.changes = t.merge(snapshot, &d)
+		t.absent = len(t.changes) > len(snapshot.Connectors)
+	}
 	t.newest, t.summary = snapshot, summary
 	for s, at := range d.ended {
 		if now.Sub(at) >= memory {

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -37,6 +38,7 @@ type coalescer struct {
 	Cluster
 	parent  context.Context
 	options *FleetOptions
+	maxAge  *atomic.Int64 // that of the fleet, in nanoseconds
 
 	mu     sync.Mutex
 	flight *flight // under way, or concluded and its call not yet returned
@@ -81,9 +83,9 @@ type flight struct {
 	requests   []connect.Request
 }
 
-func newCoalescer(parent context.Context, cluster Cluster, options *FleetOptions) *coalescer {
+func newCoalescer(f *Fleet, cluster Cluster) *coalescer {
 	return &coalescer{
-		Cluster: cluster, parent: parent, options: options,
+		Cluster: cluster, parent: f.ctx, options: &f.options, maxAge: &f.maxAge,
 		last: View{Cluster: cluster.Name, Provider: cluster.Provider},
 	}
 }
@@ -163,7 +165,7 @@ func (c *coalescer) join(ctx context.Context, entered time.Time) (*flight, View)
 
 // fresh tells whether the last result is young enough to be given again.
 func (c *coalescer) fresh() bool {
-	return !c.last.At.IsZero() && time.Since(c.last.At) < c.options.SnapshotMaxAge
+	return !c.last.At.IsZero() && time.Since(c.last.At) < time.Duration(c.maxAge.Load())
 }
 
 // start begins a flight for a caller; c.mu is held.
@@ -202,7 +204,10 @@ func (c *coalescer) fly(f *flight) {
 	}()
 	snapshot, err = c.Observer.Observe(f.ctx, func(r connect.Request) { c.report(f, r) })
 	if err == nil {
-		err = verify(snapshot)
+		c.mu.Lock()
+		before := c.success
+		c.mu.Unlock()
+		err = verify(snapshot, before)
 	}
 	if err != nil {
 		snapshot = nil
@@ -212,6 +217,11 @@ func (c *coalescer) fly(f *flight) {
 // report is told of each API call of a flight.
 func (c *coalescer) report(f *flight, r connect.Request) {
 	c.options.Instruments.request(c.Name, r)
+	if c.options.Logger.Enabled(f.ctx, slog.LevelDebug) {
+		c.options.Logger.LogAttrs(f.ctx, slog.LevelDebug, "call", slog.String("cluster", c.Name), slog.String("endpoint", r.Endpoint),
+			slog.String("connector", r.Connector), slog.String("host", r.Host), slog.Int("code", r.Code),
+			slog.Duration("took", r.Duration), slog.Int64("bytes", r.Bytes), slog.Any("err", r.Err))
+	}
 	f.requestsMu.Lock()
 	defer f.requestsMu.Unlock()
 	if len(f.requests) < MaxRequests {
@@ -235,7 +245,7 @@ func (c *coalescer) conclude(f *flight, snapshot *connect.Snapshot, err error) {
 	f.view.Requests = slices.Clip(f.requests)
 	f.requestsMu.Unlock()
 	if err == nil {
-		f.view.Snapshot, f.view.Previous = snapshot, nil
+		f.view.Snapshot, f.view.Previous, f.view.summary = snapshot, nil, c.tracker.summary
 	} else if err == errLate || errors.Is(f.ctx.Err(), context.DeadlineExceeded) {
 		f.late, f.budget = true, f.view.Duration
 	}
