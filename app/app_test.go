@@ -267,6 +267,35 @@ func TestScrapeShowsTheClusters(t *testing.T) {
 	}
 }
 
+func TestLog(t *testing.T) {
+	c := cluster("4.3.1")
+	p := start(t, Options{Sources: fromFile(file(t, "snapshot_max_age: 0s\nclusters: [{name: a, urls: [%q]}]\n", worker(t, c, 0)))})
+	count := func(level, words string) (n int) {
+		for line := range strings.Lines(p.logs.String()) {
+			if strings.Contains(line, "level="+level) && strings.Contains(line, words) {
+				n++
+			}
+		}
+		return n
+	}
+	p.scrape("/metrics")
+	if count("DEBUG", "msg=call cluster=a endpoint=expand ") == 0 || count("DEBUG", "took=") == 0 {
+		t.Errorf("the log shows no calls: %s", p.logs)
+	}
+	// A change of health is one line, however often it is seen.
+	c.SetFault(connecttest.Match{}, connecttest.Reset())
+	for range 3 {
+		p.scrape("/metrics")
+	}
+	c.ClearFaults()
+	for range 3 {
+		p.scrape("/metrics")
+	}
+	if warnings, recoveries := count("WARN", "cluster=a"), count("INFO", "observed again"); warnings != 1 || recoveries != 1 {
+		t.Errorf("%d warnings and %d recoveries, want one each: %s", warnings, recoveries, p.logs)
+	}
+}
+
 func TestGracefulStopLetsAScrapeEnd(t *testing.T) {
 	c := cluster("4.3.1")
 	release := make(chan struct{})

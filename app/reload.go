@@ -74,6 +74,7 @@ func (w *watch) reload() error {
 	}
 	w.clusters = next
 	w.fleet.Replace(next.list(cfg))
+	w.fleet.SetSnapshotMaxAge(cfg.SnapshotMaxAge())
 	w.use(cfg)
 	w.options.Logger.Info("The configuration was reloaded", "clusters", len(cfg.Clusters()))
 	return nil

@@ -68,6 +68,13 @@ func TestReloadByRequest(t *testing.T) {
 			t.Errorf("the observer of a cluster that did not change was made anew")
 		}
 	}
+	// The age up to which a snapshot is used again follows too.
+	write(t, name, "snapshot_max_age: 1h\nclusters:\n- {name: comes, urls: [%q]}\n- {name: stays, urls: [%q]}\n", comesURL, staysURL)
+	if a := p.do(http.MethodPost, "/-/reload"); a.status != http.StatusOK {
+		t.Fatalf("reload: %d %s", a.status, a.body)
+	}
+	stays.Resume("source")
+	p.scrape("/metrics").want(t, series{`kafka_connect_connector_state{connect_cluster="stays",connector="source",state="paused"}`: 1})
 	if a := p.get("/config"); !strings.Contains(a.body, "comes") || strings.Contains(a.body, "goes") {
 		t.Errorf("/config after the reload: %s", a.body)
 	}

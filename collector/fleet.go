@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -41,6 +42,7 @@ type Fleet struct {
 	options FleetOptions
 	ctx     context.Context // ends with the fleet
 	cancel  context.CancelFunc
+	maxAge  atomic.Int64 // SnapshotMaxAge, which may change, in nanoseconds
 
 	mu       sync.RWMutex
 	clusters []*coalescer
@@ -55,6 +57,7 @@ func NewFleet(clusters []Cluster, options FleetOptions) *Fleet {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
 	f := &Fleet{options: options}
+	f.SetSnapshotMaxAge(options.SnapshotMaxAge)
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.Replace(clusters)
 	return f
@@ -75,7 +78,7 @@ func (f *Fleet) Replace(clusters []Cluster) {
 	for _, cluster := range clusters {
 		c := before[cluster]
 		if c == nil {
-			c = newCoalescer(f.ctx, cluster, &f.options)
+			c = newCoalescer(f, cluster)
 		}
 		delete(before, cluster)
 		f.clusters = append(f.clusters, c)
@@ -86,6 +89,9 @@ func (f *Fleet) Replace(clusters []Cluster) {
 		c.close()
 	}
 }
+
+// SetSnapshotMaxAge changes [FleetOptions].SnapshotMaxAge from the next look on.
+func (f *Fleet) SetSnapshotMaxAge(age time.Duration) { f.maxAge.Store(int64(age)) }
 
 // Names returns the clusters' names in the configured order.
 func (f *Fleet) Names() []string {

@@ -89,6 +89,14 @@ func (s *Self) Gatherer() prometheus.TransactionalGatherer {
 		prometheus.ToTransactionalGatherer(s.process))
 }
 
+// Own returns the exporter's own metrics without what was recorded of clusters:
+// with all of ForCluster it makes what Gatherer returns.
+func (s *Self) Own() prometheus.TransactionalGatherer {
+	return prometheus.NewMultiTRegistry(
+		s.filtered(func(_ string, of bool) bool { return !of }),
+		prometheus.ToTransactionalGatherer(s.process))
+}
+
 // ForCluster returns what was recorded of one cluster, and nothing of the
 // exporter itself.
 func (s *Self) ForCluster(name string) prometheus.TransactionalGatherer {

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
 )
 
 // scrapeTimeoutHeader is how Prometheus tells its scrape_timeout, in seconds.
@@ -23,14 +21,15 @@ const scrapeTimeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 // The clusters are asked before anything is gathered, because no Gather ever
 // sees the context of the request.
 func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
-	var views []collector.View
-	if r.URL.Query().Get("clusters") != "none" {
-		ctx, cancel := s.scrapeContext(r)
-		defer cancel()
-		views = s.Fleet.Observe(ctx)
-		if r.Context().Err() != nil {
-			return // The scraper has gone: there is nobody to answer.
-		}
+	if r.URL.Query().Get("clusters") == "none" {
+		s.expose(w, r, nil, s.Self.Own())
+		return
+	}
+	ctx, cancel := s.scrapeContext(r)
+	defer cancel()
+	views := s.Fleet.Observe(ctx)
+	if r.Context().Err() != nil {
+		return // The scraper has gone: there is nobody to answer.
 	}
 	s.expose(w, r, views, s.Self.Gatherer())
 }

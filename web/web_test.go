@@ -187,6 +187,19 @@ func TestMetricsFormats(t *testing.T) {
 	}
 }
 
+func TestOwnMetricsAlone(t *testing.T) {
+	o := shows(running("one"))
+	handler := serve(t, nil, named{"a", o})
+	ask(handler, http.MethodGet, "/metrics")
+	text := ask(handler, http.MethodGet, "/metrics?clusters=none").Body.String()
+	if strings.Contains(text, "connect_cluster=") || !strings.Contains(text, "go_goroutines") || !strings.Contains(text, "kafka_connect_exporter_build_info") {
+		t.Errorf("not the exporter's own metrics alone: %s", text)
+	}
+	if o.count() != 1 {
+		t.Errorf("%d looks, want only that of the first scrape", o.count())
+	}
+}
+
 func TestOneBrokenClusterCostsTheOthersNothing(t *testing.T) {
 	handler := serve(t, nil, named{"broken", fails(connect.Unauthorized)}, named{"well", shows(running("one"))})
 	answer := ask(handler, http.MethodGet, "/metrics")
