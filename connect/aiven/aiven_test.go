@@ -56,7 +56,7 @@ func start(t *testing.T, kind string, change func(*Options)) *stage {
 	}
 	options := Options{
 		Project: "acme", Service: "orders-connect", APIURL: api, Token: func() (string, error) { return token, nil },
-		Rest: rest.Options{Name: "aiven", RequestTimeout: 2 * time.Second, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
+		Rest: rest.Options{Name: "aiven", RequestTimeout: time.Minute, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
 			Keep: func(name string) bool { return name != "drop" }},
 	}
 	if change != nil {
@@ -84,7 +84,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 
 func (s *stage) observe(t *testing.T) (*connect.Snapshot, error) {
 	t.Helper()
-	snapshot, err := s.observer.Observe(within(t, 10*time.Second), nil)
+	snapshot, err := s.observer.Observe(within(t, time.Minute), nil)
 	for _, private := range []string{token, password, rotated, url.QueryEscape(password), "AVNS"} {
 		if err != nil && strings.Contains(err.Error(), private) || strings.Contains(s.log.String(), private) {
 			t.Errorf("%q is shown: %v\n%s", private, err, s.log)
@@ -202,7 +202,7 @@ func TestSlowApiLeavesTheClusterItsTime(t *testing.T) {
 	s.expect(t, connect.ResourceRunning, "orders")
 	s.service.SetFault(&aiventest.Fault{Hang: true})
 	s.now = s.now.Add(refreshInterval)
-	snapshot, err := s.observer.Observe(within(t, time.Second), nil)
+	snapshot, err := s.observer.Observe(within(t, 3*time.Second), nil)
 	if err != nil || len(snapshot.Connectors) != 1 || snapshot.ResourceState != "" {
 		t.Fatalf("snapshot %+v, error %v", snapshot, err)
 	}
@@ -252,7 +252,9 @@ func TestErrorsOfTheApi(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := start(t, "kafka_connect", func(o *Options) {
-				o.Rest.RequestTimeout = 300 * time.Millisecond
+				if test.reason == connect.Timeout {
+					o.Rest.RequestTimeout = 100 * time.Millisecond
+				}
 				if test.change != nil {
 					test.change(o)
 				}
@@ -284,7 +286,7 @@ func TestPasswordThatDoesNotFit(t *testing.T) {
 func TestRequestsAreReported(t *testing.T) {
 	s := start(t, "kafka_connect", nil)
 	got := map[string]int{}
-	if _, err := s.observer.Observe(within(t, 10*time.Second), func(r connect.Request) {
+	if _, err := s.observer.Observe(within(t, time.Minute), func(r connect.Request) {
 		got[r.Endpoint]++
 		if r.Code != 200 || r.Bytes == 0 || r.Duration <= 0 || r.Host == "" || strings.Contains(r.Host, "@") {
 			t.Errorf("request %+v", r)

@@ -38,7 +38,7 @@ func start(t *testing.T, change func(*rest.Options)) (*confluenttest.Service, *O
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := rest.Options{Name: "cloud", URLs: []*url.URL{base}, Client: client(t, key, secret), RequestTimeout: 2 * time.Second}
+	options := rest.Options{Name: "cloud", URLs: []*url.URL{base}, Client: client(t, key, secret), RequestTimeout: time.Minute}
 	if change != nil {
 		change(&options)
 	}
@@ -66,7 +66,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 
 func observe(t *testing.T, o *Observer) *connect.Snapshot {
 	t.Helper()
-	snapshot, err := o.Observe(within(t, 10*time.Second), nil)
+	snapshot, err := o.Observe(within(t, time.Minute), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,10 @@ func TestErrors(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			simulated, o := start(t, func(o *rest.Options) {
-				o.ObservationVersion, o.MaxBodyBytes, o.RequestTimeout = rest.Version2, 1<<20, 300*time.Millisecond
+				o.ObservationVersion, o.MaxBodyBytes, o.RequestTimeout = rest.Version2, 1<<20, time.Minute
+				if test.reason == connect.Timeout {
+					o.RequestTimeout = 100 * time.Millisecond
+				}
 				if test.change != nil {
 					test.change(t, o)
 				}
@@ -198,7 +201,7 @@ func TestErrors(t *testing.T) {
 				test.set(simulated)
 			}
 			simulated.SetFault(test.fault)
-			snapshot, err := o.Observe(within(t, 10*time.Second), nil)
+			snapshot, err := o.Observe(within(t, time.Minute), nil)
 			if snapshot != nil || err == nil {
 				t.Fatal("no error")
 			}
@@ -218,7 +221,9 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func TestRateLimitIsHonouredWithoutWaiting(t *testing.T) {
+// TestRateLimitIsHonoured asks for a pause that is longer than the deadline: what
+// waited for its end would run into that.
+func TestRateLimitIsHonoured(t *testing.T) {
 	simulated, o := start(t, nil)
 	simulated.Put(confluenttest.Connector{Name: "orders", State: "RUNNING"})
 	var clock sync.Mutex
@@ -227,7 +232,7 @@ func TestRateLimitIsHonouredWithoutWaiting(t *testing.T) {
 	observe(t, o)
 
 	simulated.SetFault(confluenttest.Limit(30))
-	first, began := "", time.Now()
+	first := ""
 	for range 3 {
 		_, err := o.Observe(within(t, 10*time.Second), nil)
 		if connect.ReasonOf(err) != connect.HTTPStatus || !strings.Contains(err.Error(), "HTTP 429") {
@@ -242,9 +247,6 @@ func TestRateLimitIsHonouredWithoutWaiting(t *testing.T) {
 	}
 	if total := simulated.Total(); total != 2 {
 		t.Errorf("%d requests, want one before the limit and one that was told of it", total)
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("waited %v of the deadline", took)
 	}
 	simulated.SetFault(nil)
 	clock.Lock()
@@ -266,7 +268,7 @@ func TestRateLimitInVersion1(t *testing.T) {
 	simulated.SetFault(limit)
 	var mutex sync.Mutex
 	codes := map[int]int{}
-	snapshot, err := o.Observe(within(t, 10*time.Second), func(r connect.Request) {
+	snapshot, err := o.Observe(within(t, time.Minute), func(r connect.Request) {
 		mutex.Lock()
 		defer mutex.Unlock()
 		codes[r.Code]++
@@ -286,7 +288,7 @@ func TestRateLimitInVersion1(t *testing.T) {
 	limit = confluenttest.Limit(30)
 	limit.After = 1
 	simulated.SetFault(limit)
-	if snapshot, err := o.Observe(within(t, 10*time.Second), nil); connect.ReasonOf(err) != connect.HTTPStatus {
+	if snapshot, err := o.Observe(within(t, time.Minute), nil); connect.ReasonOf(err) != connect.HTTPStatus {
 		t.Errorf("a list of which nothing could be observed: %+v, %v", snapshot, err)
 	}
 }

@@ -56,6 +56,9 @@ func observer(t *testing.T, options Options) *Observer {
 	if options.Region == "" {
 		options.Region = region
 	}
+	if options.RequestTimeout == 0 {
+		options.RequestTimeout = time.Minute
+	}
 	o, err := New(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +69,7 @@ func observer(t *testing.T, options Options) *Observer {
 
 func observe(t *testing.T, o *Observer) *connect.Snapshot {
 	t.Helper()
-	snapshot, err := o.Observe(within(t, 10*time.Second), nil)
+	snapshot, err := o.Observe(within(t, time.Minute), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +235,7 @@ func TestDescribeStopsWhenThrottledAndLeavesTimeForTheSnapshot(t *testing.T) {
 		t.Errorf("%d calls although throttled", calls)
 	}
 	simulated.SetFault("DescribeConnector", msktest.Fault{Hang: true})
-	snapshot, err := o.Observe(within(t, 400*time.Millisecond), nil)
+	snapshot, err := o.Observe(within(t, 2*time.Second), nil)
 	if err != nil || len(snapshot.Connectors) != 50 {
 		t.Errorf("calls that hang cost the snapshot: %v", err)
 	}
@@ -324,14 +327,19 @@ func TestErrors(t *testing.T) {
 			simulated, base := service(t, msktest.Options{})
 			simulated.Put(msktest.Connector{Name: "orders", State: "RUNNING"})
 			simulated.SetFault("ListConnectors", test.fault)
-			o := observer(t, Options{Endpoint: base, MaxBodyBytes: 1 << 20, RequestTimeout: 200 * time.Millisecond})
-			snapshot, err := o.Observe(within(t, 10*time.Second), nil)
+			options := Options{Endpoint: base, MaxBodyBytes: 1 << 20, RequestTimeout: time.Minute}
+			if test.fault.Hang {
+				options.RequestTimeout = 100 * time.Millisecond
+			}
+			o := observer(t, options)
+			snapshot, err := o.Observe(within(t, time.Minute), nil)
 			verify(t, snapshot, err, test.reason, test.says)
 			if err != nil && strings.Contains(err.Error(), leak) {
 				t.Errorf("quotes AWS: %v", err)
 			}
 			// Whole again once the fault is gone.
 			simulated.ClearFaults()
+			o.http.Timeout = time.Minute
 			if got := names(observe(t, o)); len(got) != 1 {
 				t.Errorf("connectors %v", got)
 			}
@@ -357,7 +365,7 @@ func TestCredentials(t *testing.T) {
 	t.Run("wrong key", func(t *testing.T) {
 		_, base := service(t, msktest.Options{})
 		t.Setenv("AWS_SECRET_ACCESS_KEY", "another")
-		snapshot, err := observer(t, Options{Endpoint: base}).Observe(within(t, 10*time.Second), nil)
+		snapshot, err := observer(t, Options{Endpoint: base}).Observe(within(t, time.Minute), nil)
 		verify(t, snapshot, err, connect.Unauthorized, "list connectors of MSK Connect in eu-west-1: InvalidSignatureException (HTTP 403)")
 		if strings.Contains(err.Error(), "Canonical") {
 			t.Errorf("quotes the signed headers: %v", err)
@@ -365,20 +373,20 @@ func TestCredentials(t *testing.T) {
 	})
 	t.Run("wrong region", func(t *testing.T) {
 		_, base := service(t, msktest.Options{})
-		snapshot, err := observer(t, Options{Endpoint: base, Region: "us-east-1"}).Observe(within(t, 10*time.Second), nil)
+		snapshot, err := observer(t, Options{Endpoint: base, Region: "us-east-1"}).Observe(within(t, time.Minute), nil)
 		verify(t, snapshot, err, connect.Unauthorized, "region")
 	})
 	t.Run("no such region", func(t *testing.T) {
 		service(t, msktest.Options{})
 		o := observer(t, Options{Region: "eu-nowhere-9", Transport: refusing{}})
-		snapshot, err := o.Observe(within(t, 10*time.Second), nil)
+		snapshot, err := o.Observe(within(t, time.Minute), nil)
 		verify(t, snapshot, err, connect.Unreachable, "check region eu-nowhere-9")
 	})
 	t.Run("none", func(t *testing.T) {
 		_, base := service(t, msktest.Options{})
 		t.Setenv("AWS_ACCESS_KEY_ID", "")
 		t.Setenv("AWS_SECRET_ACCESS_KEY", "")
-		snapshot, err := observer(t, Options{Endpoint: base}).Observe(within(t, 10*time.Second), nil)
+		snapshot, err := observer(t, Options{Endpoint: base}).Observe(within(t, time.Minute), nil)
 		verify(t, snapshot, err, connect.Unauthorized, "set AWS_ACCESS_KEY_ID")
 	})
 	t.Run("role", func(t *testing.T) {
@@ -393,7 +401,7 @@ func TestCredentials(t *testing.T) {
 	})
 	t.Run("role refused", func(t *testing.T) {
 		_, base := service(t, msktest.Options{})
-		snapshot, err := observer(t, Options{Endpoint: base, RoleARN: role}).Observe(within(t, 10*time.Second), nil)
+		snapshot, err := observer(t, Options{Endpoint: base, RoleARN: role}).Observe(within(t, time.Minute), nil)
 		verify(t, snapshot, err, connect.Forbidden, "allow sts:AssumeRole")
 	})
 	t.Run("no region", func(t *testing.T) {
@@ -416,7 +424,7 @@ func TestRetryStaysWithinTheDeadlineAndIsReported(t *testing.T) {
 	o := observer(t, Options{Endpoint: base, Describe: true})
 	var mutex sync.Mutex
 	got := map[string]int{}
-	snapshot, err := o.Observe(within(t, 10*time.Second), func(r connect.Request) {
+	snapshot, err := o.Observe(within(t, time.Minute), func(r connect.Request) {
 		mutex.Lock()
 		defer mutex.Unlock()
 		got[fmt.Sprint(r.Endpoint, " ", r.Code)]++
@@ -432,7 +440,7 @@ func TestRetryStaysWithinTheDeadlineAndIsReported(t *testing.T) {
 	}
 	simulated.SetFault("ListConnectors", msktest.Fault{Status: 429, Type: "TooManyRequestsException"})
 	before := simulated.Calls()["ListConnectors"]
-	if _, err := o.Observe(within(t, 10*time.Second), nil); connect.ReasonOf(err) != connect.HTTPStatus {
+	if _, err := o.Observe(within(t, time.Minute), nil); connect.ReasonOf(err) != connect.HTTPStatus {
 		t.Errorf("error %v", err)
 	}
 	if calls := simulated.Calls()["ListConnectors"] - before; calls != attempts {
