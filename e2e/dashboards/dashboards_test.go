@@ -1,5 +1,6 @@
 // Package dashboards runs every query of the shipped dashboards against a real
-// Prometheus that has scraped the demo fleet through an incident.
+// Prometheus that has scraped the demo fleet through an incident, and holds the
+// dashboards to Grafana's published schema.
 package dashboards
 
 import (
@@ -135,6 +136,37 @@ func TestQueries(t *testing.T) {
 		if !asked[name] {
 			t.Errorf("%s is excused and does not exist", name)
 		}
+	}
+}
+
+// TestSchema validates the dashboards, their panels' options and field options
+// against JSON Schemas made from Grafana's own types.
+func TestSchema(t *testing.T) {
+	t.Chdir("../../tools/grafana")
+	if _, err := exec.LookPath("npm"); err != nil {
+		t.Skip("npm is not installed")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	run := func(name string, arguments ...string) (string, error) {
+		output, err := exec.CommandContext(ctx, name, arguments...).CombinedOutput()
+		return string(output), err
+	}
+	if _, err := os.Stat("node_modules/ts-json-schema-generator"); err != nil {
+		if output, err := run("npm", "install", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
+			t.Fatalf("install what the validation needs: %v\n%s", err, output)
+		}
+	}
+	if output, err := run("node", "validate.mjs"); err != nil {
+		t.Errorf("%v\n%s", err, output)
+	}
+	// And it can fail.
+	wrong := filepath.Join(t.TempDir(), "wrong.json")
+	if err := os.WriteFile(wrong, []byte(`{"title": "x", "panels": [{"type": "stat", "title": "y", "options": {"graphMode": "nope"}}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := run("node", "validate.mjs", wrong); err == nil {
+		t.Errorf("a wrong option is taken for right:\n%s", output)
 	}
 }
 
