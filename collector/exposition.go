@@ -31,11 +31,13 @@ type remembered struct {
 	clusters map[string]*exposed
 	// asked is when an encoding was last asked for.
 	asked map[encoding]time.Time
+	// headers of the families, in text formats.
+	headers map[encoding]*encodedRun
 }
 
 func newRemembered() *remembered {
 	return &remembered{
-		seed: maphash.MakeSeed(), usualRun: usualRun, clusters: map[string]*exposed{}, asked: map[encoding]time.Time{},
+		seed: maphash.MakeSeed(), usualRun: usualRun, clusters: map[string]*exposed{}, asked: map[encoding]time.Time{}, headers: map[encoding]*encodedRun{},
 		flates: sync.Pool{New: func() any {
 			w, err := flate.NewWriter(nil, flate.DefaultCompression)
 			if err != nil {
@@ -265,6 +267,30 @@ func headerEnd(text []byte) int {
 	return end
 }
 
+// header returns the header of a family whose series take size bytes; as text
+// it is always the same.
+func (e *remembered) header(f family, size int, how encoding) (piece, error) {
+	if how.format.FormatType() == expfmt.TypeProtoDelim {
+		text, err := encodeHeader(f, size, how.format)
+		return e.piece(text, how.compressed), err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	headers := e.headers[how]
+	if headers == nil {
+		headers = &encodedRun{}
+		e.headers[how] = headers
+	}
+	if headers[f].size == 0 {
+		text, err := encodeHeader(f, size, how.format)
+		if err != nil {
+			return piece{}, err
+		}
+		headers[f] = e.piece(text, how.compressed)
+	}
+	return headers[f], nil
+}
+
 // encodeHeader encodes what stands before the series of a family that take size
 // bytes.
 func encodeHeader(f family, size int, format expfmt.Format) ([]byte, error) {
@@ -315,12 +341,12 @@ func (a *assembly) runs(f family, clusters [][]*encodedRun) error {
 	if size == 0 {
 		return nil
 	}
-	header, err := encodeHeader(f, size, a.format)
+	header, err := a.remembered.header(f, size, a.encoding)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", table[f].Name, err)
 	}
-	a.text = append(a.text, header...)
 	a.cut()
+	a.pieces = append(a.pieces, header)
 	for _, runs := range clusters {
 		for _, r := range runs {
 			if r[f].size > 0 {
@@ -364,6 +390,7 @@ func (e *remembered) forget(how encoding) {
 			continue
 		}
 		delete(e.asked, other)
+		delete(e.headers, other)
 		for _, x := range e.clusters {
 			x.forget(other)
 		}
