@@ -75,11 +75,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer func() { _ = self.Shutdown(context.WithoutCancel(ctx)) }()
-	w, err := newWatch(o, self)
+	w, err := newWatch(ctx, o, self)
 	if err != nil {
 		return err
 	}
-	defer w.fleet.Close()
+	defer w.close(context.WithoutCancel(ctx))
 
 	var ready atomic.Bool
 	handler, err := web.New(web.Options{
@@ -87,7 +87,7 @@ func Run(ctx context.Context, o Options) error {
 		Renderer: func() *collector.Renderer { return w.current.Load().renderer },
 		Self:     self,
 		Config:   func() []byte { return w.current.Load().config.Masked() },
-		Reload:   func(context.Context) error { return w.reload() },
+		Reload:   func(context.Context) error { return w.reload(ctx) },
 		Ready: func() error {
 			if !ready.Load() {
 				return errStarting

@@ -40,7 +40,6 @@ type observed struct {
 // an error it closes those that it made.
 func (c clusters) follow(cfg *config.Config, logger *slog.Logger) (clusters, error) {
 	next := clusters{}
-	var made []connect.Observer
 	for _, settings := range cfg.Clusters() {
 		if before, found := c[settings.Name]; found && before.fingerprint == settings.Fingerprint() {
 			next[settings.Name] = before
@@ -48,16 +47,22 @@ func (c clusters) follow(cfg *config.Config, logger *slog.Logger) (clusters, err
 		}
 		observer, err := observer(settings, logger)
 		if err != nil {
-			for _, m := range made {
-				m.Close()
-			}
+			next.closeBut(c)
 			return nil, fmt.Errorf("%s: cluster %s: %w", settings.Origin, settings.Name, err)
 		}
-		made = append(made, observer)
 		cluster := collector.Cluster{Name: settings.Name, Provider: connect.Provider(settings.Provider), Observer: observer}
 		next[settings.Name] = observed{cluster, settings.Fingerprint()}
 	}
 	return next, nil
+}
+
+// closeBut closes the observers that others do not have.
+func (c clusters) closeBut(others clusters) {
+	for name, cluster := range c {
+		if others[name] != cluster {
+			cluster.Observer.Close()
+		}
+	}
 }
 
 // list returns the clusters in configured order.

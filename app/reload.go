@@ -17,12 +17,14 @@ import (
 type watch struct {
 	options     Options
 	fleet       *collector.Fleet
+	self        *collector.Self
 	instruments *collector.Instruments
 	current     atomic.Pointer[loaded]
 
 	// mu is held while the configuration is replaced.
 	mu       sync.Mutex
 	clusters clusters
+	pushing  pushing
 }
 
 // loaded is what holds until the next reload.
@@ -32,8 +34,8 @@ type loaded struct {
 }
 
 // newWatch loads the configuration for the first time.
-func newWatch(o Options, self *collector.Self) (*watch, error) {
-	w := &watch{options: o, instruments: self.Instruments()}
+func newWatch(ctx context.Context, o Options, self *collector.Self) (*watch, error) {
+	w := &watch{options: o, self: self, instruments: self.Instruments()}
 	cfg, err := config.Load(o.Sources)
 	if err != nil {
 		return nil, err
@@ -45,7 +47,19 @@ func newWatch(o Options, self *collector.Self) (*watch, error) {
 		SnapshotMaxAge: cfg.SnapshotMaxAge(), Timeout: scrapeLimit, Instruments: w.instruments, Logger: o.Logger,
 	})
 	w.use(cfg)
+	if w.pushing, err = w.pushing.follow(ctx, cfg, w); err != nil {
+		w.fleet.Close()
+		return nil, err
+	}
 	return w, nil
+}
+
+// close ends the push, then the fleet that it sends of.
+func (w *watch) close(ctx context.Context) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pushing.stop(ctx, w)
+	w.fleet.Close()
 }
 
 // use makes cfg the one that holds.
@@ -59,24 +73,42 @@ func (w *watch) use(cfg *config.Config) {
 
 // reload loads the configuration again. Clusters whose settings are as before
 // keep what is known of them and their connections. An error changes nothing.
-func (w *watch) reload() error {
+func (w *watch) reload(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	cfg, err := config.Load(w.options.Sources)
-	var next clusters
-	if err == nil {
-		next, err = w.clusters.follow(cfg, w.options.Logger)
-	}
-	if err != nil {
+	if err := w.load(ctx); err != nil {
 		w.instruments.Reloaded(false, time.Now())
 		w.options.Logger.Error("The configuration was not reloaded, the one before goes on", "err", err)
+		return err
+	}
+	w.options.Logger.Info("The configuration was reloaded", "clusters", len(w.clusters))
+	return nil
+}
+
+// load makes everything that the configuration wants anew before it takes any of
+// it into use.
+func (w *watch) load(ctx context.Context) error {
+	cfg, err := config.Load(w.options.Sources)
+	if err != nil {
+		return err
+	}
+	next, err := w.clusters.follow(cfg, w.options.Logger)
+	if err != nil {
+		return err
+	}
+	pushing, err := w.pushing.follow(ctx, cfg, w)
+	if err != nil {
+		next.closeBut(w.clusters)
 		return err
 	}
 	w.clusters = next
 	w.fleet.Replace(next.list(cfg))
 	w.fleet.SetSnapshotMaxAge(cfg.SnapshotMaxAge())
 	w.use(cfg)
-	w.options.Logger.Info("The configuration was reloaded", "clusters", len(cfg.Clusters()))
+	if pushing != w.pushing {
+		w.pushing.stop(ctx, w)
+		w.pushing = pushing
+	}
 	return nil
 }
 
@@ -97,10 +129,10 @@ func (w *watch) run(ctx context.Context, failed <-chan error) error {
 		case err := <-failed:
 			return err
 		case <-w.options.Hangup:
-			_ = w.reload() // It has said what is wrong.
+			_ = w.reload(ctx) // It has said what is wrong.
 		case <-tick:
 			if now := checksum(w.current.Load().config.Files()); now != seen {
-				_ = w.reload()
+				_ = w.reload(ctx)
 				// A configuration may name other files than the one before.
 				seen = checksum(w.current.Load().config.Files())
 			}

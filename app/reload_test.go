@@ -162,7 +162,7 @@ func newTestWatch(t *testing.T, o Options) *watch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := newWatch(o, self)
+	w, err := newWatch(t.Context(), o, self)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func newTestWatch(t *testing.T, o Options) *watch {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-		w.fleet.Close()
+		w.close(context.Background())
 		_ = self.Shutdown(context.Background())
 	})
 	return w
