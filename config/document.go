@@ -52,7 +52,7 @@ type clusterSettings struct {
 }
 
 type filterSettings struct {
-	Include []string `yaml:"include,omitempty" doc:"Regular expressions (RE2), anchored at both ends; a connector must match one. None: all connectors."`
+	Include []string `yaml:"include,omitempty" doc:"Regular expressions (RE2) that match anywhere in a name; ^ and $ tie them to its ends. A connector must match one. None: all connectors."`
 	Exclude []string `yaml:"exclude,omitempty" doc:"Likewise; a connector that matches one is left out, also if it is included."`
 }
 

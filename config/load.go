@@ -240,16 +240,9 @@ func (l *loader) filter(settings filterSettings, at origin) (filter Filter, err 
 	compile := func(field string, patterns []string) (compiled []*regexp.Regexp, err error) {
 		for i, pattern := range patterns {
 			place := at.field(fmt.Sprintf("connectors.%s[%d]", field, i))
-			// On its own first, so that an error shows the pattern as it is written.
-			if _, err := regexp.Compile(pattern); err != nil {
-				return nil, fmt.Errorf("%s: is no regular expression (RE2): %s", place, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
-			}
-			if strings.HasPrefix(pattern, "^") && !strings.HasSuffix(pattern, "$") && !strings.HasSuffix(pattern, ".*") {
-				l.warn("%s: patterns match whole names: for names that begin so, write %s.*", place, pattern[1:])
-			}
-			expression, err := regexp.Compile("^(?:" + pattern + ")$")
+			expression, err := regexp.Compile(pattern)
 			if err != nil {
-				return nil, fmt.Errorf("%s: is too large a regular expression", place)
+				return nil, fmt.Errorf("%s: is no regular expression (RE2): %s", place, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 			}
 			compiled = append(compiled, expression)
 		}

@@ -64,7 +64,7 @@ clusters:
     request_timeout: 1m30s
     info_max_age: 1d
     startup_validation: true
-    connectors: {include: ["orders-.*", "bills"], exclude: [".*-test"]}
+    connectors: {include: ["^orders-.*", "^bills$"], exclude: [".*-test"]}
     group_id: connect-orders
     offset_storage_topic: offsets
     worker_probe: {credentials_hosts: [Connect-1, "*.internal", "10.0.0.1:8083"]}
@@ -203,11 +203,13 @@ func TestNoDoor(t *testing.T) {
 	}
 }
 
-func TestWarnings(t *testing.T) {
-	config := mustLoad(t, minimal+"    connectors: {exclude: [\"^test-\"]}\n")
-	warnings := config.Warnings()
-	if len(warnings) != 1 || !strings.HasSuffix(warnings[0], "clusters.yml:4: clusters[0].connectors.exclude[0]: patterns match whole names: for names that begin so, write test-.*") {
-		t.Errorf("%q", warnings)
+// Patterns match anywhere in a name unless they say otherwise.
+func TestFilter(t *testing.T) {
+	filter := mustLoad(t, minimal+"    connectors: {include: [\"orders\", \"^bills$\"], exclude: [\"^test-\"]}\n").Clusters()[0].Filter
+	for name, want := range map[string]bool{"orders": true, "my-orders-sink": true, "bills": true, "bills-2": false, "test-orders": false, "latest-orders": true, "": false} {
+		if got := filter.Keep(name); got != want {
+			t.Errorf("Keep(%q) is %v", name, got)
+		}
 	}
 }
 
