@@ -29,8 +29,8 @@ func cluster() Dashboard {
 		"Workers of {{connect_cluster}} changed", "The snapshot names more or fewer workers than a minute before.", true)
 	firing(d, `connect_cluster="$connect_cluster"`)
 
-	bad := steps("green", 1, "red")
-	settling := steps("green", 1, "orange")
+	bad := steps("green", from(1, "red"))
+	settling := steps("green", from(1, "orange"))
 	state := stat(3, "State", "none", "unknown cluster", steps("text"),
 		`UP: the last snapshot succeeded. DOWN: look at "Failed snapshots by reason" below, then at the workers.`,
 		now("", `max(kafka_connect_up{<cluster>})`))
@@ -56,20 +56,20 @@ func cluster() Dashboard {
 		stat(3, "Unassigned tasks", "none", "no tasks seen", settling,
 			`Tasks without a worker, or being restarted. Normal: 0, or more for up to five minutes after a worker left.`,
 			now("", `sum(max by (state) (kafka_connect_tasks{<cluster>, state=~"unassigned|restarting"}))`)),
-		stat(3, "Not observed", "none", "no snapshot", steps("green", 1, "purple"),
+		stat(3, "Not observed", "none", "no snapshot", steps("green", from(1, "purple")),
 			`Connectors that the cluster lists but whose status could not be had. Normal: 0.`,
 			now("", `sum(max by (reason) (kafka_connect_connectors_unobserved{<cluster>}))`)),
 	)
 	link := toConnector(sameCluster, "__field.labels.connector")
 	d.line(8, timeline(24, "Connectors that did not run all the time", "Every connector that was seen ran all the time",
 		`States of the connectors that were in another state than running at some time in the range, at most the forty that were so longest. Red is failed, orange unassigned, blue somebody's intention. A gap: no snapshot. Click a row to open the connector.`,
-		stateMappings(), over("{{connector}}", stateCode("kafka_connect_connector_state", "<connector>", "connector",
-			notAlwaysRunning("kafka_connect_connector_state", "<connector>", "connector")))).
+		stateMappings(), over("{{connector}}", stateCode("kafka_connect_connector_state", "connector",
+			notAlwaysRunning("kafka_connect_connector_state", "connector")))).
 		linked(link))
 	d.line(9, timeline(24, "Tasks that did not run all the time", "Every task that was seen ran all the time",
 		`The same for tasks. Many rows that turn orange together are a worker that left; a red row that stays red waits for somebody to restart the task. Managed services without task states (MSK Connect) have no rows.`,
-		stateMappings(), over("{{connector}} / {{task}}", stateCode("kafka_connect_task_state", "<connector>", "connector, task",
-			notAlwaysRunning("kafka_connect_task_state", "<connector>", "connector, task")))).
+		stateMappings(), over("{{connector}} / {{task}}", stateCode("kafka_connect_task_state", "connector, task",
+			notAlwaysRunning("kafka_connect_task_state", "connector, task")))).
 		linked(link))
 	connectorLink := colLinks(toConnector(sameCluster, thisCell))
 	stateColumn := col("state", "State", colMappings(stateWords()...), coloured("color-text"), colWidth(110))
@@ -88,7 +88,7 @@ func cluster() Dashboard {
 			`Connectors that are neither running, paused nor stopped, and those that are running without any task: these move no data and say nothing of it (a "/" in the name of a connector does it on two workers).`,
 			[]column{
 				col("connector", "Connector", connectorLink, colWidth(220)), stateColumn,
-				col("Value #B", "Tasks", colThresholds(steps("red", 1, "text")), coloured("color-text"), colWidth(70)), col("Value #C", "tasks.max", colWidth(90)),
+				col("Value #B", "Tasks", colThresholds(steps("red", from(1, "text"))), coloured("color-text"), colWidth(70)), col("Value #C", "tasks.max", colWidth(90)),
 				col("root_cause", "Root cause"),
 			},
 			rows(connectorsWithIssues),

@@ -23,10 +23,10 @@ func connector() Dashboard {
 
 	state := stat(3, "State", "none", "not seen now", steps("text"),
 		`State of the connector itself at the end of the time range, not of its tasks. "Not seen now": it was deleted, or its cluster is down.`,
-		now("{{connector}}", stateCode("kafka_connect_connector_state", "<connector>", "connector", "")))
+		now("{{connector}}", stateCode("kafka_connect_connector_state", "connector", "")))
 	state.FieldConfig.Defaults.Mappings = stateMappings()
 	state.Options["colorMode"] = "background"
-	bad := steps("green", 1, "red")
+	bad := steps("green", from(1, "red"))
 	d.line(4,
 		state,
 		stat(3, "Failed tasks", "none", "no tasks seen", bad,
@@ -38,10 +38,10 @@ func connector() Dashboard {
 		stat(3, "tasks.max", "none", "not known", steps("text"),
 			`The most tasks that the connector may have. Having fewer can be right: a source makes no more than it has tables or partitions to read.`,
 			now("", `sum(max by (connector) (kafka_connect_connector_tasks_max{<connector>}))`)),
-		stat(3, "State changes, 1h", "none", "not seen", steps("text", 10, "orange"),
+		stat(3, "State changes, 1h", "none", "not seen", steps("text", from(10, "orange")),
 			`Changes of its own and its tasks' states in the last hour. More than a handful without anybody at work is flapping.`,
 			now("", `sum(max by (connector) (increase(kafka_connect_connector_state_changes_total{<connector>}[1h]) + increase(kafka_connect_task_state_changes_total{<connector>}[1h])))`)),
-		stat(3, "Time running", "percentunit", "not seen", &thresholds{Mode: "absolute", Steps: []step{{Color: "red"}, {Color: "orange", Value: ptr(0.95)}, {Color: "green", Value: ptr(0.999)}}},
+		stat(3, "Time running", "percentunit", "not seen", steps("red", from(0.95, "orange"), from(0.999, "green")),
 			`Share of the time range that the connector itself was RUNNING, of the time that its cluster was observed. Pauses count as not running.`,
 			now("{{connector}}", `
 				(sum_over_time((max by (connector) (kafka_connect_connector_state{<connector>, state="running"} == 1))[$__range:1m])
@@ -53,10 +53,10 @@ func connector() Dashboard {
 	)
 	d.line(5, timeline(24, "State of the connector", "Not seen in this range",
 		`The connector itself. Red is failed: it makes no new task configurations, while its tasks may go on. A gap: its cluster could not be observed.`,
-		stateMappings(), over("{{connector}}", stateCode("kafka_connect_connector_state", "<connector>", "connector", ""))))
+		stateMappings(), over("{{connector}}", stateCode("kafka_connect_connector_state", "connector", ""))))
 	d.line(8, timeline(24, "States of its tasks", "No task of it was seen in this range",
 		`A row a task. Red rows wait for a restart. Rows that turn orange together lost their worker, and are handed out again after scheduled.rebalance.max.delay.ms, five minutes unless set otherwise. Managed services without task states (MSK Connect) have no rows.`,
-		stateMappings(), over("{{connector}} / {{task}}", stateCode("kafka_connect_task_state", "<connector>", "connector, task", ""))))
+		stateMappings(), over("{{connector}} / {{task}}", stateCode("kafka_connect_task_state", "connector, task", ""))))
 	d.line(8, table(24, "Tasks", "No task is seen now",
 		`All tasks at the end of the time range: state, worker, and why they failed. The message of the exception is in the log of that worker, and in the reply of GET /connectors/NAME/status.`,
 		[]column{
@@ -77,7 +77,8 @@ func connector() Dashboard {
 			over("{{connector}} running", `sum by (connector) (max by (connector, task) (kafka_connect_task_state{<connector>, state="running"} == 1)) or 0 * max by (connector) (kafka_connect_connector_tasks{<connector>})`)).counts().
 			with(override{Matcher: matcher{ID: "byFrameRefID", Options: "A"}, Properties: []property{
 				{ID: "color", Value: color{Mode: "fixed", FixedColor: "#8e8e8e"}},
-				{ID: "custom.lineStyle", Value: object{"fill": "dash", "dash": []int{10, 10}}}, {ID: "custom.fillOpacity", Value: 0}}}),
+				{ID: "custom.lineStyle", Value: object{"fill": "dash", "dash": []int{10, 10}}}, {ID: "custom.fillOpacity", Value: 0},
+			}}),
 		graph(8, "Tasks on each worker", "none",
 			`Where its tasks are placed. Connect spreads the tasks of all connectors evenly, not those of one.`,
 			over("{{worker}}", `count by (worker) (max by (connector, task, worker) (kafka_connect_task_info{<connector>} == 1))`)).counts().stacked().saying("No task is placed"),

@@ -13,7 +13,7 @@ func exporter() Dashboard {
 		`process_start_time_seconds{<exporter>} != process_start_time_seconds{<exporter>} offset 1m`,
 		"{{instance}} restarted", "The process began anew.", true)
 
-	reload := stat(4, "Configuration", "none", "not reported", steps("red", 1, "green"),
+	reload := stat(4, "Configuration", "none", "not reported", steps("red", from(1, "green")),
 		`Whether the last reload was taken. "refused": the running configuration is the one from before; the log names file, line and field.`,
 		now("", `min(kafka_connect_exporter_config_last_reload_successful{<exporter>})`))
 	reload.FieldConfig.Defaults.Mappings = []mapping{{Type: "value", Options: object{
@@ -36,7 +36,7 @@ func exporter() Dashboard {
 		stat(3, "Clusters", "none", "none", steps("text"),
 			`Clusters that the exporters report, each once.`,
 			now("", `count(max by (connect_cluster) (kafka_connect_up{<exporter>}))`)),
-		stat(4, "Failed OTLP exports, 1h", "none", "push is off", steps("green", 1, "red"),
+		stat(4, "Failed OTLP exports, 1h", "none", "push is off", steps("green", from(1, "red")),
 			`OTLP exports that failed in the last hour. The log says why, once. Scrapes do not suffer from it.`,
 			now("", `sum(increase(kafka_connect_exporter_otlp_exports_total{<exporter>, outcome="failure"}[1h]))`)),
 	)

@@ -66,8 +66,8 @@ func fleet() Dashboard {
 		"Workers of {{connect_cluster}} changed", "The snapshot names more or fewer workers than a minute before.", true)
 	firing(d, `connect_cluster=~"$connect_cluster"`)
 
-	bad := steps("green", 1, "red")
-	settling := steps("green", 1, "orange")
+	bad := steps("green", from(1, "red"))
+	settling := steps("green", from(1, "orange"))
 	d.line(4,
 		stat(3, "Clusters down", "none", "no exporter", bad,
 			`Clusters whose last snapshot failed. Normal: 0. Otherwise the timeline below names them; open the cluster and look at the errors by reason. "No exporter": Prometheus has no kafka_connect_up at all, so nothing on this page can be trusted.`,
@@ -81,7 +81,7 @@ func fleet() Dashboard {
 		stat(3, "Unassigned tasks", "none", "no tasks seen", settling,
 			`Tasks without a worker, or being restarted. More than 0 is normal for up to five minutes after a worker leaves (scheduled.rebalance.max.delay.ms), longer is not.`,
 			now("", `sum(max by (connect_cluster, state) (kafka_connect_tasks{<cluster>, state=~"unassigned|restarting"}))`)),
-		stat(3, "Not observed", "none", "no snapshot", steps("green", 1, "purple"),
+		stat(3, "Not observed", "none", "no snapshot", steps("green", from(1, "purple")),
 			`Connectors that a cluster lists but whose status could not be had: of these this page knows nothing. Normal: 0, or a moment's 1 while a connector is created.`,
 			now("", `sum(max by (connect_cluster, reason) (kafka_connect_connectors_unobserved{<cluster>}))`)),
 		stat(3, "Running connectors", "none", "no snapshot", steps("text"),
@@ -113,7 +113,7 @@ func fleet() Dashboard {
 			col("Value #H", "Failed tasks", colThresholds(bad), coloured("color-background"), colWidth(115)),
 			col("Value #I", "Unassigned tasks", colThresholds(settling), coloured("color-background"), colWidth(150)),
 			col("Value #J", "Snapshot time", colUnit("s"), colDecimals(1), colWidth(130)),
-			col("Value #K", "Snapshot age", colUnit("s"), colDecimals(0), colThresholds(steps("text", 120, "red")), coloured("color-text"), colWidth(125)),
+			col("Value #K", "Snapshot age", colUnit("s"), colDecimals(0), colThresholds(steps("text", from(120, "red"))), coloured("color-text"), colWidth(125)),
 			col("Value #L", "Changes, 1h", colDecimals(0)),
 		},
 		rows(`max by (connect_cluster) (kafka_connect_up{<cluster>})`),

@@ -17,8 +17,6 @@ const (
 // prometheus is the data source that the reader has chosen, never a fixed one.
 func prometheus() datasource { return datasource{Type: "prometheus", UID: "${datasource}"} }
 
-func ptr[T any](v T) *T { return &v }
-
 // draft is a dashboard while it is put together. Its selectors stand for the
 // tokens that expressions carry in place of label matchers: <cluster> picks the
 // clusters, <connector> the connectors within them, <exporter> the processes.
@@ -180,14 +178,12 @@ func newPanel(kind string, width int, title, description string, targets []Targe
 	}
 }
 
-// steps are thresholds: a colour, then a value and the colour from there on.
-func steps(first string, rest ...any) *thresholds {
-	t := &thresholds{Mode: "absolute", Steps: []step{{Color: first}}}
-	for i := 0; i < len(rest); i += 2 {
-		t.Steps = append(t.Steps, step{Color: rest[i+1].(string), Value: ptr(float64(rest[i].(int)))})
-	}
-	return t
+// steps are thresholds: a colour, and others from some value on.
+func steps(first string, rest ...step) *thresholds {
+	return &thresholds{Mode: "absolute", Steps: append([]step{{Color: first}}, rest...)}
 }
+
+func from(value float64, color string) step { return step{Color: color, Value: &value} }
 
 // stat is one number, coloured by thresholds. missing says what it means that
 // there is none.
@@ -205,7 +201,7 @@ func stat(width int, title, unit, missing string, t *thresholds, description str
 		p.Options["colorMode"] = "value"
 	}
 	if unit == "none" {
-		p.FieldConfig.Defaults.Decimals = ptr(0)
+		p.FieldConfig.Defaults.Decimals = new(0)
 	}
 	return p
 }
@@ -221,7 +217,7 @@ func words(width int, title, missing, description string, targets ...Target) Pan
 func graph(width int, title, unit, description string, targets ...Target) Panel {
 	p := newPanel("timeseries", width, title, description, targets)
 	p.FieldConfig.Defaults = field{
-		Unit: unit, Min: ptr(0.0), Color: &color{Mode: "palette-classic"},
+		Unit: unit, Min: new(0.0), Color: &color{Mode: "palette-classic"},
 		Custom: object{
 			"drawStyle": "line", "lineInterpolation": "linear", "lineWidth": 1, "fillOpacity": 10,
 			"gradientMode": "none", "showPoints": "never", "spanNulls": false,
@@ -239,7 +235,7 @@ func graph(width int, title, unit, description string, targets ...Target) Panel 
 // counts makes a graph of whole numbers that change in steps.
 func (p Panel) counts() Panel {
 	p.FieldConfig.Defaults.Custom["lineInterpolation"] = "stepAfter"
-	p.FieldConfig.Defaults.Decimals = ptr(0)
+	p.FieldConfig.Defaults.Decimals = new(0)
 	return p
 }
 
@@ -303,7 +299,7 @@ func heatmap(width int, title, unit, description string, t Target) Panel {
 
 func barGauge(width int, title, unit, description string, targets ...Target) Panel {
 	p := newPanel("bargauge", width, title, description, targets)
-	p.FieldConfig.Defaults = field{Unit: unit, Min: ptr(0.0), Decimals: ptr(0), Color: &color{Mode: "fixed", FixedColor: "blue"}, Thresholds: steps("blue"), Mappings: []mapping{}}
+	p.FieldConfig.Defaults = field{Unit: unit, Min: new(0.0), Decimals: new(0), Color: &color{Mode: "fixed", FixedColor: "blue"}, Thresholds: steps("blue"), Mappings: []mapping{}}
 	p.Options = object{
 		"reduceOptions": object{"values": false, "calcs": []string{"lastNotNull"}, "fields": ""},
 		"orientation":   "horizontal", "displayMode": "basic", "valueMode": "color", "namePlacement": "auto",
@@ -375,7 +371,6 @@ func colUnit(unit string) property         { return property{ID: "unit", Value: 
 func colLinks(links ...dataLink) property  { return property{ID: "links", Value: links} }
 func colMappings(m ...mapping) property    { return property{ID: "mappings", Value: m} }
 func colThresholds(t *thresholds) property { return property{ID: "thresholds", Value: t} }
-func colMissing(text string) property      { return property{ID: "noValue", Value: text} }
 func colDecimals(n int) property           { return property{ID: "decimals", Value: n} }
 
 // coloured fills the cell (or with "color-text" its letters) with the colour of its value.
@@ -399,9 +394,6 @@ func fixed(name, colorName string, more ...property) override {
 // variables, whose values are percent-encoded because names of connectors may
 // hold anything.
 func to(title, uid string, variables ...string) dataLink {
-	url := "/d/" + uid + "?${__url_time_range}&${datasource:queryparam}&${job:queryparam}"
-	for _, v := range variables {
-		url += "&" + v
-	}
-	return dataLink{Title: title, URL: url}
+	parts := append([]string{"${__url_time_range}", "${datasource:queryparam}", "${job:queryparam}"}, variables...)
+	return dataLink{Title: title, URL: "/d/" + uid + "?" + strings.Join(parts, "&")}
 }

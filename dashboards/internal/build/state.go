@@ -30,10 +30,10 @@ func shades() []shade {
 // stateCode is an expression for the code of each object's state. State series
 // exist for the current state only, or with "state_series: all" for every state
 // as 0 or 1, hence "== 1".
-func stateCode(metric, matchers, by, and string) string {
+func stateCode(metric, by, and string) string {
 	var terms []string
 	for i, s := range shades() {
-		terms = append(terms, fmt.Sprintf(`%d * (%s{%s, state="%s"} == 1)`, i+1, metric, matchers, s.name))
+		terms = append(terms, fmt.Sprintf(`%d * (%s{<connector>, state="%s"} == 1)`, i+1, metric, s.name))
 	}
 	expr := "max by (" + by + ") (" + strings.Join(terms, " or ") + ")"
 	if and != "" {
@@ -45,8 +45,8 @@ func stateCode(metric, matchers, by, and string) string {
 // notAlwaysRunning picks the forty objects that spent most of the time range in
 // another state than running. It looks at the range's end from every step, so
 // that it picks the same ones all along.
-func notAlwaysRunning(metric, matchers, by string) string {
-	return fmt.Sprintf(`topk(40, sum by (%s) (sum_over_time(%s{%s, state!="running"}[$__range] @ end())) > 0)`, by, metric, matchers)
+func notAlwaysRunning(metric, by string) string {
+	return fmt.Sprintf(`topk(40, sum by (%s) (sum_over_time(%s{<connector>, state!="running"}[$__range] @ end())) > 0)`, by, metric)
 }
 
 // stateMappings turn codes into words and colours.
