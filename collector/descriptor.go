@@ -126,6 +126,7 @@ const (
 	reloadSuccessful
 	reloadTimestamp
 	otlpExports
+	scrapePhases
 
 	familyCount
 )
@@ -358,6 +359,12 @@ var table = [familyCount]Descriptor{
 		Name: "kafka_connect_exporter_config_last_reload_success_timestamp_seconds", OTelName: "kafka.connect.exporter.config.last_reload_success_timestamp", Unit: "s", Kind: Gauge, Group: GroupExporter,
 		Help:        "When the configuration was last loaded successfully, in seconds since the epoch",
 		Cardinality: "1", Origin: ofOwnWork,
+	},
+	scrapePhases: {
+		Name: "kafka_connect_exporter_scrape_phase_seconds_total", OTelName: "kafka.connect.exporter.scrape_phase", Unit: "s", Kind: Counter, Group: GroupExporter,
+		Labels:      []string{"phase"},
+		Help:        "Time spent on scrapes by phase: wait for answers and decode them, both summed over the calls that run side by side, then render and compress",
+		Cardinality: "4", Origin: ofOwnWork,
 	},
 	otlpExports: {
 		Name: "kafka_connect_exporter_otlp_exports_total", OTelName: "kafka.connect.exporter.otlp_exports", Unit: "{export}", Kind: Counter, Group: GroupExporter,

@@ -73,12 +73,15 @@ type encodedRun [familyCount]piece
 type Answer struct {
 	pieces     []piece
 	compressed bool
+	// rendering and compressing is what making it took.
+	rendering, compressing time.Duration
 }
 
 // Answer encodes the views' series and further families in a format, which
 // must be one of the exposition formats of expfmt, and compresses them with gzip
 // if asked to.
 func (r *Renderer) Answer(views []View, further []*dto.MetricFamily, format expfmt.Format, compressed bool) (*Answer, error) {
+	start := time.Now()
 	how := encoding{format, compressed}
 	a := &assembly{encoding: how, remembered: r.remembered}
 	switch format.FormatType() {
@@ -88,7 +91,7 @@ func (r *Renderer) Answer(views []View, further []*dto.MetricFamily, format expf
 			return nil, err
 		}
 		a.cut()
-		return &Answer{pieces: a.pieces, compressed: compressed}, nil
+		return a.answer(start), nil
 	}
 	sorted := sortedViews(views)
 
@@ -117,7 +120,7 @@ func (r *Renderer) Answer(views []View, further []*dto.MetricFamily, format expf
 		if v.Snapshot == nil {
 			continue
 		}
-		runs, err := r.encodedRuns(v, how)
+		runs, err := r.encodedRuns(v, how, &a.compressing)
 		if err != nil {
 			return nil, err
 		}
@@ -132,7 +135,7 @@ func (r *Renderer) Answer(views []View, further []*dto.MetricFamily, format expf
 		return nil, err
 	}
 	r.remembered.forget(how)
-	return &Answer{pieces: a.pieces, compressed: compressed}, nil
+	return a.answer(start), nil
 }
 
 // Size of the answer in bytes.
@@ -162,7 +165,7 @@ func (a *Answer) Write(w io.Writer) error {
 
 // encodedRuns returns the connectors of a view, encoded; what is new of them is
 // encoded now.
-func (r *Renderer) encodedRuns(v *View, how encoding) ([]*encodedRun, error) {
+func (r *Renderer) encodedRuns(v *View, how encoding, compressing *time.Duration) ([]*encodedRun, error) {
 	e := r.remembered
 	e.mu.Lock()
 	x := e.clusters[v.Cluster]
@@ -187,7 +190,7 @@ func (r *Renderer) encodedRuns(v *View, how encoding) ([]*encodedRun, error) {
 	for i, of := range x.runs {
 		var err error
 		if encoded[i] = of.encoded[how]; encoded[i] == nil {
-			if encoded[i], err = r.encode(v, of, how); err != nil {
+			if encoded[i], err = r.encode(v, of, how, compressing); err != nil {
 				return nil, err
 			}
 			of.encoded[how] = encoded[i]
@@ -202,7 +205,7 @@ func sameSlice[T any](a, b []T) bool {
 }
 
 // encode encodes the series of a run.
-func (r *Renderer) encode(v *View, of *run, how encoding) (*encodedRun, error) {
+func (r *Renderer) encode(v *View, of *run, how encoding, compressing *time.Duration) (*encodedRun, error) {
 	var counts [familyCount]int
 	w := walk{allStates: r.options.AllStates, emit: func(f family, _ float64, _ labels) { counts[f]++ }}
 	walkRun := func() {
@@ -225,16 +228,17 @@ func (r *Renderer) encode(v *View, of *run, how encoding) (*encodedRun, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode %s: %w", table[f].Name, err)
 		}
-		encoded[f] = r.remembered.piece(text, how.compressed)
+		encoded[f] = r.remembered.piece(text, how.compressed, compressing)
 	}
 	return encoded, nil
 }
 
-// piece makes a piece of a text.
-func (e *remembered) piece(text []byte, compressed bool) piece {
+// piece makes a piece of a text, and adds what compressing took.
+func (e *remembered) piece(text []byte, compressed bool, took *time.Duration) piece {
 	if !compressed {
 		return piece{bytes: bytes.Clone(text), size: len(text)}
 	}
+	defer func(start time.Time) { *took += time.Since(start) }(time.Now())
 	w := e.flates.Get().(*flate.Writer)
 	defer e.flates.Put(w)
 	return deflate(w, text)
@@ -269,10 +273,10 @@ func headerEnd(text []byte) int {
 
 // header returns the header of a family whose series take size bytes; as text
 // it is always the same.
-func (e *remembered) header(f family, size int, how encoding) (piece, error) {
+func (e *remembered) header(f family, size int, how encoding, compressing *time.Duration) (piece, error) {
 	if how.format.FormatType() == expfmt.TypeProtoDelim {
 		text, err := encodeHeader(f, size, how.format)
-		return e.piece(text, how.compressed), err
+		return e.piece(text, how.compressed, compressing), err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -286,7 +290,7 @@ func (e *remembered) header(f family, size int, how encoding) (piece, error) {
 		if err != nil {
 			return piece{}, err
 		}
-		headers[f] = e.piece(text, how.compressed)
+		headers[f] = e.piece(text, how.compressed, compressing)
 	}
 	return headers[f], nil
 }
@@ -315,7 +319,13 @@ type assembly struct {
 	remembered *remembered
 	pieces     []piece
 	// text is what is not a piece yet.
-	text []byte
+	text        []byte
+	compressing time.Duration
+}
+
+// answer is what was put together since start.
+func (a *assembly) answer(start time.Time) *Answer {
+	return &Answer{pieces: a.pieces, compressed: a.compressed, rendering: time.Since(start) - a.compressing, compressing: a.compressing}
 }
 
 // families adds whole families.
@@ -341,7 +351,7 @@ func (a *assembly) runs(f family, clusters [][]*encodedRun) error {
 	if size == 0 {
 		return nil
 	}
-	header, err := a.remembered.header(f, size, a.encoding)
+	header, err := a.remembered.header(f, size, a.encoding, &a.compressing)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", table[f].Name, err)
 	}
@@ -360,7 +370,7 @@ func (a *assembly) runs(f family, clusters [][]*encodedRun) error {
 // cut makes a piece of the text so far.
 func (a *assembly) cut() {
 	if len(a.text) > 0 {
-		a.pieces = append(a.pieces, a.remembered.piece(a.text, a.compressed))
+		a.pieces = append(a.pieces, a.remembered.piece(a.text, a.compressed, &a.compressing))
 		a.text = a.text[:0]
 	}
 }

@@ -221,7 +221,7 @@ func TestOneChangeEncodesOneRun(t *testing.T) {
 	snapshot := large(10_000, 1)
 	encode := func(s *connect.Snapshot) map[*encodedRun]bool {
 		view := viewOf("a", s)
-		runs, err := renderer.encodedRuns(&view, encoding{format: formats[0]})
+		runs, err := renderer.encodedRuns(&view, encoding{format: formats[0]}, new(time.Duration))
 		if err != nil {
 			t.Fatal(err)
 		}

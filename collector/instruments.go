@@ -28,6 +28,8 @@ type Instruments struct {
 	reloadSuccessful metric.Int64Gauge
 	reloadTimestamp  metric.Float64Gauge
 	otlpExports      metric.Int64Counter
+	scrapePhases     metric.Float64Counter
+	phases           [phaseCount]metric.MeasurementOption
 
 	mu       sync.RWMutex
 	clusters map[string]bool // those that are configured
@@ -67,6 +69,7 @@ func newInstruments(meter metric.Meter) (*Instruments, error) {
 		snapshotErrors:   counter(snapshotErrors),
 		requestDuration:  histogram(requestDuration),
 		otlpExports:      counter(otlpExports),
+		phases:           phaseOptions(),
 		requests:         make(map[requestKind]metric.MeasurementOption),
 	}
 	var err error
@@ -76,7 +79,48 @@ func newInstruments(meter metric.Meter) (*Instruments, error) {
 	d = &table[reloadTimestamp]
 	i.reloadTimestamp, err = meter.Float64Gauge(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
 	check(reloadTimestamp, err)
-	return i, first
+	d = &table[scrapePhases]
+	i.scrapePhases, err = meter.Float64Counter(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
+	check(scrapePhases, err)
+	if first != nil {
+		return nil, first
+	}
+	for p := range phaseCount {
+		i.spent(p, 0)
+	}
+	return i, nil
+}
+
+// The phases of a scrape.
+type phase int
+
+const (
+	phaseWait phase = iota
+	phaseDecode
+	phaseRender
+	phaseCompress
+	phaseCount
+)
+
+// phaseOptions are the attributes of each phase, made once.
+func phaseOptions() (options [phaseCount]metric.MeasurementOption) {
+	for p, name := range [phaseCount]string{"wait", "decode", "render", "compress"} {
+		options[p] = metric.WithAttributeSet(attribute.NewSet(attribute.String("phase", name)))
+	}
+	return options
+}
+
+// spent adds to the time that a phase of scrapes took.
+func (i *Instruments) spent(p phase, took time.Duration) {
+	i.scrapePhases.Add(context.Background(), took.Seconds(), i.phases[p])
+}
+
+// Answered records what encoding an answer took.
+func (i *Instruments) Answered(a *Answer) {
+	if i != nil {
+		i.spent(phaseRender, a.rendering)
+		i.spent(phaseCompress, a.compressing)
+	}
 }
 
 // Reloaded records that the configuration was loaded, or could not be.
@@ -193,6 +237,8 @@ func (i *Instruments) request(cluster string, r connect.Request) {
 	if i == nil {
 		return
 	}
+	i.spent(phaseWait, r.Duration-r.Decoding)
+	i.spent(phaseDecode, r.Decoding)
 	kind := requestKind{cluster: cluster, endpoint: r.Endpoint, code: r.Code}
 	i.mu.RLock()
 	option := i.requests[kind]

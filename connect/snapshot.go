@@ -156,6 +156,8 @@ type Request struct {
 	// Start and Duration of the call, the reading of the body included.
 	Start    time.Time
 	Duration time.Duration
+	// Decoding is the part of Duration that was not spent waiting for bytes.
+	Decoding time.Duration
 	// Bytes of the body that were read.
 	Bytes int64
 	// Err is why it failed, nil if it did not.

@@ -30,6 +30,7 @@ func (s *server) expose(w http.ResponseWriter, r *http.Request, views []collecto
 		http.Error(w, "The metrics cannot be encoded, see the log of the exporter.", http.StatusInternalServerError)
 		return
 	}
+	s.Self.Instruments().Answered(answer)
 	header := w.Header()
 	header.Set("Content-Type", string(format))
 	header.Set("Content-Length", strconv.Itoa(answer.Size()))

@@ -203,54 +203,58 @@ func (c *client) once(ctx context.Context, base *url.URL, urlsLeft int, call cal
 	defer cancel()
 
 	request := connect.Request{Endpoint: call.endpoint, Connector: call.connector, Host: base.Host, Start: time.Now()}
-	request.Code, request.Bytes, request.Err = c.get(ctx, base, call)
+	var waiting time.Duration
+	request.Code, request.Bytes, waiting, request.Err = c.get(ctx, base, call)
 	request.Duration = time.Since(request.Start)
+	request.Decoding = request.Duration - waiting
 	if report != nil {
 		report(request)
 	}
 	return request.Err
 }
 
-func (c *client) get(ctx context.Context, base *url.URL, call call) (code int, size int64, err error) {
+func (c *client) get(ctx context.Context, base *url.URL, call call) (code int, size int64, waiting time.Duration, err error) {
 	// The path is already escaped, and must stay so: "%2F" in a connector's name
 	// is not "/".
 	target := *base
 	target.RawPath = strings.TrimSuffix(base.EscapedPath(), "/") + call.path
 	if target.Path, err = url.PathUnescape(target.RawPath); err != nil {
-		return 0, 0, fmt.Errorf("%w: escape path: %w", connect.Unaddressable, err)
+		return 0, 0, 0, fmt.Errorf("%w: escape path: %w", connect.Unaddressable, err)
 	}
 	target.RawQuery = call.query
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
-		return 0, 0, fmt.Errorf("%w: make request", connect.Unreachable)
+		return 0, 0, 0, fmt.Errorf("%w: make request", connect.Unreachable)
 	}
 	request.Header.Set("Accept", "application/json")
 
+	start := time.Now()
 	response, err := c.http.Do(request)
+	waiting = time.Since(start)
 	if err != nil {
-		return 0, 0, transportError(ctx, err)
+		return 0, 0, waiting, transportError(ctx, err)
 	}
 	body := &body{Reader: response.Body, left: c.limit}
 	defer func() {
-		size = c.limit - body.left
+		size, waiting = c.limit-body.left, waiting+body.waited
 		_ = response.Body.Close()
 	}()
 	if response.StatusCode != http.StatusOK {
 		err := readStatusError(response.StatusCode, body)
 		// The rest is read, so that the connection can serve again.
 		_, _ = io.CopyN(io.Discard, response.Body, drainLimit)
-		return response.StatusCode, 0, err
+		return response.StatusCode, 0, waiting, err
 	}
 	// A decoder that succeeds has read to the end; one that fails leaves a
 	// body that is not worth reading, and its connection is given up.
 	if err := call.decode(body); err != nil {
 		// Why reading broke off says more than what the decoder made of it.
 		if body.err != nil && !errors.Is(body.err, io.ErrUnexpectedEOF) {
-			return response.StatusCode, 0, transportError(ctx, body.err)
+			return response.StatusCode, 0, waiting, transportError(ctx, body.err)
 		}
-		return response.StatusCode, 0, err
+		return response.StatusCode, 0, waiting, err
 	}
-	return response.StatusCode, 0, nil
+	return response.StatusCode, 0, waiting, nil
 }
 
 // transportError gives an error of net/http its reason, and takes the URL out
@@ -298,8 +302,9 @@ const (
 // reading ended, and stops at the limit.
 type body struct {
 	io.Reader
-	left int64
-	err  error // other than io.EOF
+	left   int64
+	err    error // other than io.EOF
+	waited time.Duration
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -310,7 +315,9 @@ func (b *body) Read(p []byte) (int, error) {
 	if int64(len(p)) > b.left {
 		p = p[:b.left]
 	}
+	start := time.Now()
 	n, err := b.Reader.Read(p)
+	b.waited += time.Since(start)
 	b.left -= int64(n)
 	if err != nil && err != io.EOF {
 		b.err = err
