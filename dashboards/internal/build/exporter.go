@@ -42,15 +42,19 @@ func exporter() Dashboard {
 	)
 	d.row("Scrapes", false)
 	d.line(8,
-		graph(8, "Duration of a scrape", "s",
+		graph(6, "Duration of a scrape", "s",
 			`What Prometheus waits for /metrics: the slowest cluster's snapshot and the rendering. It belongs well below the scrape timeout (10 s unless set).`,
 			over("{{instance}}", `max by (instance) (scrape_duration_seconds{<exporter>})`)),
-		graph(8, "Samples of a scrape", "short",
+		graph(6, "Samples of a scrape", "short",
 			`Series that the exporter exposes. It grows with connectors and tasks; state_series: all multiplies it by about six.`,
 			over("{{instance}}", `max by (instance) (scrape_samples_scraped{<exporter>})`)),
-		graph(8, "Scrapes answered, by status", "reqps",
+		graph(6, "Scrapes answered, by status", "reqps",
 			`Answers of /metrics. Normal: 200 only. 503: more scrapes at once than --web.max-requests.`,
 			over("{{code}}", `sum by (code) (rate(promhttp_metric_handler_requests_total{<exporter>}[$__rate_interval]))`)).stacked(),
+		graph(6, "Work of a scrape by phase", "s",
+			`Time that one scrape takes in each phase. wait and decode are summed over calls that run side by side, so they can exceed the scrape itself; wait belongs to the workers, the rest is this exporter's own.`,
+			over("{{phase}}", `sum by (phase) (rate(kafka_connect_exporter_scrape_phase_seconds_total{<exporter>}[$__rate_interval]))
+				/ on () group_left () sum(rate(promhttp_metric_handler_requests_total{<exporter>}[$__rate_interval]))`)).stacked(),
 	)
 	d.row("Work for the clusters", false)
 	d.line(8,
