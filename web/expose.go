@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bufio"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
 )
+
+const writeBuffer = 64 << 10
 
 // expose writes the series of the views, and of a gatherer beside them, in the
 // format and the encoding that the scraper asks for. It is promhttp's work done
@@ -41,7 +44,12 @@ func (s *server) expose(w http.ResponseWriter, r *http.Request, views []collecto
 	if r.Method == http.MethodHead {
 		return
 	}
-	if err := answer.Write(w); err != nil {
+	// An answer has many small pieces, and net/http a small buffer.
+	buffered := bufio.NewWriterSize(w, writeBuffer)
+	if err = answer.Write(buffered); err == nil {
+		err = buffered.Flush()
+	}
+	if err != nil {
 		s.Logger.Debug("the scraper has gone", "err", err)
 	}
 }

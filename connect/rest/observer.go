@@ -87,7 +87,7 @@ type Observer struct {
 	rootAsked  time.Time
 	fellBack   bool
 	same       same
-	seeds      [2]maphash.Seed
+	seed       maphash.Seed
 	buffer     []byte // of the answer that is looked at, wiped after it
 }
 
@@ -133,7 +133,7 @@ func New(o Options) *Observer {
 		client:  &client{http: o.Client, urls: o.URLs, timeout: o.RequestTimeout, limit: o.MaxBodyBytes},
 		strings: newInterner(),
 		infos:   infos{byName: map[string]*known{}},
-		seeds:   [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		seed:    maphash.MakeSeed(),
 	}
 }
 
@@ -576,13 +576,16 @@ func (l *look) expandStatuses(ctx context.Context, query string, reuse bool, kee
 	return list, same, err
 }
 
-// A fingerprint tells answers apart: two hashes of 64 bits with seeds that
-// nobody outside knows, which is far faster than a cryptographic one and as
-// unlikely to be the same by chance.
-type fingerprint [2]uint64
+// A fingerprint tells answers apart: the length, and a hash of 64 bits with a
+// seed that nobody outside knows. That two answers that differ have the same
+// one is less likely than that the memory they lie in fails.
+type fingerprint struct {
+	length int
+	hash   uint64
+}
 
 func (o *Observer) fingerprint(text []byte) fingerprint {
-	return fingerprint{maphash.Bytes(o.seeds[0], text), maphash.Bytes(o.seeds[1], text)}
+	return fingerprint{len(text), maphash.Bytes(o.seed, text)}
 }
 
 // readWhole reads an answer into buffer, which may grow; beyond wholeLimit, rest
