@@ -111,6 +111,12 @@ func cluster() Dashboard {
 			now("{{worker}}", `max by (worker) (kafka_connect_worker_tasks{<cluster>})`)).saying("No worker is named"),
 	)
 
+	d.line(5, timeline(24, "Workers that answer by themselves", "Workers are not probed: worker_probe is off",
+		`Whether each worker that the snapshot names answers itself (worker_probe). Red while its tasks above say running: it is gone, and Connect has not handed out its tasks yet.`,
+		[]mapping{{Type: "value", Options: object{
+			"0": object{"text": "silent", "color": "red", "index": 1}, "1": object{"text": "answers", "color": "green", "index": 0},
+		}}}, over("{{worker}}", `max by (worker) (kafka_connect_worker_up{<cluster>})`)))
+
 	d.row("Snapshots", false)
 	d.line(8,
 		heatmap(12, "Time that snapshots took", "s",

@@ -75,10 +75,14 @@ func connector() Dashboard {
 			over("{{connector}} tasks.max", `max by (connector) (kafka_connect_connector_tasks_max{<connector>})`),
 			over("{{connector}} existing", `max by (connector) (kafka_connect_connector_tasks{<connector>})`),
 			over("{{connector}} running", `sum by (connector) (max by (connector, task) (kafka_connect_task_state{<connector>, state="running"} == 1)) or 0 * max by (connector) (kafka_connect_connector_tasks{<connector>})`)).counts().
-			with(override{Matcher: matcher{ID: "byFrameRefID", Options: "A"}, Properties: []property{
-				{ID: "color", Value: color{Mode: "fixed", FixedColor: "#8e8e8e"}},
-				{ID: "custom.lineStyle", Value: object{"fill": "dash", "dash": []int{10, 10}}}, {ID: "custom.fillOpacity", Value: 0},
-			}}),
+			with(override{
+				Matcher: matcher{ID: "byFrameRefID", Options: "A"},
+				Properties: []property{
+					{ID: "color", Value: color{Mode: "fixed", FixedColor: "#8e8e8e"}},
+					{ID: "custom.lineStyle", Value: object{"fill": "dash", "dash": []int{10, 10}}},
+					{ID: "custom.fillOpacity", Value: 0},
+				},
+			}),
 		graph(8, "Tasks on each worker", "none",
 			`Where its tasks are placed. Connect spreads the tasks of all connectors evenly, not those of one.`,
 			over("{{worker}}", `count by (worker) (max by (connector, task, worker) (kafka_connect_task_info{<connector>} == 1))`)).counts().stacked().saying("No task is placed"),

@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/app"
@@ -35,7 +36,7 @@ func run() error {
 	speed := flag.Int("speed", 5, "seconds of the demo's time in each second")
 	seed := flag.Uint64("seed", 1, "seed of what happens by chance beside the incident")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
 	incident := connecttest.StandardIncident()
@@ -57,7 +58,7 @@ func run() error {
 	var text strings.Builder
 	text.WriteString("snapshot_max_age: 500ms\nclusters:\n")
 	for _, cluster := range demo.Clusters {
-		fmt.Fprintf(&text, "  - name: %s\n    urls: [%s]\n", cluster.Name, strings.Join(cluster.URLs, ", "))
+		fmt.Fprintf(&text, "  - name: %s\n    worker_probe: true\n    urls: [%s]\n", cluster.Name, strings.Join(cluster.URLs, ", "))
 	}
 	file := filepath.Join(folder, "exporter.yml")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
