@@ -20,7 +20,10 @@ async function refresh() {
   else address.searchParams.delete("filter");
   try {
     const answer = await fetch(address, {signal: request.signal, headers: {Accept: "text/html"}});
-    const next = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
+    const page = await answer.text();
+    // Only main, because the rest has styles of another nonce than this page's.
+    const part = page.slice(page.indexOf("<main"), page.lastIndexOf("</main>"));
+    const next = new DOMParser().parseFromString(part, "text/html").querySelector("main");
     if (!next || !answer.ok) throw new Error(answer.statusText);
     for (const details of next.querySelectorAll("details[data-key]")) {
       if (toggled.has(details.dataset.key)) details.open = toggled.get(details.dataset.key);
