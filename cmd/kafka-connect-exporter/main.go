@@ -33,6 +33,12 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	version.Version = buildVersion()
+	// A look at a large cluster is a short burst of memory: collecting it sooner
+	// costs little time and keeps the process a fifth smaller. GOGC still says
+	// otherwise.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
 	// A second signal ends the program at once: from the first on, the default
 	// behaviour is restored.
 	context.AfterFunc(ctx, stop)
@@ -40,6 +46,10 @@ func run() int {
 		Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
 	})
 }
+
+// garbagePercent is how much the heap grows before it is collected, in percent
+// of what is in use.
+const garbagePercent = 50
 
 // The exit statuses. They are those of grep: a script can tell the answer "no"
 // from not having got an answer.
