@@ -41,8 +41,10 @@ func simulate(t *testing.T) *providers {
 		msk:       msktest.New(msktest.Options{Region: "eu-west-1", AccessKeyID: "AKIATEST", SecretAccessKey: awsSecret}),
 		aiven:     aiventest.New("acme", "orders-connect", aiventest.State{Type: "kafka_connect", State: "RUNNING", User: "avnadmin", Password: aivenPassword}),
 	}
-	p.confluent.Put(confluenttest.Connector{Name: "lake", ID: "lcc-1", State: "DEGRADED", Type: "sink", Config: map[string]string{"connector.class": "S3_SINK", "tasks.max": "2"},
-		Tasks: []confluenttest.Task{{State: "RUNNING"}, {State: "USER_ACTIONABLE_ERROR", Message: "access key " + cloudSecret}}})
+	p.confluent.Put(confluenttest.Connector{
+		Name: "lake", ID: "lcc-1", State: "DEGRADED", Type: "sink", Config: map[string]string{"connector.class": "S3_SINK", "tasks.max": "2"},
+		Tasks: []confluenttest.Task{{State: "RUNNING"}, {State: "USER_ACTIONABLE_ERROR", Message: "access key " + cloudSecret}},
+	})
 	p.confluent.Put(confluenttest.Connector{Name: "down", ID: "lcc-2", State: "FAILED", Type: "sink"})
 	p.msk.Put(msktest.Connector{Name: "orders", State: "RUNNING", Units: 1, Workers: 2, Config: map[string]string{"connector.class": "org.example.Sink", "tasks.max": "4"}, Metrics: map[string]float64{"RunningTaskCount": 4, "ErroredTaskCount": 0, "WorkerCount": 2}},
 		msktest.Connector{Name: "broken", State: "FAILED", Units: 1, Workers: 1, StateCode: "UnknownError.Unknown", StateMessage: awsSecret})
@@ -217,8 +219,11 @@ func TestEnvironmentsOfKpowUsers(t *testing.T) {
 			"CONNECT_NAME=mine", "CONNECT_AUTH=BASIC", "CONNECT_BASIC_AUTH_USER=CLOUDKEY", "CONNECT_BASIC_AUTH_PASS=" + cloudSecret, "CONNECT_OBSERVATION_VERSION=1",
 			"CONNECT_REST_URL=" + p.cloudURL + "/connect/v1/environments/env-abc12/clusters/lkc-xyz98/",
 		}, series{`kafka_connect_tasks{connect_cluster="mine",state="failed"}`: 1}},
-		{"MSK Connect", []string{"CONNECT_NAME=mine", "CONNECT_AWS_REGION=eu-west-1"},
-			series{`kafka_connect_connectors{connect_cluster="mine",state="running"}`: 1, `kafka_connect_cluster_info{commit="",connect_cluster="mine",kafka_cluster_id="",provider="msk",version=""}`: 1}},
+		{
+			"MSK Connect",
+			[]string{"CONNECT_NAME=mine", "CONNECT_AWS_REGION=eu-west-1"},
+			series{`kafka_connect_connectors{connect_cluster="mine",state="running"}`: 1, `kafka_connect_cluster_info{commit="",connect_cluster="mine",kafka_cluster_id="",provider="msk",version=""}`: 1},
+		},
 		{"Aiven, which is plain REST to Kpow", []string{
 			"CONNECT_NAME=mine", "CONNECT_AUTH=BASIC", "CONNECT_BASIC_AUTH_USER=avnadmin", "CONNECT_BASIC_AUTH_PASS=" + aivenPassword, "CONNECT_REST_URL=" + p.connectURL,
 		}, series{`kafka_connect_tasks{connect_cluster="mine",state="failed"}`: 1}},

@@ -50,15 +50,12 @@ type Options struct {
 	Logger  *slog.Logger
 }
 
-// reserved are the paths that the metrics cannot have.
-var reserved = []string{"/", "/probe", "/sd", "/config", "/-/healthy", "/-/ready", "/-/reload"}
-
 // CheckTelemetryPath says what is wrong with a path for the metrics.
 func CheckTelemetryPath(p string) error {
 	switch {
 	case !strings.HasPrefix(p, "/") || path.Clean(p) != p || strings.ContainsAny(p, "{}?#% \t"):
 		return fmt.Errorf("--web.telemetry-path %q is no plain absolute path such as /metrics", p)
-	case slices.Contains(reserved, p):
+	case slices.Contains([]string{"/", "/probe", "/sd", "/config", "/-/healthy", "/-/ready", "/-/reload"}, p):
 		return fmt.Errorf("--web.telemetry-path %q is taken by another page, choose one such as /metrics", p)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -72,8 +73,8 @@ type system struct {
 
 // getenv returns the value of one variable, "" if it is not set.
 func (s system) getenv(name string) string {
-	for i := len(s.Environ) - 1; i >= 0; i-- {
-		if value, found := strings.CutPrefix(s.Environ[i], name+"="); found {
+	for _, variable := range slices.Backward(s.Environ) {
+		if value, found := strings.CutPrefix(variable, name+"="); found {
 			return value
 		}
 	}

@@ -23,8 +23,10 @@ func startProviders(ts *testscript.TestScript, _ bool, _ []string) {
 		return server.URL
 	}
 	cloud := confluenttest.New("env-abc12", "lkc-xyz98", "KEY", "s3cret")
-	cloud.Put(confluenttest.Connector{Name: "lake", ID: "lcc-1", State: "DEGRADED", Type: "sink", Config: map[string]string{"connector.class": "S3_SINK", "tasks.max": "2"},
-		Tasks: []confluenttest.Task{{State: "RUNNING"}, {State: "SYSTEM_ERROR", Message: "s3cret"}}})
+	cloud.Put(confluenttest.Connector{
+		Name: "lake", ID: "lcc-1", State: "DEGRADED", Type: "sink", Config: map[string]string{"connector.class": "S3_SINK", "tasks.max": "2"},
+		Tasks: []confluenttest.Task{{State: "RUNNING"}, {State: "SYSTEM_ERROR", Message: "s3cret"}},
+	})
 	serve("CLOUD", cloud)
 
 	aws := msktest.New(msktest.Options{Region: "eu-west-1", AccessKeyID: "AKIATEST", SecretAccessKey: "s3cret"})

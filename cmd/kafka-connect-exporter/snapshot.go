@@ -181,15 +181,15 @@ func writeRows(out *strings.Builder, rows []row, coloured bool) {
 		}
 	}
 	for n, r := range rows {
-		line := " "
+		var line strings.Builder
 		for i, cell := range r.cells {
 			padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
 			if coloured && n > 0 && i == stateColumn {
 				cell = colour(r.state) + cell + "\x1b[0m"
 			}
-			line += " " + cell + padding
+			line.WriteString(" " + cell + padding)
 		}
-		out.WriteString(strings.TrimRight(line, " ") + "\n")
+		out.WriteString(" " + strings.TrimRight(line.String(), " ") + "\n")
 	}
 }
 

@@ -97,8 +97,13 @@ func TestProbes(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []connect.Probe{
-		{Worker: "[::1]:8083"}, {Worker: "broken:8083"}, {Worker: "gone:8083"}, {Worker: "moved:8083", Up: true},
-		{Worker: "secured:8083", Up: true}, {Worker: "starting:8083"}, {Worker: "well:8083", Up: true},
+		{Worker: "[::1]:8083"},
+		{Worker: "broken:8083"},
+		{Worker: "gone:8083"},
+		{Worker: "moved:8083", Up: true},
+		{Worker: "secured:8083", Up: true},
+		{Worker: "starting:8083"},
+		{Worker: "well:8083", Up: true},
 	}
 	if !reflect.DeepEqual(snapshot.Probes, want) {
 		t.Errorf("probes %v, want %v", snapshot.Probes, want)
