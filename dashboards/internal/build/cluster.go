@@ -112,7 +112,7 @@ func cluster() Dashboard {
 	)
 
 	d.line(5, timeline(24, "Workers that answer by themselves", "Workers are not probed: worker_probe is off",
-		`Whether each worker that the snapshot names answers itself (worker_probe). Red while its tasks above say running: it is gone, and Connect has not handed out its tasks yet.`,
+		`Whether each worker that the snapshot names answers itself (worker_probe). Red while its tasks above say running: it is gone, and Connect has not handed out its tasks yet. A row pauses while the worker has no work and is not named.`,
 		[]mapping{{Type: "value", Options: object{
 			"0": object{"text": "silent", "color": "red", "index": 1}, "1": object{"text": "answers", "color": "green", "index": 0},
 		}}}, over("{{worker}}", `max by (worker) (kafka_connect_worker_up{<cluster>})`)))
