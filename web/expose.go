@@ -25,7 +25,7 @@ func (s *server) expose(w http.ResponseWriter, r *http.Request, views []collecto
 		// A part that fails costs the others nothing.
 		s.Logger.Error("the exporter's own metrics are incomplete", "err", err)
 	}
-	format := expfmt.NegotiateIncludingOpenMetrics(r.Header)
+	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	compressed := acceptsGzip(r.Header)
 	answer, err := s.Renderer().Answer(views, families, format, compressed)
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *server) expose(w http.ResponseWriter, r *http.Request, views []collecto
 // 12.5.3): named or by *, and not with a weight of zero.
 func acceptsGzip(h http.Header) bool {
 	accepted := false
-	for _, part := range strings.Split(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
+	for part := range strings.SplitSeq(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
 		coding, parameters, _ := strings.Cut(part, ";")
 		coding = strings.ToLower(strings.TrimSpace(coding))
 		weight, isWeight := strings.CutPrefix(strings.ReplaceAll(parameters, " ", ""), "q=")
