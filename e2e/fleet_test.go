@@ -44,9 +44,9 @@ type cluster struct {
 	name    string
 	version string
 	workers []*kafka.Worker
-	// proxies stand between the exporter and the first worker, one per
-	// observation version, where calls are counted.
-	proxies map[string]*recorder.Proxy
+	// proxies stand between the exporter and the workers, one per worker for
+	// each observation version, where calls are counted; nil where they are not.
+	proxies map[string][]*recorder.Proxy
 	// file is where the failing tasks write: in a folder that is missing.
 	file string
 	// http is the http_client section of its configuration, indented YAML.
@@ -61,6 +61,17 @@ func (c *cluster) skip(observationVersion string) func(string) bool {
 	return func(name string) bool {
 		return observationVersion == "1" && kafka.AtLeast(c.version, "4.0") && slices.Contains(scenario.UnaddressableNames(), name)
 	}
+}
+
+// calls counts what an observation version has asked of all workers.
+func (c *cluster) calls(observationVersion string) map[string]int {
+	total := map[string]int{}
+	for _, proxy := range c.proxies[observationVersion] {
+		for call, n := range proxy.Calls() {
+			total[call] += n
+		}
+	}
+	return total
 }
 
 // A fleet is all real parts, started once for all tests.
@@ -199,9 +210,11 @@ func (f *fleet) startClusters(ctx context.Context, step func(string)) error {
 	if err := f.guard(ctx, guarded); err != nil {
 		return err
 	}
-	counted.proxies = map[string]*recorder.Proxy{}
+	counted.proxies = map[string][]*recorder.Proxy{}
 	for _, v := range observationVersions {
-		counted.proxies[v] = recorder.New(counted.workers[0].ID())
+		for _, w := range counted.workers {
+			counted.proxies[v] = append(counted.proxies[v], recorder.New(w.ID()))
+		}
 	}
 	for _, c := range f.clusters { // Downloads, one after the other.
 		if _, err := kafka.Jars(ctx, c.version); err != nil {
@@ -274,8 +287,8 @@ func (f *fleet) configuration() string {
 			var urls []string
 			for i, w := range c.workers {
 				base := &url.URL{Scheme: w.URL.Scheme, Host: w.URL.Host}
-				if proxy := c.proxies[v]; proxy != nil && i == 0 {
-					urls = append(urls, strconv.Quote(proxy.URL))
+				if c.proxies != nil {
+					urls = append(urls, strconv.Quote(c.proxies[v][i].URL))
 					continue
 				}
 				urls = append(urls, strconv.Quote(base.String()))
@@ -348,7 +361,9 @@ func eventually(t *testing.T, what string, check func(context.Context) error) {
 	if err := process.Poll(ctx, 250*time.Millisecond, nil, check); err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
-	t.Logf("%s: after %.1f s", what, time.Since(start).Seconds())
+	if took := time.Since(start); took > 2*time.Second { // Else it was so already.
+		t.Logf("%s: after %.1f s", what, took.Seconds())
+	}
 }
 
 // query is an instant query that must be answered.

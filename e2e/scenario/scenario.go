@@ -17,8 +17,9 @@ const (
 	FileSource = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 	FileSink   = "org.apache.kafka.connect.file.FileStreamSinkConnector"
 	Heartbeat  = "org.apache.kafka.connect.mirror.MirrorHeartbeatConnector"
-	// MockSource can be told to fail; it is in the runtime's jar up to 3.5.
-	MockSource = "org.apache.kafka.connect.tools.MockSourceConnector"
+	// MockSink can be told to fail; it is in the runtime's jar up to 3.5. (Its
+	// source sibling would keep a processor busy: it polls without a pause.)
+	MockSink = "org.apache.kafka.connect.tools.MockSinkConnector"
 )
 
 // Names of the connectors.
@@ -34,7 +35,7 @@ const (
 	Quotes          = `say "hi" & 'bye' <b>ok? #1`
 	Unicode         = "zażółć-コネクタ-☃"
 	Slash           = "orders/eu"
-	Percent         = "orders%2Feu"
+	Percent         = "orders%2Fus"
 	Backslash       = `orders\eu`
 	Semicolon       = "orders;eu"
 	missingFile     = "/missing/" + traceSecret + "/out.txt"
@@ -60,7 +61,8 @@ func UnaddressableNames() []string { return []string{Slash, Percent, Backslash} 
 
 // UnforwardableNames are those with which one worker fails to address another:
 // of two workers the one that owns such a connector cannot hand its tasks to the
-// leader (HTTP 400 or 404, tried for ever), and the connector stays without.
+// leader (HTTP 400 or 404, tried for ever), and the connector stays without. (Worse:
+// "a%2Fb" hands its tasks to a connector "a/b" if there is one.)
 func UnforwardableNames() []string { return append(UnaddressableNames(), Semicolon) }
 
 // Options say what of the scenario a cluster gets.
@@ -126,7 +128,7 @@ func Connectors(o Options) []kafka.Connector {
 		connectors = append(connectors, kafka.Connector{Name: FailingStart, Config: heartbeat(bootstrapSecret)})
 	} else {
 		connectors = append(connectors, kafka.Connector{Name: FailingStart, Config: map[string]any{
-			"connector.class": MockSource, "tasks.max": "1", "mock_mode": "connector-failure", "delay_ms": "100"}})
+			"connector.class": MockSink, "tasks.max": "1", "topics": "orders", "mock_mode": "connector-failure", "delay_ms": "100"}})
 	}
 	switch {
 	case kafka.AtLeast(o.Version, "3.7"):

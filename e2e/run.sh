@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# The suite on real parts, from a bare machine with Go: installs what is missing
+# (apt), builds the tools on a miss, runs the tests and sums up.
+#
+#   e2e/run.sh [go test flags]      for example: e2e/run.sh -run TestScenario
+#
+# Downloads and tools are kept in ${XDG_CACHE_HOME:-~/.cache}/kafka-connect-exporter;
+# configurations, data, logs and the measured tables of the last run are in .e2e.
+set -euo pipefail
+cd "$(dirname "$0")"
+start=$SECONDS
+
+missing=()
+command -v java >/dev/null && command -v keytool >/dev/null || missing+=(default-jre-headless)
+command -v mvn >/dev/null || missing+=(maven)
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "installing ${missing[*]}"
+  sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
+  $sudo apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+echo "preparing tools"
+../tools/build.sh prometheus >/dev/null
+mkdir -p ../.e2e
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+status=0
+# A test that waits says so only with -v; the summary below is for those who do not read it.
+go test -count=1 -v -timeout 22m "$@" ./... 2>&1 | tee "$output" || status=$?
+
+echo
+echo "== summary: $((SECONDS - start)) s"
+grep -hE '^(---|    ---) (PASS|FAIL|SKIP)' "$output" || true
+for table in ../.e2e/*.md; do
+  [ -e "$table" ] && printf '\n%s\n' "$(basename "$table")" && cat "$table"
+done
+if [ "$status" = 0 ]; then echo "all passed"; else echo "FAILED: logs of all parts are in $(cd .. && pwd)/.e2e/logs"; fi
+exit "$status"
