@@ -269,7 +269,9 @@ func TestExposition(t *testing.T) {
 	if output, err := promtool.CombinedOutput(); err != nil || len(bytes.TrimSpace(output)) > 0 {
 		t.Errorf("promtool check metrics: %v\n%s", err, output)
 	}
-	expectNone(t, `{__name__=~"kafka_connect_.*", le=""} != {__name__=~"kafka_connect_.*", le=""}`) // No NaN.
+	if strings.Contains(body, " NaN") {
+		t.Error("some value is not a number")
+	}
 	expect(t, `up{job="exporter"}`, 1)
 }
 
