@@ -85,23 +85,12 @@ func seriesKnown(t *testing.T) known {
 		series[d.Name+"_bucket"] = append(slices.Clone(d.Labels), "le")
 		series[d.Name+"_sum"], series[d.Name+"_count"] = d.Labels, d.Labels
 	}
-	for name, labels := range planned {
-		if _, ok := series[name]; ok {
-			t.Errorf("%s is in the descriptor table now: take it out of the planned ones", name)
-		}
-		series[name] = labels
-	}
 	for _, r := range rulesOf(t, alerts.Rules) {
 		if r.Record != "" {
 			series[r.Record] = []string{"connect_cluster", "connector"}
 		}
 	}
 	return series
-}
-
-// planned are series that the rules are ahead of the descriptor table with.
-var planned = known{
-	"kafka_connect_worker_info": {"commit", "connect_cluster", "version", "worker"},
 }
 
 // labelValues are the values that a label can have, where they are few.

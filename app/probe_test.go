@@ -2,7 +2,9 @@ package app
 
 import (
 	"fmt"
+	"maps"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,7 +21,7 @@ func TestWorkerProbe(t *testing.T) {
 		servers = append(servers, server)
 		workers = append(workers, server.Listener.Addr().String())
 	}
-	c := connecttest.NewCluster(connecttest.Options{Workers: workers})
+	c := connecttest.NewCluster(connecttest.Options{Version: "4.3.1", Workers: workers})
 	for i, server := range servers {
 		server.Config.Handler = c.Handler(workers[i])
 		server.Start()
@@ -35,8 +37,16 @@ func TestWorkerProbe(t *testing.T) {
 	}
 	got := p.scrape("/metrics")
 	got.want(t, series{up(workers[0]): 1, up(workers[1]): 1})
+	for _, worker := range workers {
+		prefix, suffix := `kafka_connect_worker_info{commit="`, fmt.Sprintf(`",connect_cluster="asked",version="4.3.1",worker=%q}`, worker)
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(got)), func(key string) bool {
+			return strings.HasPrefix(key, prefix) && strings.HasSuffix(key, suffix)
+		}) {
+			t.Errorf("no version of %s", worker)
+		}
+	}
 	for key := range got.of("unasked") {
-		if strings.HasPrefix(key, "kafka_connect_worker_up") {
+		if strings.HasPrefix(key, "kafka_connect_worker_up") || strings.HasPrefix(key, "kafka_connect_worker_info") {
 			t.Errorf("workers were asked without worker_probe: %s", key)
 		}
 	}

@@ -47,6 +47,8 @@ type coalescer struct {
 	// time, lastBudget is how much it had.
 	last       View
 	lastBudget time.Duration
+	// given is how much time the last flight was given.
+	given time.Duration
 	// success is the last snapshot that was had.
 	success *connect.Snapshot
 	tracker tracker
@@ -183,7 +185,7 @@ func (c *coalescer) start(ctx context.Context) *flight {
 		defer c.mu.Unlock()
 		c.conclude(f, nil, errLate)
 	})
-	c.flight = f
+	c.flight, c.given = f, f.budget
 	go c.fly(f)
 	return f
 }
@@ -319,7 +321,7 @@ func (c *coalescer) view(start time.Time, err error) View {
 	now := time.Now()
 	return View{
 		Cluster: c.Name, Provider: c.Provider, Err: err, Previous: c.success,
-		At: now, Duration: now.Sub(start), changes: c.tracker.changes, left: c.tracker.left,
+		At: now, Duration: now.Sub(start), Deadline: c.given.Round(10 * time.Millisecond), changes: c.tracker.changes, left: c.tracker.left,
 	}
 }
 

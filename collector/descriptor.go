@@ -95,6 +95,7 @@ const (
 	workerConnectors
 	workerTasks
 	workerUp
+	workerInfo
 	connectorsUnobserved
 	resourceState
 
@@ -117,6 +118,7 @@ const (
 	taskFailureInfo
 
 	snapshotTimestamp
+	snapshotDeadline
 	responseBytes
 	snapshotDuration
 	snapshotErrors
@@ -147,6 +149,7 @@ const (
 	ofRuntime     = "ListConnectors of MSK Connect"
 	onMSK         = "provider: msk"
 	onCloudWatch  = "msk.cloudwatch"
+	onProbe       = "worker_probe"
 )
 
 // table is the one place where metrics are named. The walk, the instruments,
@@ -199,7 +202,14 @@ var table = [familyCount]Descriptor{
 		Labels:      []string{clusterLabel, "worker"},
 		Help:        "Whether a worker that the snapshot names answers by itself (1) or not (0)",
 		Cardinality: "1 per worker", Origin: "GET / of each worker",
-		OptIn: "worker_probe",
+		OptIn: onProbe,
+	},
+	workerInfo: {
+		Name: "kafka_connect_worker_info", OTelName: "kafka.connect.worker.info", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{"commit", clusterLabel, "version", "worker"},
+		Help:        "Version and commit of Kafka Connect that a worker tells of itself; always 1",
+		Cardinality: "1 per worker, absent if it does not tell", Origin: "GET / of each worker",
+		OptIn: onProbe,
 	},
 	connectorsUnobserved: {
 		Name: "kafka_connect_connectors_unobserved", OTelName: "kafka.connect.connectors.unobserved", Unit: "{connector}", Kind: Gauge, Group: GroupCluster,
@@ -318,6 +328,12 @@ var table = [familyCount]Descriptor{
 		Labels:      []string{clusterLabel},
 		Help:        "When the last successful snapshot was taken, in seconds since the epoch; stays while snapshots fail",
 		Cardinality: perCluster + ", absent before the first success", Origin: ofOwnWork,
+	},
+	snapshotDeadline: {
+		Name: "kafka_connect_snapshot_deadline_seconds", OTelName: "kafka.connect.snapshot.deadline", Unit: "s", Kind: Gauge, Group: GroupSnapshot,
+		Labels:      []string{clusterLabel},
+		Help:        "Time that the last snapshot was given: what is left of the scrape timeout, less what it takes to answer",
+		Cardinality: perCluster, Origin: ofOwnWork,
 	},
 	responseBytes: {
 		Name: "kafka_connect_response_bytes", OTelName: "kafka.connect.response", Unit: "By", Kind: Gauge, Group: GroupSnapshot,

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -477,4 +478,33 @@ func TestRequestsAreBounded(t *testing.T) {
 	if n := len(f.Observe(t.Context())[0].Requests); n != MaxRequests {
 		t.Errorf("%d requests are listed", n)
 	}
+}
+
+// TestViewsTellTheirDeadline: how long the look might have taken, whoever asks,
+// whether or not it used the time.
+func TestViewsTellTheirDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		took := time.Second
+		f, _ := fleetOf(t, FleetOptions{SnapshotMaxAge: 2 * time.Second}, func(ctx context.Context, report reportFunc) (*connect.Snapshot, error) {
+			return takes(took, small())(ctx, report)
+		})
+		deadline := func(want time.Duration, views []View) {
+			t.Helper()
+			if got := views[0].Deadline; got != want {
+				t.Errorf("the deadline is %v, not %v", got, want)
+			}
+		}
+		deadline(0, f.Last())
+		deadline(9900*time.Millisecond, within(f, 10*time.Second))
+		// A result that is given again had the time of its own look.
+		deadline(9900*time.Millisecond, within(f, 20*time.Second))
+		time.Sleep(3 * time.Second)
+		took = time.Hour
+		deadline(4900*time.Millisecond, within(f, 5*time.Second))
+		deadline(4900*time.Millisecond, f.Last())
+		const line = `kafka_connect_snapshot_deadline_seconds{connect_cluster="orders"} 4.9`
+		if lines := samples(t, NewRenderer(RendererOptions{}).Families(f.Last())); !slices.Contains(lines, line) {
+			t.Errorf("missing: %s in %q", line, lines)
+		}
+	})
 }

@@ -22,7 +22,7 @@ func verify(snapshot, before *connect.Snapshot) error {
 		if i > 0 && probe.Worker <= snapshot.Probes[i-1].Worker {
 			v.broken = "probes are not in order or one is there twice"
 		}
-		v.text(probe.Worker)
+		v.text(probe.Worker, probe.Version, probe.Commit)
 	}
 	connectors := snapshot.Connectors
 	if before != nil && sameSlice(before.Connectors, connectors) {

@@ -26,6 +26,9 @@ type View struct {
 	At time.Time
 	// Duration of the look.
 	Duration time.Duration
+	// Deadline is how long the look might have taken, to a hundredth of a second;
+	// zero if there was none yet.
+	Deadline time.Duration
 	// Requests are the first API calls of the look, at most [MaxRequests].
 	Requests []connect.Request
 

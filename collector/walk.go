@@ -44,6 +44,9 @@ func (w *walk) clusterOf(v *View, summary *Summary) {
 	if known := v.Known(); known != nil {
 		w.emit(snapshotTimestamp, seconds(known.Taken), labels{})
 	}
+	if v.Deadline > 0 {
+		w.emit(snapshotDeadline, v.Deadline.Seconds(), labels{})
+	}
 	if v.Snapshot != nil {
 		w.cluster(v.Snapshot, summary)
 	}
@@ -80,6 +83,9 @@ func (w *walk) cluster(snapshot *connect.Snapshot, summary *Summary) {
 	}
 	for _, probe := range snapshot.Probes {
 		w.emit(workerUp, boolValue(probe.Up), labels{probe.Worker})
+		if probe.Version != "" {
+			w.emit(workerInfo, 1, labels{probe.Commit, probe.Version, probe.Worker})
+		}
 	}
 	for _, reason := range unobservedReasons {
 		w.emit(connectorsUnobserved, float64(summary.Unobserved[reason]), labels{string(reason)})

@@ -89,6 +89,8 @@ type Unobserved struct {
 type Probe struct {
 	Worker string
 	Up     bool
+	// Version and Commit as the worker tells them; empty where it did not.
+	Version, Commit string
 }
 
 // A Connector and its tasks.

@@ -2,7 +2,8 @@
 //
 // A worker that was killed is named by the others for minutes after its death
 // (session.timeout.ms and scheduled.rebalance.max.delay.ms together); asking it
-// tells at once.
+// tells at once. What it answers is its version, which tells an upgrade that was
+// left half done.
 package workerprobe
 
 import (
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
@@ -26,8 +29,12 @@ const (
 	// maxWorkers are asked at most, all at the same time, so that one that hangs
 	// takes no other's time; a cluster has some dozens.
 	maxWorkers = 256
-	// maxBody is what is read of an answer, to keep its connection.
+	// maxBody is what is read of an answer, to keep its connection; the part of it
+	// that tells the version is far smaller.
 	maxBody = 64 << 10
+	// maxText is the longest version or commit that is believed: a commit has 40
+	// bytes.
+	maxText = 128
 	// endpoint is the value of the label of these requests.
 	endpoint = "worker"
 )
@@ -75,17 +82,13 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 	asking, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	workers := named(snapshot)
-	up := make([]bool, len(workers))
+	probed := *snapshot // A snapshot does not change once it is returned.
+	probed.Probes = make([]connect.Probe, len(workers))
 	var group sync.WaitGroup
 	for i, worker := range workers {
-		group.Go(func() { up[i] = o.lives(asking, worker, report) })
+		group.Go(func() { probed.Probes[i] = o.probe(asking, worker, report) })
 	}
 	group.Wait()
-
-	probed := *snapshot // A snapshot does not change once it is returned.
-	for i, worker := range workers {
-		probed.Probes = append(probed.Probes, connect.Probe{Worker: worker, Up: up[i]})
-	}
 	probed.Taken = time.Now()
 	return &probed, nil
 }
@@ -111,24 +114,27 @@ func named(snapshot *connect.Snapshot) []string {
 	return workers[:min(len(workers), maxWorkers)]
 }
 
-// lives tells whether a worker answers GET /. One that refuses it for want of
-// credentials lives; one that answers 404 is starting, and one that answers 500
-// and more, or something before it, cannot work.
-func (o *Observer) lives(ctx context.Context, worker string, report func(connect.Request)) bool {
+// probe asks a worker by GET /. One that refuses it for want of credentials
+// lives; one that answers 404 is starting, and one that answers 500 and more, or
+// something before it, cannot work.
+func (o *Observer) probe(ctx context.Context, worker string, report func(connect.Request)) connect.Probe {
 	client := o.options.Anonymous
 	if o.options.SendCredentials(worker) {
 		client = o.options.Authenticated
 	}
 	request := connect.Request{Endpoint: endpoint, Host: worker, Start: time.Now()}
-	request.Code, request.Bytes, request.Err = ask(ctx, client, o.options.Scheme+"://"+worker+"/")
+	probe := connect.Probe{Worker: worker}
+	request.Code, request.Bytes, request.Err = ask(ctx, client, o.options.Scheme+"://"+worker+"/", &probe)
 	request.Duration = time.Since(request.Start)
 	if report != nil {
 		report(request)
 	}
-	return request.Err == nil && request.Code < http.StatusInternalServerError && request.Code != http.StatusNotFound
+	probe.Up = request.Err == nil && request.Code < http.StatusInternalServerError && request.Code != http.StatusNotFound
+	return probe
 }
 
-func ask(ctx context.Context, client *http.Client, target string) (code int, size int64, err error) {
+// ask sets the version and commit of the probe if they are told.
+func ask(ctx context.Context, client *http.Client, target string, probe *connect.Probe) (code int, size int64, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return 0, 0, fmt.Errorf("%w: make request", connect.Unreachable)
@@ -141,7 +147,16 @@ func ask(ctx context.Context, client *http.Client, target string) (code int, siz
 		return 0, 0, fmt.Errorf("%w: no answer", connect.Unreachable)
 	}
 	defer func() { _ = response.Body.Close() }()
-	// What is in it does not matter.
-	size, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxBody))
-	return response.StatusCode, size, nil
+	body, _ := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	if response.StatusCode == http.StatusOK {
+		// Anything else that answers, lives; it only has no version.
+		var root struct {
+			Version string `json:"version"`
+			Commit  string `json:"commit"`
+		}
+		if json.Unmarshal(body, &root) == nil && len(root.Version) <= maxText && len(root.Commit) <= maxText {
+			probe.Version, probe.Commit = root.Version, root.Commit
+		}
+	}
+	return response.StatusCode, int64(len(body)), nil
 }

@@ -57,14 +57,27 @@ func status(code int) *http.Response {
 func TestProbes(t *testing.T) {
 	var mu sync.Mutex
 	asked := map[string]string{} // by host: with which client, and what
+	// What answers with 200, and with what.
+	roots := map[string]string{
+		"well:8083":    `{"version":"4.3.1","commit":"abc","kafka_cluster_id":"id"}`,
+		"text:8083":    "User cannot access the resource.",
+		"odd:8083":     `{"version":431,"commit":"abc"}`,
+		"twice:8083":   `{"version":"1","version":"2"}`,
+		"foreign:8083": "{\"version\":\"\xff\"}",
+		"long:8083":    `{"version":"` + strings.Repeat("4", 129) + `"}`,
+		"endless:8083": `{"version":"4.3.1","more":"` + strings.Repeat("x", maxBody),
+	}
 	answers := func(kind string) *http.Client {
 		return client(func(r *http.Request) (*http.Response, error) {
 			mu.Lock()
 			asked[r.URL.Host] = kind + " " + r.Method + " " + r.URL.String()
 			mu.Unlock()
+			if body, ok := roots[r.URL.Host]; ok {
+				recorder := httptest.NewRecorder()
+				_, _ = recorder.WriteString(body)
+				return recorder.Result(), nil
+			}
 			switch r.URL.Host {
-			case "well:8083":
-				return status(http.StatusOK), nil
 			case "secured:8083":
 				return status(http.StatusUnauthorized), nil
 			case "starting:8083":
@@ -81,6 +94,7 @@ func TestProbes(t *testing.T) {
 	}
 	inner := &names{workers: []string{
 		"well:8083", "secured:8083", "well:8083", "starting:8083", "broken:8083", "gone:8083", "moved:8083", "",
+		"text:8083", "odd:8083", "twice:8083", "foreign:8083", "long:8083", "endless:8083",
 		"no-port", "user:password@well:8083", "well:8083/path", "well:8083?query", ":8083", "a b:80", "[::1]:8083",
 	}}
 	o := New(Options{
@@ -99,11 +113,17 @@ func TestProbes(t *testing.T) {
 	want := []connect.Probe{
 		{Worker: "[::1]:8083"},
 		{Worker: "broken:8083"},
+		{Worker: "endless:8083", Up: true},
+		{Worker: "foreign:8083", Up: true},
 		{Worker: "gone:8083"},
+		{Worker: "long:8083", Up: true},
 		{Worker: "moved:8083", Up: true},
+		{Worker: "odd:8083", Up: true},
 		{Worker: "secured:8083", Up: true},
 		{Worker: "starting:8083"},
-		{Worker: "well:8083", Up: true},
+		{Worker: "text:8083", Up: true},
+		{Worker: "twice:8083", Up: true},
+		{Worker: "well:8083", Up: true, Version: "4.3.1", Commit: "abc"},
 	}
 	if !reflect.DeepEqual(snapshot.Probes, want) {
 		t.Errorf("probes %v, want %v", snapshot.Probes, want)

@@ -84,7 +84,7 @@ var variable = regexp.MustCompile(`\$\w+`)
 // fill puts values in place of the dashboards' variables.
 func fill(t *testing.T, query, cluster string) string {
 	values := map[string]string{
-		"$job": ".+", "$instance": ".+", "$connector": ".+", "$connect_cluster": cluster, "$deadline": "9.5",
+		"$job": ".+", "$instance": ".+", "$connector": ".+", "$connect_cluster": cluster,
 		"$__rate_interval": "10s", "$__range": "5m",
 	}
 	return variable.ReplaceAllStringFunc(query, func(name string) string {

@@ -14,12 +14,6 @@ func cluster() Dashboard {
 		datasourceVariable(), jobVariable("kafka_connect_up"),
 		queryVariable("connect_cluster", "Cluster", `label_values(kafka_connect_up{job=~"$job"}, connect_cluster)`),
 		queryVariable("connector", "Connector", `label_values(kafka_connect_connector_state{job=~"$job", connect_cluster="$connect_cluster"}, connector)`).all(),
-		{
-			Name: "deadline", Label: "Deadline (s)", Type: "textbox", Query: "9.5",
-			Description: "Line in the snapshot latency: the scrape timeout less the exporter's --timeout-offset, in seconds.",
-			Current:     object{"selected": true, "text": "9.5", "value": "9.5"},
-			Options:     []variableValue{{Selected: true, Text: "9.5", Value: "9.5"}},
-		},
 	}
 	d.annotate("Cluster down", "dark-red",
 		`max by (connect_cluster) (kafka_connect_up{<cluster>}) == bool 0`,
@@ -123,8 +117,8 @@ func cluster() Dashboard {
 			`How long snapshots took, dark is many. Normal: one band, low. A second band above it is a worker that is slow or gone and tried first.`,
 			over("", `sum by (le) (increase(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval]))`)),
 		graph(12, "Snapshot time against the deadline", "s",
-			`Median and 95th percentile, and the deadline, on a logarithmic scale: the scrape timeout less the exporter's offset, as set at the head of this page. A snapshot that reaches it fails with the reason timeout, and the cluster counts as down.`,
-			over("deadline", `vector($deadline)`),
+			`Median and 95th percentile, and the deadline, on a logarithmic scale: the scrape timeout less what the exporter keeps for its answer. A snapshot that reaches it fails with the reason timeout, and the cluster counts as down.`,
+			over("deadline", `min(kafka_connect_snapshot_deadline_seconds{<cluster>})`),
 			over("median", `histogram_quantile(0.5, sum by (le) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval])))`),
 			over("95th percentile", `histogram_quantile(0.95, sum by (le) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval])))`)).logarithmic().
 			with(

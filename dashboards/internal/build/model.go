@@ -80,22 +80,16 @@ type variable struct {
 	Type        string      `json:"type"`
 	Datasource  *datasource `json:"datasource,omitempty"`
 	// Query is a string, or for a query variable an object.
-	Query      any             `json:"query"`
-	Regex      string          `json:"regex"`
-	Refresh    int             `json:"refresh,omitempty"`
-	Sort       int             `json:"sort,omitempty"`
-	Multi      bool            `json:"multi"`
-	IncludeAll bool            `json:"includeAll"`
-	AllValue   string          `json:"allValue,omitempty"`
-	Current    object          `json:"current"`
-	Options    []variableValue `json:"options"`
-	Hide       int             `json:"hide"`
-}
-
-type variableValue struct {
-	Selected bool   `json:"selected"`
-	Text     string `json:"text"`
-	Value    string `json:"value"`
+	Query      any      `json:"query"`
+	Regex      string   `json:"regex"`
+	Refresh    int      `json:"refresh,omitempty"`
+	Sort       int      `json:"sort,omitempty"`
+	Multi      bool     `json:"multi"`
+	IncludeAll bool     `json:"includeAll"`
+	AllValue   string   `json:"allValue,omitempty"`
+	Current    object   `json:"current"`
+	Options    []object `json:"options"`
+	Hide       int      `json:"hide"`
 }
 
 type datasource struct {

@@ -118,7 +118,7 @@ func datasourceVariable() variable {
 	return variable{
 		Name: "datasource", Label: "Data source", Type: "datasource", Query: "prometheus",
 		Description: "The Prometheus that has the exporter's series.",
-		Refresh:     1, Current: object{}, Options: []variableValue{},
+		Refresh:     1, Current: object{}, Options: []object{},
 	}
 }
 
@@ -129,7 +129,7 @@ func queryVariable(name, label, query string) variable {
 	return variable{
 		Name: name, Label: label, Type: "query", Datasource: &ds,
 		Query:   object{"query": query, "refId": "Prometheus-" + name},
-		Refresh: 2, Sort: 5, Current: object{}, Options: []variableValue{},
+		Refresh: 2, Sort: 5, Current: object{}, Options: []object{},
 	}
 }
 
