@@ -13,6 +13,7 @@ start=$SECONDS
 missing=()
 command -v java >/dev/null && command -v keytool >/dev/null || missing+=(default-jre-headless)
 command -v mvn >/dev/null || missing+=(maven)
+command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing ${missing[*]}"
   sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
@@ -27,7 +28,10 @@ output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 status=0
 # A test that waits says so only with -v; the summary below is for those who do not read it.
-go test -count=1 -v -timeout 22m "$@" ./... 2>&1 | tee "$output" || status=$?
+# One package at a time: their parts would take each other's processors.
+go test -p 1 -count=1 -v -timeout 22m "$@" ./... 2>&1 | tee "$output" || status=$?
+# The status page in a browser, a module of its own.
+(cd page && go test -count=1 -v -timeout 5m "$@" ./...) 2>&1 | tee -a "$output" || status=$?
 
 echo
 echo "== summary: $((SECONDS - start)) s"
