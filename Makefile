@@ -11,7 +11,7 @@ BENCHTIME   ?= 1s
 VERSION_PACKAGE = github.com/prometheus/common/version
 LDFLAGS = -s -w -X $(VERSION_PACKAGE).Version=$(VERSION) -X $(VERSION_PACKAGE).Revision=$(REVISION)
 
-.PHONY: build test vet lint bench e2e docs docker clean
+.PHONY: build test vet lint bench bench-compare e2e docs docker clean
 
 build: ## The static binary, in bin/.
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/kafka-connect-exporter
@@ -26,14 +26,19 @@ vet: ## What needs no linter: formatting and go vet.
 lint: vet ## All linters of .golangci.yml.
 	$(GO) run $(GOLANGCI) run ./...
 
-bench: ## The benchmarks, each beside its yardstick.
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+bench: ## The benchmarks as a table, each beside its yardstick.
+	$(GO) run ./bench/table -benchtime $(BENCHTIME)
+	BENCH_SCRAPES=1000 $(GO) test -count=1 -timeout 1h -run 'TestManyClusters|TestResidentMemory' -v ./bench
+
+bench-compare: ## The benchmarks of this tree against those of BASE (main), by benchstat.
+	./bench/compare.sh $(BASE)
 
 e2e: ## The suite on real parts: Kafka, Kafka Connect, Prometheus.
 	./e2e/run.sh
 
-docs: ## What is generated in docs/.
+docs: ## What is generated: dashboards, references, and what the commands print in their tests.
 	$(GO) generate ./...
+	$(GO) test ./collector ./config ./cmd/... -run 'TestReference|TestCommandLines' -update
 
 docker: ## The image.
 	docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
