@@ -1,0 +1,151 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+)
+
+// version1 asks for the status of each connector, and then for the info of
+// those whose info may have changed: status never waits, info waits for the
+// worker's herder and must not cost a state.
+func (l *look) version1(ctx context.Context, names []string) error {
+	l.snapshot.ObservationVersion = Version1
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !l.options.Keep(name) })
+
+	statuses := make([]entry, len(names))
+	errs := make([]error, len(names))
+	l.inFlight(len(names), func(i int, d *decoderPool) {
+		statuses[i], errs[i] = l.one(ctx, "status", names[i], "/status", (*decoder).status, d)
+	})
+
+	l.snapshot.Connectors = make([]connect.Connector, 0, len(names))
+	for i, err := range errs {
+		if err == nil && hasDuplicateIDs(&statuses[i].status) {
+			err = connect.Decode
+		}
+		if err == nil {
+			l.snapshot.Connectors = append(l.snapshot.Connectors, statuses[i].status)
+			continue
+		}
+		reason := connect.ReasonOf(err)
+		var status *statusError
+		if errors.As(err, &status) {
+			switch {
+			case status.code == http.StatusNotFound && status.json:
+				reason = connect.NoStatus
+			case status.code == http.StatusBadRequest:
+				reason = connect.Unaddressable
+			}
+		}
+		l.unobserved[names[i]] = reason
+	}
+	if err := nothingObserved(errs); err != nil {
+		return fmt.Errorf("get status of %d connectors of %s: %w", len(names), l.options.Name, err)
+	}
+	l.version1Info(ctx)
+	return nil
+}
+
+// nothingObserved returns the first error where each call failed for a reason
+// that lies with the cluster, not with the connector: then the cluster was not
+// observed.
+func nothingObserved(errs []error) error {
+	for _, err := range errs {
+		switch connect.ReasonOf(err) {
+		case connect.Timeout, connect.Unreachable, connect.Unauthorized, connect.Forbidden:
+		default:
+			return nil
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return errs[0]
+}
+
+// version1Info asks for the info of the connectors that want it, those first
+// whose info is oldest, within half of the time that is left.
+func (l *look) version1Info(ctx context.Context) {
+	var wanted []string
+	for i := range l.snapshot.Connectors {
+		c := &l.snapshot.Connectors[i]
+		if l.infos.want(c, l.began) || l.began.Sub(l.infos.byName[c.Name].had) >= l.options.InfoMaxAge {
+			wanted = append(wanted, c.Name)
+		}
+	}
+	if len(wanted) == 0 {
+		return
+	}
+	slices.SortStableFunc(wanted, func(a, b string) int {
+		return l.infos.byName[a].had.Compare(l.infos.byName[b].had)
+	})
+	ctx, cancel := l.shareOf(ctx)
+	defer cancel()
+	got := make([]entry, len(wanted))
+	l.inFlight(len(wanted), func(i int, d *decoderPool) {
+		if ctx.Err() == nil {
+			got[i], _ = l.one(ctx, "info", wanted[i], "", (*decoder).info, d)
+		}
+	})
+	for i := range got {
+		if got[i].hasInfo && !got[i].badInfo {
+			l.infos.put(wanted[i], got[i].info, l.began)
+		}
+	}
+}
+
+// decoderPool is what the calls of one goroutine share.
+type decoderPool struct{ strings *interner }
+
+// inFlight runs n calls, as many at a time as the parallelism allows.
+func (l *look) inFlight(n int, run func(i int, d *decoderPool)) {
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range min(n, l.options.Parallelism) {
+		wait.Go(func() {
+			pool := &decoderPool{strings: newInterner()}
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				run(i, pool)
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// one asks for the status or the info of one connector.
+func (l *look) one(ctx context.Context, endpoint, name, suffix string, read func(*decoder, *entry) error, pool *decoderPool) (entry, error) {
+	var e entry
+	err := l.client.do(ctx, call{
+		endpoint: endpoint, connector: name, path: "/connectors/" + escape(name) + suffix,
+		decode: func(r io.Reader) error {
+			e = entry{name: name}
+			d := newDecoder(r, pool.strings, l.options.Dialect)
+			return d.decodeOne(&e, func(e *entry) error { return read(d, e) })
+		},
+	}, l.report)
+	return e, err
+}
+
+// escape makes a connector's name one segment of a path.
+func escape(name string) string {
+	switch name {
+	case ".":
+		return "%2E"
+	case "..":
+		return "%2E%2E"
+	}
+	return url.PathEscape(name)
+}

@@ -1,0 +1,235 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+)
+
+func hasDuplicateIDs(c *connect.Connector) bool {
+	connect.SortTasks(c.Tasks)
+	for i := 1; i < len(c.Tasks); i++ {
+		if c.Tasks[i].ID == c.Tasks[i-1].ID {
+			return true
+		}
+	}
+	return false
+}
+
+// Queries of the expanded call (KIP-465): a parameter for each expansion, the
+// comma form means nothing to Kafka Connect. Status and info are asked for
+// apart, so that an info answer too large or too slow costs no state.
+const (
+	expandStatus = "expand=status"
+	expandInfo   = "expand=info"
+)
+
+// errNoExpansion is an object that names connectors and says nothing of them,
+// as a proxy that rewrites the query can bring about.
+var errNoExpansion = fmt.Errorf("%w: the answer names connectors without their status", connect.Decode)
+
+// version2 asks for the statuses of all connectors in one call, and for their
+// info in a second one only when it is due or the statuses show that something
+// changed. It returns the names where the worker answered a plain list.
+func (l *look) version2(ctx context.Context) (list []string, err error) {
+	l.snapshot.ObservationVersion = Version2
+	query := expandStatus
+	if l.options.Dialect.ExpandQuery != "" {
+		query = l.options.Dialect.ExpandQuery
+	}
+	infoDue := l.began.Sub(l.infos.all) >= l.options.InfoMaxAge
+	reuse := l.same.known && !infoDue && !l.infos.wanting && len(l.statusless) == 0
+	var got []named
+	var statuses int
+	list, l.reused, err = l.expandStatuses(ctx, query, reuse, func(e *entry) {
+		if e.hasStatus {
+			statuses++
+		}
+		if !l.options.Keep(e.name) {
+			return
+		}
+		if e.hasInfo && !e.badInfo {
+			got = append(got, named{e.name, e.info})
+		}
+		switch {
+		case e.bad || hasDuplicateIDs(&e.status):
+			l.unobserved[e.name] = connect.Decode
+		case !e.hasStatus:
+			l.unobserved[e.name] = connect.NoStatus
+		default:
+			l.snapshot.Connectors = append(l.snapshot.Connectors, e.status)
+		}
+	}, func() {
+		got, statuses = nil, 0
+		l.snapshot.Connectors = make([]connect.Connector, 0, len(l.infos.byName))
+		clear(l.unobserved)
+	})
+	switch {
+	case err != nil:
+		return list, fmt.Errorf("observe connectors of %s: %w", l.options.Name, err)
+	case l.reused:
+		return nil, nil
+	case statuses == 0 && len(l.unobserved) > 0:
+		return nil, fmt.Errorf("observe connectors of %s: %w", l.options.Name, errNoExpansion)
+	}
+
+	changed := false
+	for i := range l.snapshot.Connectors {
+		if l.infos.want(&l.snapshot.Connectors[i], l.began) {
+			changed = true
+		}
+	}
+	switch {
+	case len(got) > 0: // the answer had it all
+		l.putInfos(got)
+		changed = true
+	case changed || infoDue:
+		l.version2Info(ctx)
+		changed = true
+	}
+	if (changed || len(l.statusless) > 0) && l.options.Dialect.ExpandQuery == "" {
+		l.findStatusless(ctx)
+	}
+	return nil, nil
+}
+
+// named is the info of one connector.
+type named struct {
+	name string
+	info info
+}
+
+func (l *look) putInfos(got []named) {
+	for i := range got {
+		l.infos.put(got[i].name, got[i].info, l.began)
+	}
+	l.infos.all = l.began
+}
+
+// version2Info asks for the info of all connectors. It failing costs what is
+// new of it: the last known stays, and the next snapshot asks again.
+func (l *look) version2Info(ctx context.Context) {
+	ctx, cancel := l.shareOf(ctx)
+	defer cancel()
+	var got []named
+	_, err := l.expanded(ctx, expandInfo, func(e *entry) {
+		if e.hasInfo && !e.badInfo {
+			got = append(got, named{e.name, e.info})
+		}
+	}, func() { got = nil })
+	if err == nil {
+		l.putInfos(got)
+	}
+}
+
+// expanded sends an expanded call; again is called before a further try.
+func (l *look) expanded(ctx context.Context, query string, keep func(*entry), again func()) (list []string, err error) {
+	err = l.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: query, decode: func(r io.Reader) (err error) {
+		again()
+		list, err = l.decoder(r).decodeExpanded(keep)
+		return err
+	}}, l.report)
+	return list, err
+}
+
+// wholeLimit is up to which size an answer is held whole for as long as it is
+// looked at, in order to know it again; beyond, it is only decoded.
+const wholeLimit = 16 << 20
+
+// expandStatuses sends the expanded call for statuses. Where reuse allows it, an
+// answer that is the same as that of the snapshot before is not decoded again,
+// which most are not: then same is true and keep is not called.
+func (l *look) expandStatuses(ctx context.Context, query string, reuse bool, keep func(*entry), again func()) (list []string, same bool, err error) {
+	err = l.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: query, decode: func(r io.Reader) (err error) {
+		again()
+		text, rest, err := readWhole(r, l.buffer)
+		if l.buffer = text[:0]; cap(text) > 4*len(text) {
+			l.buffer = nil // An answer as large as that was is not usual.
+		}
+		defer clear(text) // Traces quote passwords: nothing of them stays.
+		if err != nil {
+			return err
+		}
+		if l.whole = rest == nil; l.whole {
+			l.hash = l.fingerprint(text)
+			if same = reuse && l.hash == l.same.hash; same {
+				return nil
+			}
+			rest = strings.NewReader("")
+		}
+		list, err = l.decoder(io.MultiReader(bytes.NewReader(text), rest)).decodeExpanded(keep)
+		return err
+	}}, l.report)
+	return list, same, err
+}
+
+// A fingerprint tells answers apart: the length, and a hash of 64 bits with a
+// seed that nobody outside knows. That two answers that differ have the same
+// one is less likely than that the memory they lie in fails.
+type fingerprint struct {
+	length int
+	hash   uint64
+}
+
+func (o *Observer) fingerprint(text []byte) fingerprint {
+	return fingerprint{len(text), maphash.Bytes(o.seed, text)}
+}
+
+// readWhole reads an answer into buffer, which may grow; beyond wholeLimit, rest
+// is where it goes on.
+func readWhole(r io.Reader, buffer []byte) (text []byte, rest io.Reader, err error) {
+	text = buffer[:0]
+	for len(text) < wholeLimit {
+		if len(text) == cap(text) {
+			text = slices.Grow(text, max(len(text), 64<<10))
+		}
+		n, err := r.Read(text[len(text):min(cap(text), len(text)+maxWindow)])
+		text = text[:len(text)+n]
+		switch {
+		case err == io.EOF:
+			return text, nil, nil
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return text, nil, errCut
+		case err != nil:
+			return text, nil, err
+		}
+	}
+	return text, r, nil
+}
+
+// findStatusless compares the plain list with what was expanded: a connector
+// whose status record does not exist is missing from the latter without a word
+// (all versions since 2.3).
+func (l *look) findStatusless(ctx context.Context) {
+	ctx, cancel := l.shareOf(ctx)
+	defer cancel()
+	names, err := l.list(ctx)
+	if err != nil {
+		return
+	}
+	l.statusless = nil
+	have := make(map[string]struct{}, len(l.snapshot.Connectors))
+	for i := range l.snapshot.Connectors {
+		have[l.snapshot.Connectors[i].Name] = struct{}{}
+	}
+	for _, name := range names {
+		if _, ok := have[name]; ok || !l.options.Keep(name) {
+			continue
+		}
+		if _, ok := l.unobserved[name]; ok {
+			continue
+		}
+		if l.statusless == nil {
+			l.statusless = map[string]struct{}{}
+		}
+		l.statusless[name] = struct{}{}
+		l.unobserved[name] = connect.NoStatus
+	}
+}
