@@ -215,8 +215,7 @@ func (l *look) observe(ctx context.Context) error {
 	}
 	var status *statusError
 	switch {
-	case errors.Is(err, errList):
-		l.sayFallback(true, err)
+	case errors.Is(err, errList): // as expected of a Kafka before 2.3
 	case errors.Is(err, errNoExpansion), errors.As(err, &status) && status.code == http.StatusInternalServerError:
 		l.sayFallback(true, err)
 		var listErr error
