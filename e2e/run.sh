@@ -14,6 +14,7 @@ missing=()
 command -v java >/dev/null && command -v keytool >/dev/null || missing+=(default-jre-headless)
 command -v mvn >/dev/null || missing+=(maven)
 command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
+command -v buildah >/dev/null || missing+=(buildah)
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing ${missing[*]}"
   sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
@@ -27,7 +28,7 @@ mkdir -p ../.e2e
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 status=0
-# A test that waits says so only with -v; the summary below is for those who do not read it.
+# One package at a time: they would only slow each other down, and have deadlines. A test that waits says so only with -v; the summary below is for those who do not read it.
 # One package at a time: their parts would take each other's processors.
 go test -p 1 -count=1 -v -timeout 22m "$@" ./... 2>&1 | tee "$output" || status=$?
 # The status page in a browser, a module of its own.
