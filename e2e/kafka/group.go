@@ -31,5 +31,20 @@ func (a *Admin) Members(ctx context.Context, group string) (state string, member
 	return d.State, len(d.Members), d.Err
 }
 
+// Leader returns the REST URL of the worker that hands out the work of a Connect
+// cluster, as it stands in what the workers were last assigned (KIP-415).
+func (a *Admin) Leader(ctx context.Context, group string) (string, error) {
+	described, err := a.client.DescribeGroups(ctx, group)
+	if err != nil {
+		return "", fmt.Errorf("describe group %s: %w", group, err)
+	}
+	for _, member := range described[group].Members {
+		if assignment, ok := member.Assigned.AsConnect(); ok && assignment.LeaderURL != "" {
+			return assignment.LeaderURL, nil
+		}
+	}
+	return "", fmt.Errorf("describe group %s: no member names a leader", group)
+}
+
 // Close ends the connections.
 func (a *Admin) Close() { a.client.Close() }

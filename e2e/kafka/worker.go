@@ -33,7 +33,7 @@ type WorkerOptions struct {
 	Without []string
 	// Properties are added to the worker's, or replace them.
 	Properties map[string]string
-	// Java are options of the virtual machine.
+	// Java are options of the virtual machine, which go before the suite's own.
 	Java []string
 	// Directory for its files.
 	Directory string
@@ -117,7 +117,7 @@ func (w *Worker) Start(ctx context.Context) error {
 	if err != nil {
 		return fail(err)
 	}
-	argv := slices.Concat(java[:1], o.Java, java[1:], []string{"org.apache.kafka.connect.cli.ConnectDistributed", file})
+	argv := slices.Concat(java, o.Java, []string{"org.apache.kafka.connect.cli.ConnectDistributed", file})
 	if w.Process, err = w.group.Start(name, argv); err != nil {
 		return fail(err)
 	}
