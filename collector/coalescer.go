@@ -248,7 +248,7 @@ func (c *coalescer) conclude(f *flight, snapshot *connect.Snapshot, err error) {
 	f.requestsMu.Unlock()
 	if err == nil {
 		f.view.Snapshot, f.view.Previous, f.view.summary = snapshot, nil, c.tracker.summary
-	} else if err == errLate || errors.Is(f.ctx.Err(), context.DeadlineExceeded) {
+	} else if errors.Is(err, errLate) || errors.Is(f.ctx.Err(), context.DeadlineExceeded) {
 		f.late, f.budget = true, f.view.Duration
 	}
 	if err != nil && (f.abandoned || c.closed) {
@@ -336,7 +336,7 @@ func (c *coalescer) lastView() View {
 func (c *coalescer) record(view *View) {
 	c.last = *view
 	c.options.Instruments.look(view)
-	log, took := c.options.Logger, slog.Duration("took", view.Duration)
+	log, took := c.options.Logger, view.Duration
 	now := healthUp
 	if view.Err != nil {
 		now = healthDown
@@ -345,16 +345,16 @@ func (c *coalescer) record(view *View) {
 	c.health = now
 	switch {
 	case now == healthDown && before == healthDown:
-		log.Debug("cluster still cannot be observed", "cluster", c.Name, "err", view.Err, took)
+		log.Debug("cluster still cannot be observed", "cluster", c.Name, "err", view.Err, "took", took)
 	case now == healthDown:
-		log.Warn("cluster cannot be observed", "cluster", c.Name, "err", view.Err, took)
+		log.Warn("cluster cannot be observed", "cluster", c.Name, "err", view.Err, "took", took)
 	case before == healthUp:
 		log.Debug("cluster observed", "cluster", c.Name, "connectors", len(view.Snapshot.Connectors),
-			"unobserved", len(view.Snapshot.Unobserved), took)
+			"unobserved", len(view.Snapshot.Unobserved), "took", took)
 	case before == healthDown:
-		log.Info("cluster is observed again", "cluster", c.Name, "connectors", len(view.Snapshot.Connectors), took)
+		log.Info("cluster is observed again", "cluster", c.Name, "connectors", len(view.Snapshot.Connectors), "took", took)
 	default:
 		log.Info("cluster is observed", "cluster", c.Name, "version", view.Snapshot.Version,
-			"observation_version", view.Snapshot.ObservationVersion, "connectors", len(view.Snapshot.Connectors), took)
+			"observation_version", view.Snapshot.ObservationVersion, "connectors", len(view.Snapshot.Connectors), "took", took)
 	}
 }

@@ -3,6 +3,7 @@ package collector
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -55,7 +56,7 @@ func readBack(t rapid.TB, text []byte, format expfmt.Format) string {
 	for {
 		var f dto.MetricFamily
 		err := decoder.Decode(&f)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -97,7 +98,7 @@ var formats = []expfmt.Format{
 // rendering everything anew gives.
 func TestAnswersAreTheFamilies(t *testing.T) {
 	further := []*dto.MetricFamily{{
-		Name: proto.String("go_goroutines"), Help: proto.String("x"), Type: dto.MetricType_GAUGE.Enum(),
+		Name: new("go_goroutines"), Help: new("x"), Type: dto.MetricType_GAUGE.Enum(),
 		Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: proto.Float64(7)}}},
 	}}
 	rapid.Check(t, func(r *rapid.T) {

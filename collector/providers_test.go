@@ -12,11 +12,15 @@ import (
 // invented for what they do not tell.
 func TestManagedSeries(t *testing.T) {
 	msk := &connect.Snapshot{Provider: connect.MSK, Taken: taken, Connectors: []connect.Connector{
-		{Name: "fixed", ID: "arn:1", State: connect.StateRunning, Type: "unknown",
+		{
+			Name: "fixed", ID: "arn:1", State: connect.StateRunning, Type: "unknown",
 			Runtime:  &connect.Runtime{Version: "2.7.1", MinWorkers: 2, MaxWorkers: 2, UnitsPerWorker: 4},
-			Reported: &connect.Reported{RunningTasks: connect.Count{Value: 3, Known: true}, FailedTasks: connect.Count{Known: true}}},
-		{Name: "scaled", ID: "arn:2", State: connect.StateProvisioning, Type: "unknown", TasksMax: 8,
-			Runtime: &connect.Runtime{Version: "3.7.x", Autoscaled: true, MinWorkers: 1, MaxWorkers: 4, UnitsPerWorker: 1}},
+			Reported: &connect.Reported{RunningTasks: connect.Count{Value: 3, Known: true}, FailedTasks: connect.Count{Known: true}},
+		},
+		{
+			Name: "scaled", ID: "arn:2", State: connect.StateProvisioning, Type: "unknown", TasksMax: 8,
+			Runtime: &connect.Runtime{Version: "3.7.x", Autoscaled: true, MinWorkers: 1, MaxWorkers: 4, UnitsPerWorker: 1},
+		},
 		{Name: "unknown", ID: "arn:3", State: connect.StateRunning, Type: "unknown", Runtime: &connect.Runtime{}},
 	}}
 	off := &connect.Snapshot{Provider: connect.Aiven, HasTasks: true, ResourceState: connect.ResourcePowerOff, Taken: taken}

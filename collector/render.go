@@ -258,7 +258,7 @@ func (s *slab) families() []*dto.MetricFamily {
 	total, used := 0, 0
 	for _, n := range s.filled {
 		total += n
-		used += int(min(n, 1))
+		used += min(n, 1)
 	}
 	all := make([]dto.MetricFamily, 0, used)
 	families := make([]*dto.MetricFamily, 0, used)

@@ -47,9 +47,9 @@ func parseFile(file string, content []byte, out *document) (*source, error) {
 		if isNull(body) {
 			return nil, fmt.Errorf("%s: the file is empty: it needs at least clusters: with a name and urls", file)
 		}
-		return nil, fmt.Errorf("%s:%d: is no configuration: it must be a YAML mapping that begins with clusters:", file, body.Line)
+		return nil, fmt.Errorf("%s:%d: is no configuration: it must be a YAML mapping that begins with \"clusters:\" as its first field", file, body.Line)
 	}
-	if err := s.check(body, reflect.TypeOf(document{}), ""); err != nil {
+	if err := s.check(body, reflect.TypeFor[document](), ""); err != nil {
 		return nil, err
 	}
 	if err := decoder.Decode(&second); err == nil {
@@ -222,8 +222,7 @@ func (s *source) checkStruct(node *yaml.Node, as reflect.Type, path string) erro
 	switch as {
 	case reflect.TypeFor[commoncfg.HTTPClientConfig](), reflect.TypeFor[commoncfg.TLSConfig](), reflect.TypeFor[commoncfg.OAuth2]():
 		if err := node.Decode(reflect.New(as).Interface()); err != nil {
-			var mistyped *yaml.TypeError
-			if errors.As(err, &mistyped) {
+			if _, ok := errors.AsType[*yaml.TypeError](err); ok {
 				return s.errorAt(node, path, "holds a value of the wrong kind")
 			}
 			return s.errorAt(node, path, "%s", oneLine(err))

@@ -141,15 +141,15 @@ func digestValue(digest hash.Hash, value reflect.Value) {
 	switch value.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		if value.IsNil() {
-			io.WriteString(digest, "nil;")
+			_, _ = io.WriteString(digest, "nil;")
 			return
 		}
-		if address, ok := value.Interface().(*url.URL); ok {
+		if address, ok := reflect.TypeAssert[*url.URL](value); ok {
 			value = reflect.ValueOf(address.String())
 		} else {
 			value = value.Elem()
 		}
-		io.WriteString(digest, "to ")
+		_, _ = io.WriteString(digest, "to ")
 		digestValue(digest, value)
 	case reflect.Struct:
 		for field, inner := range value.Fields() {

@@ -129,7 +129,7 @@ func showDefault(value reflect.Value) string {
 	if value.IsZero() && value.Kind() == reflect.String {
 		return ""
 	}
-	if d, ok := value.Interface().(duration); ok {
+	if d, ok := reflect.TypeAssert[duration](value); ok {
 		return "`" + d.String() + "`"
 	}
 	return fmt.Sprintf("`%v`", value)
@@ -197,7 +197,7 @@ func clientTable(t *testing.T) string {
 			switch {
 			case strings.HasSuffix(name, "_ref"):
 				// Only with a secret manager, and refused.
-			case strings.HasPrefix(key, "oauth2.") && (strings.Contains(name, "proxy")) && name != "proxy_url":
+			case strings.HasPrefix(key, "oauth2.") && strings.Contains(name, "proxy") && name != "proxy_url":
 				// Said once, at oauth2.proxy_url.
 			case inner == reflect.TypeFor[commoncfg.TLSConfig]() && path == "", inner == reflect.TypeFor[commoncfg.BasicAuth](),
 				inner == reflect.TypeFor[commoncfg.Authorization](), inner == reflect.TypeFor[commoncfg.OAuth2]():

@@ -81,57 +81,93 @@ func variables() []variable {
 		return func(c *environmentCluster, value string) error { *target(c) = value; return nil }
 	}
 	return []variable{
-		{"CONNECT_NAME", "the resource id, else default", "Name of the cluster: its connect_cluster label.", "name",
-			text(func(c *environmentCluster) *string { return &c.settings.Name })},
-		{"CONNECT_REST_URL", "", "REST URL of the cluster. A URL of Confluent Cloud's API (https://api.confluent.cloud/connect/v1/environments/ENV/clusters/CLUSTER) selects provider confluent-cloud.", "urls",
-			text(func(c *environmentCluster) *string { return &c.url })},
-		{"CONNECT_AUTH", "", "BASIC: send CONNECT_BASIC_AUTH_USER and CONNECT_BASIC_AUTH_PASS.", "http_client",
+		{
+			"CONNECT_NAME", "the resource id, else default", "Name of the cluster: its connect_cluster label.", "name",
+			text(func(c *environmentCluster) *string { return &c.settings.Name }),
+		},
+		{
+			"CONNECT_REST_URL", "", "REST URL of the cluster. A URL of Confluent Cloud's API (https://api.confluent.cloud/connect/v1/environments/ENV/clusters/CLUSTER) selects provider confluent-cloud.", "urls",
+			text(func(c *environmentCluster) *string { return &c.url }),
+		},
+		{
+			"CONNECT_AUTH", "", "BASIC: send CONNECT_BASIC_AUTH_USER and CONNECT_BASIC_AUTH_PASS.", "http_client",
 			func(c *environmentCluster, value string) error {
 				if c.basic = strings.EqualFold(value, "BASIC"); !c.basic {
 					return errors.New("must be BASIC, or not be set")
 				}
 				return nil
-			}},
-		{"CONNECT_BASIC_AUTH_USER", "", "User name, with CONNECT_AUTH=BASIC.", "",
-			text(func(c *environmentCluster) *string { return &c.user })},
-		{"CONNECT_BASIC_AUTH_PASS", "", "Password, with CONNECT_AUTH=BASIC.", "",
-			text(func(c *environmentCluster) *string { return &c.password })},
-		{"CONNECT_STARTUP_VALIDATION", "true", "The exporter starts only if the cluster answers.", "startup_validation",
-			func(c *environmentCluster, value string) error { return boolean(&c.settings.StartupValidation)(value) }},
-		{"CONNECT_OFFSET_STORAGE_TOPIC", "", "The workers' offset.storage.topic.", "offset_storage_topic",
-			text(func(c *environmentCluster) *string { return &c.settings.OffsetStorageTopic })},
-		{"CONNECT_GROUP_ID", "", "The workers' group.id.", "group_id",
-			text(func(c *environmentCluster) *string { return &c.settings.GroupID })},
-		{"CONNECT_PERMISSIVE_SSL", "false", "true: the server's certificate is not verified.", "",
+			},
+		},
+		{
+			"CONNECT_BASIC_AUTH_USER", "", "User name, with CONNECT_AUTH=BASIC.", "",
+			text(func(c *environmentCluster) *string { return &c.user }),
+		},
+		{
+			"CONNECT_BASIC_AUTH_PASS", "", "Password, with CONNECT_AUTH=BASIC.", "",
+			text(func(c *environmentCluster) *string { return &c.password }),
+		},
+		{
+			"CONNECT_STARTUP_VALIDATION", "true", "The exporter starts only if the cluster answers.", "startup_validation",
+			func(c *environmentCluster, value string) error { return boolean(&c.settings.StartupValidation)(value) },
+		},
+		{
+			"CONNECT_OFFSET_STORAGE_TOPIC", "", "The workers' offset.storage.topic.", "offset_storage_topic",
+			text(func(c *environmentCluster) *string { return &c.settings.OffsetStorageTopic }),
+		},
+		{
+			"CONNECT_GROUP_ID", "", "The workers' group.id.", "group_id",
+			text(func(c *environmentCluster) *string { return &c.settings.GroupID }),
+		},
+		{
+			"CONNECT_PERMISSIVE_SSL", "false", "true: the server's certificate is not verified.", "",
 			func(c *environmentCluster, value string) error {
 				return boolean(&c.settings.HTTPClient.TLSConfig.InsecureSkipVerify)(value)
-			}},
-		{"CONNECT_TIMEOUT_MS", "5000", "Limit of each HTTP request in milliseconds.", "request_timeout",
+			},
+		},
+		{
+			"CONNECT_TIMEOUT_MS", "5000", "Limit of each HTTP request in milliseconds.", "request_timeout",
 			func(c *environmentCluster, value string) error {
 				return milliseconds(&c.settings.RequestTimeout)(value)
-			}},
-		{"CONNECT_OBSERVATION_VERSION", "1; auto for Confluent Cloud", "1: a list and calls per connector. 2: one expanded call. auto: 2 where the worker can (not known to Kpow).", "observation_version",
+			},
+		},
+		{
+			"CONNECT_OBSERVATION_VERSION", "1; auto for Confluent Cloud", "1: a list and calls per connector. 2: one expanded call. auto: 2 where the worker can (not known to Kpow).", "observation_version",
 			func(c *environmentCluster, value string) error {
 				if !slices.Contains([]string{"1", "2", "auto"}, value) {
 					return errors.New("must be 1, 2 or auto")
 				}
 				c.settings.ObservationVersion = value
 				return nil
-			}},
-		{"CONNECT_SSL_KEYSTORE_LOCATION", "", "Key store with the client's key and certificate, PKCS12 or JKS.", "",
-			text(func(c *environmentCluster) *string { return &c.keyStore.location })},
-		{"CONNECT_SSL_KEYSTORE_TYPE", "what the file is", "PKCS12 or JKS.", "",
-			func(c *environmentCluster, value string) error { return storeType(value) }},
-		{"CONNECT_SSL_KEYSTORE_PASSWORD", "", "Password of the key store and of the key in it.", "",
-			text(func(c *environmentCluster) *string { return &c.keyStore.password })},
-		{"CONNECT_SSL_TRUSTSTORE_LOCATION", "", "Trust store with the authorities that vouch for the server, PKCS12 or JKS.", "http_client.tls_config",
-			text(func(c *environmentCluster) *string { return &c.trustStore.location })},
-		{"CONNECT_SSL_TRUSTSTORE_TYPE", "what the file is", "PKCS12 or JKS.", "",
-			func(c *environmentCluster, value string) error { return storeType(value) }},
-		{"CONNECT_SSL_TRUSTSTORE_PASSWORD", "", "Password of the trust store.", "",
-			text(func(c *environmentCluster) *string { return &c.trustStore.password })},
-		{"CONNECT_AWS_REGION", "", "Watch the MSK Connect connectors of this region instead of a REST URL.", "msk.region",
-			text(func(c *environmentCluster) *string { return &c.region })},
+			},
+		},
+		{
+			"CONNECT_SSL_KEYSTORE_LOCATION", "", "Key store with the client's key and certificate, PKCS12 or JKS.", "",
+			text(func(c *environmentCluster) *string { return &c.keyStore.location }),
+		},
+		{
+			"CONNECT_SSL_KEYSTORE_TYPE", "what the file is", "PKCS12 or JKS.", "",
+			func(_ *environmentCluster, value string) error { return storeType(value) },
+		},
+		{
+			"CONNECT_SSL_KEYSTORE_PASSWORD", "", "Password of the key store and of the key in it.", "",
+			text(func(c *environmentCluster) *string { return &c.keyStore.password }),
+		},
+		{
+			"CONNECT_SSL_TRUSTSTORE_LOCATION", "", "Trust store with the authorities that vouch for the server, PKCS12 or JKS.", "http_client.tls_config",
+			text(func(c *environmentCluster) *string { return &c.trustStore.location }),
+		},
+		{
+			"CONNECT_SSL_TRUSTSTORE_TYPE", "what the file is", "PKCS12 or JKS.", "",
+			func(_ *environmentCluster, value string) error { return storeType(value) },
+		},
+		{
+			"CONNECT_SSL_TRUSTSTORE_PASSWORD", "", "Password of the trust store.", "",
+			text(func(c *environmentCluster) *string { return &c.trustStore.password }),
+		},
+		{
+			"CONNECT_AWS_REGION", "", "Watch the MSK Connect connectors of this region instead of a REST URL.", "msk.region",
+			text(func(c *environmentCluster) *string { return &c.region }),
+		},
 	}
 }
 

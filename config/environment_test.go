@@ -147,8 +147,10 @@ func TestVariablesThatWarn(t *testing.T) {
 		{[]string{"CONNECT_AWS_REGION=eu-west-1", "CONNECT_AUTH=BASIC"}, []string{"CONNECT_AUTH is ignored: MSK Connect takes AWS credentials"}},
 		{[]string{"CONNECT_RESOURCE_IDS=US1", "US1_CONNECT_REST_URL=http://a:1", "US1_CONNECT_TIMEOUT=3"}, []string{"US1_CONNECT_TIMEOUT is not known: did you mean US1_CONNECT_TIMEOUT_MS?"}},
 		// What Kubernetes sets for services, and images of Kafka Connect take.
-		{[]string{url, "CONNECT_PORT=tcp://10.0.0.1:8083", "CONNECT_PORT_8083_TCP=tcp://10.0.0.1:8083", "CONNECT_PORT_8083_TCP_ADDR=10.0.0.1", "CONNECT_SERVICE_HOST=10.0.0.1", "CONNECT_SERVICE_PORT=8083", "KAFKA_CONNECT_SERVICE_HOST=10.0.0.1",
-			"CONNECT_BOOTSTRAP_SERVERS=kafka:9092", "CONNECT_REST_PORT=8083", "CONNECT_REST_ADVERTISED_HOST_NAME=connect", "CONNECT_KEY_CONVERTER=x", "CONNECT_SSL_KEY_PASSWORD=x", "CONNECT_GROUP_ID=x", "CONFLUENT_CONNECT_X=1", "DISCONNECT_NAME=x"}, nil},
+		{[]string{
+			url, "CONNECT_PORT=tcp://10.0.0.1:8083", "CONNECT_PORT_8083_TCP=tcp://10.0.0.1:8083", "CONNECT_PORT_8083_TCP_ADDR=10.0.0.1", "CONNECT_SERVICE_HOST=10.0.0.1", "CONNECT_SERVICE_PORT=8083", "KAFKA_CONNECT_SERVICE_HOST=10.0.0.1",
+			"CONNECT_BOOTSTRAP_SERVERS=kafka:9092", "CONNECT_REST_PORT=8083", "CONNECT_REST_ADVERTISED_HOST_NAME=connect", "CONNECT_KEY_CONVERTER=x", "CONNECT_SSL_KEY_PASSWORD=x", "CONNECT_GROUP_ID=x", "CONFLUENT_CONNECT_X=1", "DISCONNECT_NAME=x",
+		}, nil},
 	} {
 		if got := fromEnvironment(t, test.environ...).Warnings(); !slices.Equal(got, test.want) {
 			t.Errorf("%q\ngot  %q\nwant %q", test.environ, got, test.want)
@@ -165,9 +167,11 @@ func TestStores(t *testing.T) {
 	for _, form := range []string{"p12", "jks"} {
 		t.Run(form, func(t *testing.T) {
 			variables := func(url string) []string {
-				return []string{"CONNECT_REST_URL=" + url,
+				return []string{
+					"CONNECT_REST_URL=" + url,
 					"CONNECT_SSL_KEYSTORE_LOCATION=testdata/stores/key." + form, "CONNECT_SSL_KEYSTORE_PASSWORD=changeit", "CONNECT_SSL_KEYSTORE_TYPE=PKCS12",
-					"CONNECT_SSL_TRUSTSTORE_LOCATION=testdata/stores/trust." + form, "CONNECT_SSL_TRUSTSTORE_PASSWORD=changeit", "CONNECT_SSL_TRUSTSTORE_TYPE=jks"}
+					"CONNECT_SSL_TRUSTSTORE_LOCATION=testdata/stores/trust." + form, "CONNECT_SSL_TRUSTSTORE_PASSWORD=changeit", "CONNECT_SSL_TRUSTSTORE_TYPE=jks",
+				}
 			}
 			held := fromEnvironment(t, variables("https://localhost")...).Clusters()[0].HTTPClient.TLSConfig
 			pair, err := tls.X509KeyPair([]byte(held.Cert), []byte(held.Key))
@@ -184,7 +188,7 @@ func TestStores(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 			server.TLS = &tls.Config{Certificates: []tls.Certificate{serverPair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients}
 			server.StartTLS()
 			defer server.Close()

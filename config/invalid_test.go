@@ -40,7 +40,7 @@ func invalid() map[string]string {
 		"http-secret-file":          "FILE:5: clusters[0].http_client.basic_auth.password_file: testdata/missing/secret cannot be read: no such file or directory",
 		"http-secret-manager":       "FILE:5: clusters[0].http_client.basic_auth.password_ref: needs a secret manager, which this exporter has none of: use the field or its _file form",
 		"http-two-credentials":      "FILE:5: clusters[0].http_client: at most one of basic_auth, oauth2 & authorization must be configured",
-		"list-at-top":               "FILE:1: is no configuration: it must be a YAML mapping that begins with clusters:",
+		"list-at-top":               "FILE:1: is no configuration: it must be a YAML mapping that begins with \"clusters:\" as its first field",
 		"missing-space":             "FILE:5: clusters[0].http_client.basic_auth.username: a field is written name: value, with a space after the colon; a value with , : { } or # must stand in quotes",
 		"msk-credentials":           "FILE:5: clusters[0].http_client: MSK Connect takes AWS credentials, from the environment, a profile or a role: remove basic_auth, authorization and oauth2",
 		"msk-endpoint":              "FILE:4: clusters[0].msk.endpoint: must be a URL that begins with http:// or https://, such as http://connect-1:8083",

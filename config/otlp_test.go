@@ -24,8 +24,10 @@ otlp:
   resource_attributes: {deployment.environment.name: prod}
 `)
 	// What the file says stands, whatever the environment says.
-	config, err := Load(Sources{File: file, Environ: []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://other:1", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_EXPORTER_OTLP_HEADERS=a=b",
-		"OTEL_METRIC_EXPORT_INTERVAL=1000", "OTEL_EXPORTER_OTLP_TIMEOUT=1000", "OTEL_EXPORTER_OTLP_COMPRESSION=gzip", "OTEL_SERVICE_NAME=watcher", "OTEL_RESOURCE_ATTRIBUTES=team=a%20b,deployment.environment.name=test"}})
+	config, err := Load(Sources{File: file, Environ: []string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://other:1", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_EXPORTER_OTLP_HEADERS=a=b",
+		"OTEL_METRIC_EXPORT_INTERVAL=1000", "OTEL_EXPORTER_OTLP_TIMEOUT=1000", "OTEL_EXPORTER_OTLP_COMPRESSION=gzip", "OTEL_SERVICE_NAME=watcher", "OTEL_RESOURCE_ATTRIBUTES=team=a%20b,deployment.environment.name=test",
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

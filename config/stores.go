@@ -161,7 +161,7 @@ func openPKCS12(file []byte, password string) (*storeContent, error) {
 func certificatesPEM(certificates [][]byte) string {
 	var out bytes.Buffer
 	for _, certificate := range certificates {
-		pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: certificate})
+		_ = pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: certificate})
 	}
 	return out.String()
 }

@@ -61,8 +61,7 @@ func ReasonOf(err error) Reason {
 	if err == nil {
 		return ""
 	}
-	var r Reason
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[Reason](err); ok {
 		return r
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {

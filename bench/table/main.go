@@ -8,6 +8,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -43,13 +44,13 @@ var ours = map[string]string{
 }
 
 func main() {
-	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	if err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "table:", err)
 		os.Exit(1)
 	}
 }
 
-func run(arguments []string, out, progress io.Writer) error {
+func run(ctx context.Context, arguments []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("table", flag.ContinueOnError)
 	count := flags.Int("count", 5, "runs of each benchmark; the median counts")
 	benchtime := flags.String("benchtime", "1s", "time of each run, as go test takes it")
@@ -60,7 +61,7 @@ func run(arguments []string, out, progress io.Writer) error {
 	for _, name := range packages {
 		fmt.Fprintln(progress, "running the benchmarks of", name)
 		var output bytes.Buffer
-		command := exec.Command("go", "test", "-run", "^$", "-bench", "Decode|Render|Scrape", "-count", strconv.Itoa(*count), "-benchtime", *benchtime, name)
+		command := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "Decode|Render|Scrape", "-count", strconv.Itoa(*count), "-benchtime", *benchtime, name) //nolint:gosec // What the person who runs it asks for.
 		command.Stdout, command.Stderr = io.MultiWriter(&output, progress), progress
 		if err := command.Run(); err != nil {
 			return fmt.Errorf("run the benchmarks of %s: %w", name, err)

@@ -56,8 +56,10 @@ func start(t *testing.T, kind string, change func(*Options)) *stage {
 	}
 	options := Options{
 		Project: "acme", Service: "orders-connect", APIURL: api, Token: func() (string, error) { return token, nil },
-		Rest: rest.Options{Name: "aiven", RequestTimeout: time.Minute, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
-			Keep: func(name string) bool { return name != "drop" }},
+		Rest: rest.Options{
+			Name: "aiven", RequestTimeout: time.Minute, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
+			Keep: func(name string) bool { return name != "drop" },
+		},
 	}
 	if change != nil {
 		change(&options)
@@ -305,8 +307,10 @@ func TestEndpoint(t *testing.T) {
 		return fmt.Sprintf(`{"component":"kafka_connect","host":%q,"port":443,"route":%q,"usage":%q}`, host, route, usage)
 	}
 	kafka := `{"component":"kafka","host":"kafka.aivencloud.com","port":9092,"route":"public","usage":"primary"}`
-	all := `"components":[` + strings.Join([]string{kafka, component("dynamic", "primary", "c.aivencloud.com"), component("public", "replica", "replica.aivencloud.com"),
-		component("public", "primary", "public-c.aivencloud.com"), component("private", "primary", "private-c.aivencloud.com"), component("privatelink", "primary", "privatelink-c.aivencloud.com")}, ",") + `]`
+	all := `"components":[` + strings.Join([]string{
+		kafka, component("dynamic", "primary", "c.aivencloud.com"), component("public", "replica", "replica.aivencloud.com"),
+		component("public", "primary", "public-c.aivencloud.com"), component("private", "primary", "private-c.aivencloud.com"), component("privatelink", "primary", "privatelink-c.aivencloud.com"),
+	}, ",") + `]`
 	for _, test := range []struct {
 		name, service, route string
 		want, says           string // URL with credentials, or an error

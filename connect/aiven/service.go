@@ -96,7 +96,7 @@ func (o *Observer) answer(ctx context.Context, request *http.Request) (got *serv
 	if err != nil {
 		return nil, 0, 0, unanswered(ctx, request.URL.Host, err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	code = response.StatusCode
 	body := &counter{inner: io.LimitReader(response.Body, maxServiceBytes)}
 	if code != http.StatusOK {
@@ -135,8 +135,7 @@ func unanswered(ctx context.Context, host string, err error) error {
 	if ctx.Err() != nil || errors.As(err, &timeout) && timeout.Timeout() {
 		return &failure{connect.Timeout, "no complete answer of " + host + " in time"}
 	}
-	var where *url.Error
-	if errors.As(err, &where) {
+	if where, ok := errors.AsType[*url.Error](err); ok {
 		err = where.Err
 	}
 	return &failure{connect.Unreachable, fmt.Sprintf("%s: check aiven.api_url and proxy", err)}

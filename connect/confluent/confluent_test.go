@@ -78,33 +78,59 @@ var shapes = []struct {
 	connector confluenttest.Connector
 	want      connect.Connector
 }{
-	{confluenttest.Connector{Name: "running", ID: "lcc-1", State: "RUNNING", Type: "sink",
-		Config: map[string]string{"connector.class": "S3_SINK", "tasks.max": "2", "kafka.api.key": "hunter2"},
-		Tasks:  []confluenttest.Task{{State: "RUNNING"}, {State: "RUNNING"}}},
-		connect.Connector{ID: "lcc-1", State: connect.StateRunning, Type: "sink", Class: "S3_SINK", TasksMax: 2, TaskCount: 2,
-			Tasks: []connect.Task{{ID: 0, State: connect.StateRunning}, {ID: 1, State: connect.StateRunning}}}},
-	{confluenttest.Connector{Name: "degraded", ID: "lcc-2", State: "DEGRADED", Type: "source", Config: map[string]string{"connector.class": "PostgresSource", "tasks.max": "4"},
-		Tasks: []confluenttest.Task{{State: "RUNNING"}, {State: "USER_ACTIONABLE_ERROR", Message: "password hunter2 of io.example.SomeException: is wrong"}, {State: "SYSTEM_ERROR", Message: "hunter2"}, {State: "FAILED"}}},
+	{
+		confluenttest.Connector{
+			Name: "running", ID: "lcc-1", State: "RUNNING", Type: "sink",
+			Config: map[string]string{"connector.class": "S3_SINK", "tasks.max": "2", "kafka.api.key": "hunter2"},
+			Tasks:  []confluenttest.Task{{State: "RUNNING"}, {State: "RUNNING"}},
+		},
+		connect.Connector{
+			ID: "lcc-1", State: connect.StateRunning, Type: "sink", Class: "S3_SINK", TasksMax: 2, TaskCount: 2,
+			Tasks: []connect.Task{{ID: 0, State: connect.StateRunning}, {ID: 1, State: connect.StateRunning}},
+		},
+	},
+	{
+		confluenttest.Connector{
+			Name: "degraded", ID: "lcc-2", State: "DEGRADED", Type: "source", Config: map[string]string{"connector.class": "PostgresSource", "tasks.max": "4"},
+			Tasks: []confluenttest.Task{{State: "RUNNING"}, {State: "USER_ACTIONABLE_ERROR", Message: "password hunter2 of io.example.SomeException: is wrong"}, {State: "SYSTEM_ERROR", Message: "hunter2"}, {State: "FAILED"}},
+		},
 		connect.Connector{ID: "lcc-2", State: connect.StateDegraded, Type: "source", Class: "PostgresSource", TasksMax: 4, TaskCount: 4, Tasks: []connect.Task{
 			{ID: 0, State: connect.StateRunning},
 			{ID: 1, State: connect.StateFailed, Failure: connect.Failure{Exception: "USER_ACTIONABLE_ERROR", RootCause: "USER_ACTIONABLE_ERROR"}},
 			{ID: 2, State: connect.StateFailed, Failure: connect.Failure{Exception: "SYSTEM_ERROR", RootCause: "SYSTEM_ERROR"}},
-			{ID: 3, State: connect.StateFailed, Failure: connect.Failure{Exception: "unknown", RootCause: "unknown"}}}}},
-	{confluenttest.Connector{Name: "paused", ID: "lcc-3", State: "PAUSED", Type: "sink", Config: map[string]string{"connector.class": "S3_SINK"}, Tasks: []confluenttest.Task{{State: "STOPPED"}}},
-		connect.Connector{ID: "lcc-3", State: connect.StatePaused, Type: "sink", Class: "S3_SINK", TasksMax: 1, TaskCount: 1, Tasks: []connect.Task{{State: connect.StatePaused}}}},
-	{confluenttest.Connector{Name: "failed", ID: "lcc-4", State: "FAILED", Type: "sink", Trace: "hunter2 was refused", Config: map[string]string{"connector.class": "S3_SINK"}, NoTasks: true},
-		connect.Connector{ID: "lcc-4", State: connect.StateFailed, Type: "sink", Class: "S3_SINK", TasksMax: 1, Failure: connect.Failure{Exception: "unknown", RootCause: "unknown"}}},
-	{confluenttest.Connector{Name: "provisioning", ID: "lcc-5", State: "PROVISIONING", NoTasks: true, Config: map[string]string{"connector.class": "S3_SINK", "type": "sink"}},
-		connect.Connector{ID: "lcc-5", State: connect.StateProvisioning, Type: "sink", Class: "S3_SINK", TasksMax: 1}},
-	{confluenttest.Connector{Name: "deleted", ID: "lcc-6", State: "DELETED", NoTasks: true, Config: map[string]string{"connector.class": "S3_SINK", "type": "hunter2"}},
-		connect.Connector{ID: "lcc-6", State: connect.StateDeleting, Type: "unknown", Class: "S3_SINK", TasksMax: 1}},
-	{confluenttest.Connector{Name: "restarting", ID: "lcc-7", State: "RESTARTING", Type: "sink", Config: map[string]string{}, Tasks: []confluenttest.Task{{State: "RESTARTING"}, {State: "UNASSIGNED"}, {State: "DREAMING"}}},
+			{ID: 3, State: connect.StateFailed, Failure: connect.Failure{Exception: "unknown", RootCause: "unknown"}},
+		}},
+	},
+	{
+		confluenttest.Connector{Name: "paused", ID: "lcc-3", State: "PAUSED", Type: "sink", Config: map[string]string{"connector.class": "S3_SINK"}, Tasks: []confluenttest.Task{{State: "STOPPED"}}},
+		connect.Connector{ID: "lcc-3", State: connect.StatePaused, Type: "sink", Class: "S3_SINK", TasksMax: 1, TaskCount: 1, Tasks: []connect.Task{{State: connect.StatePaused}}},
+	},
+	{
+		confluenttest.Connector{Name: "failed", ID: "lcc-4", State: "FAILED", Type: "sink", Trace: "hunter2 was refused", Config: map[string]string{"connector.class": "S3_SINK"}, NoTasks: true},
+		connect.Connector{ID: "lcc-4", State: connect.StateFailed, Type: "sink", Class: "S3_SINK", TasksMax: 1, Failure: connect.Failure{Exception: "unknown", RootCause: "unknown"}},
+	},
+	{
+		confluenttest.Connector{Name: "provisioning", ID: "lcc-5", State: "PROVISIONING", NoTasks: true, Config: map[string]string{"connector.class": "S3_SINK", "type": "sink"}},
+		connect.Connector{ID: "lcc-5", State: connect.StateProvisioning, Type: "sink", Class: "S3_SINK", TasksMax: 1},
+	},
+	{
+		confluenttest.Connector{Name: "deleted", ID: "lcc-6", State: "DELETED", NoTasks: true, Config: map[string]string{"connector.class": "S3_SINK", "type": "hunter2"}},
+		connect.Connector{ID: "lcc-6", State: connect.StateDeleting, Type: "unknown", Class: "S3_SINK", TasksMax: 1},
+	},
+	{
+		confluenttest.Connector{Name: "restarting", ID: "lcc-7", State: "RESTARTING", Type: "sink", Config: map[string]string{}, Tasks: []confluenttest.Task{{State: "RESTARTING"}, {State: "UNASSIGNED"}, {State: "DREAMING"}}},
 		connect.Connector{ID: "lcc-7", State: connect.StateRestarting, Type: "sink", TasksMax: 1, TaskCount: 3, Tasks: []connect.Task{
-			{ID: 0, State: connect.StateRestarting}, {ID: 1, State: connect.StateUnassigned}, {ID: 2, State: connect.StateUnknown}}}},
-	{confluenttest.Connector{Name: "none", ID: "lcc-8", State: "NONE", Type: "sink", NoInfo: true},
-		connect.Connector{ID: "lcc-8", State: connect.StateUnknown, Type: "sink"}},
-	{confluenttest.Connector{Name: "a/b %25 \"c\" → ü", ID: "lcc-9", State: "HAPPY", Type: "sink", Config: map[string]string{"connector.class": "S3_SINK"}},
-		connect.Connector{ID: "lcc-9", State: connect.StateUnknown, Type: "sink", Class: "S3_SINK", TasksMax: 1}},
+			{ID: 0, State: connect.StateRestarting}, {ID: 1, State: connect.StateUnassigned}, {ID: 2, State: connect.StateUnknown},
+		}},
+	},
+	{
+		confluenttest.Connector{Name: "none", ID: "lcc-8", State: "NONE", Type: "sink", NoInfo: true},
+		connect.Connector{ID: "lcc-8", State: connect.StateUnknown, Type: "sink"},
+	},
+	{
+		confluenttest.Connector{Name: "a/b %25 \"c\" → ü", ID: "lcc-9", State: "HAPPY", Type: "sink", Config: map[string]string{"connector.class": "S3_SINK"}},
+		connect.Connector{ID: "lcc-9", State: connect.StateUnknown, Type: "sink", Class: "S3_SINK", TasksMax: 1},
+	},
 }
 
 func TestShapes(t *testing.T) {

@@ -357,7 +357,7 @@ func TestBasicAuth(t *testing.T) {
 		t.Fatal(err)
 	}
 	response.Body.Close()
-	if response.StatusCode != 200 {
+	if response.StatusCode != http.StatusOK {
 		t.Errorf("with the password: %d", response.StatusCode)
 	}
 }
@@ -380,9 +380,16 @@ func TestRequestsAreCounted(t *testing.T) {
 		match Match
 		count int
 	}{
-		{Match{}, 8}, {Match{Endpoint: EndpointRoot}, 1}, {Match{Endpoint: EndpointList}, 1}, {Match{Endpoint: EndpointExpand}, 1},
-		{Match{Endpoint: EndpointStatus}, 2}, {Match{Endpoint: EndpointStatus, Connector: "a"}, 1}, {Match{Connector: "a"}, 4},
-		{Match{Method: "POST"}, 1}, {Match{Worker: worker2}, 0}, {Match{Endpoint: EndpointTaskStatus}, 1},
+		{Match{}, 8},
+		{Match{Endpoint: EndpointRoot}, 1},
+		{Match{Endpoint: EndpointList}, 1},
+		{Match{Endpoint: EndpointExpand}, 1},
+		{Match{Endpoint: EndpointStatus}, 2},
+		{Match{Endpoint: EndpointStatus, Connector: "a"}, 1},
+		{Match{Connector: "a"}, 4},
+		{Match{Method: "POST"}, 1},
+		{Match{Worker: worker2}, 0},
+		{Match{Endpoint: EndpointTaskStatus}, 1},
 	} {
 		if got := requests.Count(test.match); got != test.count {
 			t.Errorf("%+v: %d, want %d", test.match, got, test.count)

@@ -151,8 +151,10 @@ func NewCluster(options Options) *Cluster {
 	if err != nil || !release.since(2, 2, 0) {
 		panic(fmt.Sprintf("connecttest: version %q cannot be simulated (%v)", options.Version, err))
 	}
-	c := &Cluster{options: options, release: release, now: options.Now,
-		connectors: map[string]*connector{}, replies: map[string]reply{}}
+	c := &Cluster{
+		options: options, release: release, now: options.Now,
+		connectors: map[string]*connector{}, replies: map[string]reply{},
+	}
 	c.requests.reset()
 	for _, id := range options.Workers {
 		c.workers = append(c.workers, newWorker(id))
@@ -483,7 +485,7 @@ func (it *connector) state(of *item) string {
 	switch {
 	case of.raw != "":
 		return of.raw
-	case of.unassigned && !(of.failed && of != &it.itself):
+	case of.unassigned && (!of.failed || of == &it.itself):
 		return "UNASSIGNED"
 	case of.failed:
 		return "FAILED"

@@ -126,8 +126,10 @@ func (d *Demo) add(name, version string, workers int) error {
 		ids = append(ids, listener.Addr().String())
 		cluster.URLs = append(cluster.URLs, "http://"+listener.Addr().String())
 	}
-	cluster.Cluster = NewCluster(Options{Version: version, Workers: ids, Now: d.Now,
-		RebalanceDelay: 2 * time.Minute, StartupTime: 4 * time.Second})
+	cluster.Cluster = NewCluster(Options{
+		Version: version, Workers: ids, Now: d.Now,
+		RebalanceDelay: 2 * time.Minute, StartupTime: 4 * time.Second,
+	})
 	d.Clusters = append(d.Clusters, cluster)
 	return nil
 }

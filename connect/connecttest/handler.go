@@ -60,8 +60,10 @@ func route(r *http.Request) call {
 	case n == 2:
 		asked.endpoint = EndpointInfo
 	case n == 3:
-		if endpoint, ok := map[string]string{"status": EndpointStatus, "config": EndpointConfig, "tasks": EndpointTasks,
-			"tasks-config": EndpointTasksConfig, "topics": EndpointTopics, "offsets": EndpointOffsets}[asked.segment(2)]; ok {
+		if endpoint, ok := map[string]string{
+			"status": EndpointStatus, "config": EndpointConfig, "tasks": EndpointTasks,
+			"tasks-config": EndpointTasksConfig, "topics": EndpointTopics, "offsets": EndpointOffsets,
+		}[asked.segment(2)]; ok {
 			asked.endpoint = endpoint
 		}
 	case n == 5 && asked.segment(2) == "tasks" && asked.segment(4) == "status":

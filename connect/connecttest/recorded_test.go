@@ -155,8 +155,10 @@ func rebuild(t *testing.T, version string, answers []recorded) *Cluster {
 	for _, name := range names { // In this order, which shows where two names share a bucket.
 		it := connectors[name]
 		// Created without tasks, so that there are as many as were recorded.
-		c.Create(Connector{Name: name, Class: it.Info.Config["connector.class"], Type: it.Info.Type,
-			Version: it.Status.Connector.Version, Config: it.Info.Config})
+		c.Create(Connector{
+			Name: name, Class: it.Info.Config["connector.class"], Type: it.Info.Type,
+			Version: it.Status.Connector.Version, Config: it.Info.Config,
+		})
 		made := c.connectors[name] // Nobody else knows this cluster yet.
 		made.settings = nil
 		for key, value := range it.Info.Config {

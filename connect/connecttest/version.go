@@ -42,7 +42,6 @@ func (r release) hasLoggers() bool       { return r.since(2, 4, 0) }            
 func (r release) hasTopics() bool        { return r.since(2, 5, 0) }                      // KIP-558
 func (r release) dropsTaskStatus() bool  { return r.since(2, 5, 1) }                      // KAFKA-9472: before, removed tasks kept a status
 func (r release) hasTasksConfig() bool   { return r.since(2, 8, 0) && !r.since(4, 0, 0) } // KIP-661, KAFKA-15387
-func (r release) hasRestarting() bool    { return r.since(3, 0, 0) }                      // KIP-745
 func (r release) toleratesPlugins() bool { return r.since(3, 4, 0) }                      // KAFKA-13989: before, a missing plugin was a 500
 func (r release) hasStopped() bool       { return r.since(3, 5, 0) }                      // KIP-875
 func (r release) rebalanceIs500() bool   { return r.since(3, 5, 0) }                      // before, 409

@@ -69,8 +69,7 @@ func (o *Observer) explain(doing, permission string, err error) error {
 
 func explain(permission, region string, err error) *failure {
 	var code string
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		code = codeWord(api.ErrorCode())
 	}
 	status := 0
@@ -107,8 +106,7 @@ func explain(permission, region string, err error) *failure {
 }
 
 func reasonOf(err error, code string, status int) connect.Reason {
-	var reason connect.Reason
-	if errors.As(err, &reason) {
+	if reason, ok := errors.AsType[connect.Reason](err); ok {
 		return reason
 	}
 	if reason, ok := reasonByCode[code]; ok {
@@ -136,8 +134,7 @@ func reasonOf(err error, code string, status int) connect.Reason {
 
 // throttled says that AWS asked to be left alone for a while.
 func throttled(err error) bool {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		switch api.ErrorCode() {
 		case "TooManyRequestsException", "Throttling", "ThrottlingException", "RequestLimitExceeded":
 			return true

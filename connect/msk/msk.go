@@ -226,8 +226,10 @@ func (o *Observer) authenticate(ctx context.Context) error {
 	if o.roleARN != "" {
 		return fmt.Errorf("assume role %s for MSK Connect in %s: %w", o.roleARN, o.region, explain("sts:AssumeRole on that role", o.region, err))
 	}
-	what := &failure{reason: connect.Unauthorized, what: "none found",
-		advice: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role for this pod, task or instance"}
+	what := &failure{
+		reason: connect.Unauthorized, what: "none found",
+		advice: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role for this pod, task or instance",
+	}
 	if ctx.Err() != nil {
 		what.reason, what.what = connect.Timeout, "none found within the deadline"
 	}

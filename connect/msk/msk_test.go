@@ -102,10 +102,12 @@ func TestStatesAndCapacity(t *testing.T) {
 		{msktest.Connector{State: "UPDATING", Units: 4, Workers: 2, ConnectVersion: "2.7.1"}, connect.Connector{State: connect.StateProvisioning, Runtime: provisioned}},
 		{msktest.Connector{State: "DELETING", Units: 4, Workers: 2, ConnectVersion: "2.7.1"}, connect.Connector{State: connect.StateDeleting, Runtime: provisioned}},
 		{msktest.Connector{State: "FAILED", Units: 4, Workers: 2, ConnectVersion: "2.7.1"}, connect.Connector{
-			State: connect.StateFailed, Runtime: provisioned, Failure: connect.Failure{Exception: "unknown", RootCause: "unknown"}}},
+			State: connect.StateFailed, Runtime: provisioned, Failure: connect.Failure{Exception: "unknown", RootCause: "unknown"},
+		}},
 		{msktest.Connector{State: "DREAMING", Units: 4, Workers: 2, ConnectVersion: "2.7.1"}, connect.Connector{State: connect.StateUnknown, Runtime: provisioned}},
 		{msktest.Connector{State: "RUNNING", Units: 1, Autoscaled: true, MinWorkers: 1, MaxWorkers: 4, MaxTasks: 12}, connect.Connector{
-			State: connect.StateRunning, TasksMax: 12, Runtime: &connect.Runtime{Version: "3.7.x", Autoscaled: true, MinWorkers: 1, MaxWorkers: 4, UnitsPerWorker: 1}}},
+			State: connect.StateRunning, TasksMax: 12, Runtime: &connect.Runtime{Version: "3.7.x", Autoscaled: true, MinWorkers: 1, MaxWorkers: 4, UnitsPerWorker: 1},
+		}},
 	} {
 		test.connector.Name = "orders"
 		simulated.Put(test.connector)

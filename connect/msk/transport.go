@@ -2,6 +2,7 @@ package msk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -84,7 +85,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.left -= int64(n); b.left < 0 {
 		err = fmt.Errorf("%w: the answer is larger than the limit", connect.TooLarge)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.record.Err = err
 	}
 	return n, err

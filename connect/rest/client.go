@@ -170,8 +170,7 @@ func (t tried) Unwrap() error { return t[len(t)-1] }
 // not. All share credentials and content; each has plugins, a state and a
 // network of its own.
 func otherWorkerMayDo(err error) bool {
-	var status *statusError
-	if errors.As(err, &status) {
+	if status, ok := errors.AsType[*statusError](err); ok {
 		starting := status.code == http.StatusNotFound && !status.json
 		return starting || status.code >= http.StatusInternalServerError && !status.rebalancing
 	}
@@ -260,8 +259,7 @@ func (c *client) get(ctx context.Context, base *url.URL, call call) (code int, s
 // transportError gives an error of net/http its reason, and takes the URL out
 // of its text.
 func transportError(ctx context.Context, err error) error {
-	var outer *url.Error
-	if errors.As(err, &outer) {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err
 	}
 	var reason connect.Reason

@@ -140,15 +140,14 @@ func (d *decoder) decodeOne(e *entry, read func(*entry) error) error {
 func (d *decoder) whole(read func() error) error {
 	err := read()
 	if err == nil {
-		switch _, err = d.json.ReadToken(); err {
-		case io.EOF:
+		switch _, err = d.json.ReadToken(); {
+		case errors.Is(err, io.EOF):
 			return nil
-		case nil:
+		case err == nil:
 			err = errors.New("more after the end of the value")
 		}
 	}
-	var reason connect.Reason
-	if errors.As(err, &reason) {
+	if _, ok := errors.AsType[connect.Reason](err); ok {
 		return err
 	}
 	// The tokenizer's own text may quote the input: what stands in it is not

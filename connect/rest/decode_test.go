@@ -32,7 +32,8 @@ func TestExpandedStatus(t *testing.T) {
 		Name: "orders-sink", State: connect.StateRunning, Worker: "10.0.0.5:8083", Version: "2.4.0", Type: "sink",
 		Tasks: []connect.Task{
 			{ID: 1, State: connect.StateFailed, Worker: "10.0.0.6:8083", Version: "2.4.0", Failure: connect.Failure{
-				Exception: "org.apache.kafka.connect.errors.ConnectException", RootCause: "java.nio.file.NoSuchFileException"}},
+				Exception: "org.apache.kafka.connect.errors.ConnectException", RootCause: "java.nio.file.NoSuchFileException",
+			}},
 			{ID: 0, State: connect.StateRunning, Worker: "10.0.0.5:8083"},
 		},
 	}

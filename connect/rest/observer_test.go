@@ -69,6 +69,7 @@ func version(v string) func(*Options) { return func(o *Options) { o.ObservationV
 func infoAge(d time.Duration) func(*Options) {
 	return func(o *Options) { o.InfoMaxAge = d }
 }
+
 func requestTimeout(d time.Duration) func(*Options) {
 	return func(o *Options) { o.RequestTimeout = d }
 }

@@ -37,8 +37,7 @@ func (l *look) version1(ctx context.Context, names []string) error {
 			continue
 		}
 		reason := connect.ReasonOf(err)
-		var status *statusError
-		if errors.As(err, &status) {
+		if status, ok := errors.AsType[*statusError](err); ok {
 			switch {
 			case status.code == http.StatusNotFound && status.json:
 				reason = connect.NoStatus

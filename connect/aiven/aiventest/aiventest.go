@@ -119,7 +119,7 @@ func (s *Service) Connect(cluster http.Handler) http.Handler {
 		}
 		if user, password, ok := r.BasicAuth(); !ok || user != state.User || password != state.Password {
 			w.WriteHeader(http.StatusUnauthorized)
-			io.WriteString(w, "User cannot access the resource.")
+			_, _ = io.WriteString(w, "User cannot access the resource.")
 			return
 		}
 		cluster.ServeHTTP(w, r)
@@ -133,7 +133,7 @@ func fail(w http.ResponseWriter, code int, message string) {
 func answer(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	json.NewEncoder(w).Encode(body)
+	_ = json.NewEncoder(w).Encode(body)
 }
 
 // ServeHTTP is Aiven's API.
@@ -152,7 +152,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	case fault != nil && fault.Body != "":
 		w.WriteHeader(fault.Status)
-		io.WriteString(w, fault.Body)
+		_, _ = io.WriteString(w, fault.Body)
 	case fault != nil:
 		fail(w, fault.Status, http.StatusText(fault.Status))
 	case r.Method != http.MethodGet:

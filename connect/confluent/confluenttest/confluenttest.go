@@ -119,7 +119,7 @@ func fail(w http.ResponseWriter, code int, message string) {
 func answer(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	json.NewEncoder(w).Encode(body)
+	_ = json.NewEncoder(w).Encode(body)
 }
 
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -169,7 +169,7 @@ func (s *Service) misbehave(w http.ResponseWriter, r *http.Request, fault Fault)
 		return
 	}
 	w.WriteHeader(fault.Status)
-	io.WriteString(w, fault.Body)
+	_, _ = io.WriteString(w, fault.Body)
 }
 
 // list answers the names, or the documented comma form of expand.

@@ -207,7 +207,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
 		case now.Body != "":
 			w.WriteHeader(now.Status)
-			io.WriteString(w, now.Body)
+			_, _ = io.WriteString(w, now.Body)
 		default:
 			s.fail(w, name, now.Status, now.Type, now.Message)
 		}
@@ -290,12 +290,12 @@ func (s *Service) fail(w http.ResponseWriter, operation string, status int, code
 		w.Header().Set("Content-Type", "application/cbor")
 		w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
 		w.WriteHeader(status)
-		w.Write(cbor.Encode(cbor.Map{"__type": cbor.String("com.amazonaws.cloudwatch#" + code), "message": cbor.String(message)}))
+		_, _ = w.Write(cbor.Encode(cbor.Map{"__type": cbor.String("com.amazonaws.cloudwatch#" + code), "message": cbor.String(message)}))
 	default:
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("X-Amzn-Errortype", code)
 		w.WriteHeader(status)
-		json.NewEncoder(w).Encode(map[string]string{"message": message})
+		_ = json.NewEncoder(w).Encode(map[string]string{"message": message})
 	}
 }
 
@@ -395,7 +395,7 @@ func (s *Service) describe(w http.ResponseWriter, r *http.Request) {
 
 func write(w http.ResponseWriter, answer any) {
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(answer)
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 func (s *Service) assumeRole(w http.ResponseWriter, body []byte) {
@@ -458,5 +458,5 @@ func (s *Service) metricData(w http.ResponseWriter, body []byte) {
 	}
 	w.Header().Set("Content-Type", "application/cbor")
 	w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
-	io.Copy(w, bytes.NewReader(cbor.Encode(cbor.Map{"MetricDataResults": results, "Messages": cbor.List{}})))
+	_, _ = io.Copy(w, bytes.NewReader(cbor.Encode(cbor.Map{"MetricDataResults": results, "Messages": cbor.List{}})))
 }
