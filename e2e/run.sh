@@ -15,6 +15,7 @@ command -v java >/dev/null && command -v keytool >/dev/null || missing+=(default
 command -v mvn >/dev/null || missing+=(maven)
 command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
 command -v buildah >/dev/null || missing+=(buildah)
+command -v npm >/dev/null || missing+=(nodejs npm)
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing ${missing[*]}"
   sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
@@ -28,8 +29,9 @@ mkdir -p ../.e2e
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 status=0
-# One package at a time: they would only slow each other down, and have deadlines. A test that waits says so only with -v; the summary below is for those who do not read it.
-# One package at a time: their parts would take each other's processors.
+# One package at a time: their parts would take each other's processors, and
+# they have deadlines. A test that waits says so only with -v; the summary below
+# is for those who do not read it.
 go test -p 1 -count=1 -v -timeout 22m "$@" ./... 2>&1 | tee "$output" || status=$?
 # The status page in a browser, a module of its own.
 (cd page && go test -count=1 -v -timeout 5m "$@" ./...) 2>&1 | tee -a "$output" || status=$?
@@ -41,4 +43,6 @@ for table in ../.e2e/*.md; do
   [ -e "$table" ] && printf '\n%s\n' "$(basename "$table")" && cat "$table"
 done
 if [ "$status" = 0 ]; then echo "all passed"; else echo "FAILED: logs of all parts are in $(cd .. && pwd)/.e2e/logs"; fi
+count() { grep -cE "^ *--- $1" "$output" || true; }
+echo "$(count PASS) passed, $(count FAIL) failed, $(count SKIP) skipped"
 exit "$status"
