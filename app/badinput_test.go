@@ -49,7 +49,7 @@ func faults() map[string]struct {
 		"deep":           {connecttest.DeepNesting(1 << 20), connect.Decode},
 		"endless":        {connecttest.EndlessString(), connect.TooLarge},
 		// Compression is not asked for, so that a bomb is no JSON and stays packed.
-		"gzip-bomb":     {connecttest.GzipBomb(1 << 26), connect.Decode},
+		"gzip-bomb":     {connecttest.GzipBomb(1 << 26), connect.TooLarge},
 		"redirect-loop": {connecttest.RedirectLoop(), connect.HTTPStatus},
 		"redirect-away": {connecttest.Redirect("http://other.example.com/connectors"), connect.HTTPStatus},
 	}

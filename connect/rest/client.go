@@ -8,11 +8,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	commoncfg "github.com/prometheus/common/config"
+	"golang.org/x/oauth2"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -37,21 +39,26 @@ const (
 // that was asked, so that no credential follows one elsewhere. name stands for
 // the cluster in the library's connection tracking.
 func NewClient(cfg commoncfg.HTTPClientConfig, name string) (*http.Client, error) {
+	return newClient(cfg, name, tokenTimeout)
+}
+
+func newClient(cfg commoncfg.HTTPClientConfig, name string, tokens time.Duration) (*http.Client, error) {
 	transport, err := commoncfg.NewRoundTripperFromConfig(cfg, name,
 		commoncfg.WithIdleConnTimeout(idleConnTimeout),
-		commoncfg.WithUserAgent("kafka-connect-exporter"))
+		commoncfg.WithUserAgent("kafka-connect-exporter"),
+		commoncfg.WithDialContextFunc(dialer(tokens)))
 	if err != nil {
 		return nil, fmt.Errorf("set up HTTP for %s: %w", name, err)
 	}
 	follow := cfg.FollowRedirects
 	return &http.Client{
-		Transport: transport,
+		Transport: marking{transport},
 		CheckRedirect: func(next *http.Request, via []*http.Request) error {
 			switch first := via[0].URL; {
 			case !follow:
 				return http.ErrUseLastResponse
 			case next.URL.Scheme != first.Scheme || next.URL.Host != first.Host:
-				return errRedirect
+				return fmt.Errorf("%w (%.100q)", errRedirect, next.URL.Scheme+"://"+next.URL.Host)
 			case len(via) >= maxRedirects:
 				return errRedirectLoop
 			}
@@ -61,7 +68,7 @@ func NewClient(cfg commoncfg.HTTPClientConfig, name string) (*http.Client, error
 }
 
 var (
-	errRedirect     = fmt.Errorf("%w: a redirect to another host, which is not followed; name that host in urls", connect.HTTPStatus)
+	errRedirect     = fmt.Errorf("%w: a redirect to another host, port or scheme, which is not followed; name that one in urls", connect.HTTPStatus)
 	errRedirectLoop = fmt.Errorf("%w: more than %d redirects", connect.HTTPStatus, maxRedirects)
 )
 
@@ -226,6 +233,8 @@ func (c *client) get(ctx context.Context, base *url.URL, call call) (code int, s
 		return 0, 0, 0, fmt.Errorf("%w: make request", connect.Unreachable)
 	}
 	request.Header.Set("Accept", "application/json")
+	// Without this a proxy may take any coding to be welcome (RFC 9110, 12.5.3).
+	request.Header.Set("Accept-Encoding", "identity")
 
 	start := time.Now()
 	response, err := c.http.Do(request)
@@ -244,6 +253,9 @@ func (c *client) get(ctx context.Context, base *url.URL, call call) (code int, s
 		_, _ = io.CopyN(io.Discard, response.Body, drainLimit)
 		return response.StatusCode, 0, waiting, err
 	}
+	if body.Reader, err = uncompressed(response.Header.Get("Content-Encoding"), response.Body); err != nil {
+		return response.StatusCode, 0, waiting, err
+	}
 	// A decoder that succeeds has read to the end; one that fails leaves a
 	// body that is not worth reading, and its connection is given up.
 	if err := call.decode(body); err != nil {
@@ -259,22 +271,36 @@ func (c *client) get(ctx context.Context, base *url.URL, call call) (code int, s
 // transportError gives an error of net/http its reason, and takes the URL out
 // of its text.
 func transportError(ctx context.Context, err error) error {
-	if outer, ok := errors.AsType[*url.Error](err); ok {
-		err = outer.Err
+	asked := ""
+	for requests := 0; ; requests++ {
+		outer, ok := errors.AsType[*url.Error](err)
+		if !ok {
+			break
+		}
+		// A request within a request is that for a token.
+		if err = outer.Err; requests > 0 {
+			asked = "ask the OAuth 2.0 token endpoint: "
+		}
 	}
 	var reason connect.Reason
 	var timeout interface{ Timeout() bool }
+	var refused *oauth2.RetrieveError
 	switch {
 	case errors.As(err, &reason):
 		return err
 	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("%w: no complete answer in time", connect.Timeout)
+		return fmt.Errorf("%w: %sno complete answer in time", connect.Timeout, asked)
+	case errors.As(err, &refused):
+		return tokenError(refused)
 	}
-	// Only the first line: OAuth 2.0's errors go on with the token server's
-	// answer.
-	text, _, _ := strings.Cut(err.Error(), "\n")
-	return fmt.Errorf("%w: %s", connect.Unreachable, text)
+	// What net/http quotes is what the other side sent. Only the first line:
+	// OAuth 2.0's errors go on with the answer.
+	text, _, _ := strings.Cut(quoted.ReplaceAllLiteralString(err.Error(), `"…"`), "\n")
+	return fmt.Errorf("%w: %s%s", connect.Unreachable, asked, text)
 }
+
+// quoted is a text as %q writes it.
+var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
 // readStatusError reads an error answer. Its text is only compared with what
 // Kafka Connect is known to say, never passed on: it may quote configuration.

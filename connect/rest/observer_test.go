@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -440,6 +441,44 @@ func endlessList(http.Handler) http.Handler {
 	})
 }
 
+// encoded answers with this body and Content-Encoding.
+func encoded(coding string, body []byte) connecttest.Fault {
+	return func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", coding)
+			_, _ = w.Write(body)
+		})
+	}
+}
+
+// A proxy that compresses though nobody asked costs nothing.
+func TestCompressedUnasked(t *testing.T) {
+	c := connecttest.NewCluster(connecttest.Options{})
+	c.Create(connecttest.Connector{Name: "x", Tasks: 2})
+	compressing := func(honest http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Accept-Encoding") != "identity" {
+				t.Errorf("Accept-Encoding: %q", r.Header.Get("Accept-Encoding"))
+			}
+			answer := httptest.NewRecorder()
+			honest.ServeHTTP(answer, r)
+			maps.Copy(w.Header(), answer.Header())
+			w.Header().Set("Content-Encoding", "gzip")
+			w.Header().Del("Content-Length")
+			w.WriteHeader(answer.Code)
+			packer := gzip.NewWriter(w)
+			_, _ = packer.Write(answer.Body.Bytes())
+			_ = packer.Close()
+		})
+	}
+	c.SetFault(connecttest.Match{}, compressing)
+	for _, v := range []string{Version1, Version2} {
+		if s := mustObserve(t, newObserver(t, serve(t, c), version(v))); len(s.Connectors) != 1 || len(s.Connectors[0].Tasks) != 2 || s.Connectors[0].Class == "" {
+			t.Errorf("version %s: %+v", v, s)
+		}
+	}
+}
+
 // A snapshot that fails says why, quotes nothing, and the next one is whole.
 func TestFailedSnapshot(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -462,7 +501,10 @@ func TestFailedSnapshot(t *testing.T) {
 		"cut JSON":         {connecttest.Truncate(connecttest.CutBody), connect.Decode, false},
 		"invalid UTF-8":    {connecttest.InvalidUTF8(), connect.Decode, false},
 		"endless list":     {endlessList, connect.TooLarge, false},
-		"gzip bomb":        {connecttest.GzipBomb(32 << 20), connect.Decode, false},
+		"gzip bomb":        {connecttest.GzipBomb(32 << 20), connect.TooLarge, true},
+		"corrupt gzip":     {encoded("gzip", []byte("\x1f\x8b\x08\x00hunter2")), connect.Decode, false},
+		"no gzip":          {encoded("gzip", []byte(`["hunter2"]`)), connect.Decode, false},
+		"other coding":     {encoded("br", []byte("hunter2")), connect.Decode, false},
 		"duplicate keys":   {connecttest.DuplicateKeys(), connect.Decode, true},
 		"endless":          {connecttest.Endless(), connect.TooLarge, true},
 		"endless text":     {connecttest.EndlessString(), connect.TooLarge, true},

@@ -1,0 +1,145 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	commoncfg "github.com/prometheus/common/config"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
+)
+
+// withTokens returns an observer of a cluster that fetches tokens from there,
+// waiting for one at most as long as patience.
+func withTokens(t *testing.T, endpoint *url.URL, patience time.Duration) *Observer {
+	t.Helper()
+	c := connecttest.NewCluster(connecttest.Options{})
+	c.Create(connecttest.Connector{Name: "x", Tasks: 1})
+	config := commoncfg.DefaultHTTPClientConfig
+	config.OAuth2 = &commoncfg.OAuth2{ClientID: "scout", ClientSecret: "hunter2", TokenURL: endpoint.String() + "/hunter2"}
+	client, err := newClient(config, "test", patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newObserver(t, serve(t, c), func(o *Options) { o.Client = client })
+}
+
+const token = `{"access_token": "abc", "token_type": "bearer", "expires_in": 3600}`
+
+// A token endpoint that hangs is not waited for without end, and once it answers
+// the cluster is whole.
+func TestTokenEndpointHangs(t *testing.T) {
+	var healed atomic.Bool
+	endpoint := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // Only then the server notices that the client has gone.
+		if !healed.Load() {
+			<-r.Context().Done()
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, token)
+	}))
+	o := withTokens(t, endpoint, 50*time.Millisecond)
+	if _, err := observe(t, o); !errors.Is(err, connect.Timeout) || !strings.Contains(err.Error(), "token endpoint") {
+		t.Errorf("while it hangs: %v", err)
+	}
+	healed.Store(true)
+	if s := mustObserve(t, o); len(s.Connectors) != 1 {
+		t.Errorf("afterwards: %+v", s)
+	}
+}
+
+// The patience with token endpoints is none with the cluster, which has that of
+// its request.
+func TestTokenPatienceIsNotOfCluster(t *testing.T) {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	dial := dialer(time.Second)
+	for name, ctx := range map[string]context.Context{"cluster": context.WithValue(t.Context(), ofCluster{}, true), "token": t.Context()} {
+		conn, err := dial(ctx, "tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, limited := conn.(impatient); limited != (name == "token") {
+			t.Errorf("%s: a %T", name, conn)
+		}
+		_ = conn.Close()
+	}
+}
+
+// What a token endpoint answers is not quoted; that it refuses is told from that
+// it cannot be asked.
+func TestTokenRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		code int
+		body string
+		want connect.Reason
+		says string
+	}{
+		"wrong secret":  {401, `{"error": "invalid_client", "error_description": "no hunter2"}`, connect.Unauthorized, "HTTP 401, invalid_client"},
+		"unknown error": {400, `{"error": "hunter2"}`, connect.Unauthorized, "HTTP 400"},
+		"broken":        {500, "hunter2", connect.Unreachable, "HTTP 500"},
+		"page":          {200, "<html>hunter2", connect.Unreachable, "oauth2"},
+		"none":          {200, "{}", connect.Unreachable, "access_token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			endpoint := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(test.code)
+				_, _ = io.WriteString(w, test.body)
+			}))
+			_, err := observe(t, withTokens(t, endpoint, tokenTimeout))
+			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	nobody, err := url.Parse("http://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := observe(t, withTokens(t, nobody, tokenTimeout)); !errors.Is(err, connect.Unreachable) || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("nobody there: %v", err)
+	}
+}
+
+// What is no HTTP is not quoted either.
+func TestNoHTTP(t *testing.T) {
+	for name, answer := range map[string]string{
+		"other protocol":    "SSH-2.0-hunter2\r\n",
+		"status":            "HTTP/1.1 hunter2 OK\r\n\r\n",
+		"length":            "HTTP/1.1 200 OK\r\nContent-Length: hunter2\r\n\r\n",
+		"header":            "HTTP/1.1 200 OK\r\nhunter2\r\n\r\n",
+		"quoted header":     "HTTP/1.1 200 OK\r\na\"hunter2\\\r\n\r\n",
+		"transfer encoding": "HTTP/1.1 200 OK\r\nTransfer-Encoding: hunter2\r\n\r\n",
+		"location":          "HTTP/1.1 302 Found\r\nLocation: http://%zz/hunter2\r\n\r\n",
+		"trailer":           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nhunter2\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			where := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.WriteString(conn, answer)
+				_ = conn.Close()
+			}))
+			if _, err := observe(t, newObserver(t, []*url.URL{where})); err == nil || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
