@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -34,6 +35,9 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	version.Version = buildVersion()
+	// All that is said goes to a logger of our own. What is left is net/http's
+	// client, which quotes what a server sends without having been asked.
+	log.SetOutput(io.Discard)
 	// A look at a large cluster is a short burst of memory: collecting it sooner
 	// costs little time and keeps the process a fifth smaller. GOGC still says
 	// otherwise.
