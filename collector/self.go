@@ -86,7 +86,7 @@ func (s *Self) Registerer() prometheus.Registerer { return s.process }
 func (s *Self) Gatherer() prometheus.TransactionalGatherer {
 	return prometheus.NewMultiTRegistry(
 		s.filtered(func(cluster string, of bool) bool { return !of || s.instruments.configured(cluster) }),
-		prometheus.ToTransactionalGatherer(s.process))
+		s.ofProcess())
 }
 
 // Own returns the exporter's own metrics without what was recorded of clusters:
@@ -94,7 +94,17 @@ func (s *Self) Gatherer() prometheus.TransactionalGatherer {
 func (s *Self) Own() prometheus.TransactionalGatherer {
 	return prometheus.NewMultiTRegistry(
 		s.filtered(func(_ string, of bool) bool { return !of }),
-		prometheus.ToTransactionalGatherer(s.process))
+		s.ofProcess())
+}
+
+// ofProcess returns the process's metrics but for one that has the name of a
+// counter without its _total, which OpenMetrics takes for the same family twice
+// and refuses. go_memstats_heap_alloc_bytes has its value.
+func (s *Self) ofProcess() prometheus.TransactionalGatherer {
+	return prometheus.ToTransactionalGatherer(prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		families, err := s.process.Gather()
+		return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "go_memstats_alloc_bytes" }), err
+	}))
 }
 
 // ForCluster returns what was recorded of one cluster, and nothing of the
