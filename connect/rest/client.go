@@ -316,12 +316,6 @@ func readStatusError(code int, body io.Reader) error {
 	return e
 }
 
-const (
-	// maxWindow bounds what the decoder may ask to hold at once, and so the
-	// memory that one endless value can cost.
-	maxWindow = 8 << 20
-)
-
 // body is the reading side of an answer: it counts, keeps the reason why
 // reading ended, and stops at the limit.
 type body struct {
@@ -332,7 +326,7 @@ type body struct {
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	if b.left <= 0 || len(p) > maxWindow {
+	if b.left <= 0 {
 		b.err = fmt.Errorf("%w: an answer beyond the limit", connect.TooLarge)
 		return 0, b.err
 	}

@@ -41,9 +41,27 @@ type decoder struct {
 	slabSize int
 }
 
+// maxWindow bounds what the tokenizer may ask for at once, and so the memory that
+// one endless value can cost: it doubles what it holds as long as a value goes on.
+const maxWindow = 8 << 20
+
+// window refuses to read more than maxWindow at once. It stands between the
+// tokenizer and whatever it reads from: the network, or an answer that is in
+// memory, so that the same value always fits or never.
+type window struct{ io.Reader }
+
+func (w window) Read(p []byte) (int, error) {
+	if len(p) > maxWindow {
+		return 0, errWindow
+	}
+	return w.Reader.Read(p)
+}
+
+var errWindow = fmt.Errorf("%w: a value beyond the limit", connect.TooLarge)
+
 func newDecoder(r io.Reader, strings *interner, dialect Dialect) *decoder {
 	return &decoder{
-		json: jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true)), names: nameSets{seed: maphash.MakeSeed()},
+		json: jsontext.NewDecoder(window{r}, jsontext.AllowDuplicateNames(true)), names: nameSets{seed: maphash.MakeSeed()},
 		strings: strings, dialect: dialect, slabSize: slabRoom,
 	}
 }

@@ -190,7 +190,7 @@ func readWhole(r io.Reader, buffer []byte) (text []byte, rest io.Reader, err err
 		if len(text) == cap(text) {
 			text = slices.Grow(text, max(len(text), 64<<10))
 		}
-		n, err := r.Read(text[len(text):min(cap(text), len(text)+maxWindow)])
+		n, err := r.Read(text[len(text):cap(text)])
 		text = text[:len(text)+n]
 		switch {
 		case err == io.EOF:
