@@ -9,21 +9,28 @@ package image
 
 import (
 	"context"
+	"debug/elf"
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e/kafka"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e/process"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e/prometheus"
 )
 
 const (
@@ -33,17 +40,18 @@ const (
 	maxBytes = 48 << 20
 )
 
-// builder runs buildah with a store of its own.
+// builder runs buildah with a store of its own, and caches that stay.
 type builder struct {
-	t     *testing.T
-	ctx   context.Context
-	store string
+	t            *testing.T
+	ctx          context.Context
+	store, cache string
 }
 
 func (b builder) run(arguments ...string) string {
 	b.t.Helper()
 	argv := append([]string{"--storage-driver", "vfs", "--root", filepath.Join(b.store, "root"), "--runroot", filepath.Join(b.store, "run")}, arguments...)
 	command := exec.CommandContext(b.ctx, "buildah", argv...)
+	command.Env = append(command.Environ(), "TMPDIR="+b.cache) // Where the caches that RUN mounts live.
 	var complaint strings.Builder
 	command.Stderr = &complaint
 	printed, err := command.Output()
@@ -53,11 +61,17 @@ func (b builder) run(arguments ...string) string {
 	return strings.TrimSpace(string(printed))
 }
 
-// standIn makes an image that has only a folder for temporary files.
+// standIn makes an image that has only folders for temporary files and for what
+// an engine mounts.
 func (b builder) standIn(name string, environment ...string) {
 	b.t.Helper()
 	empty := filepath.Join(b.t.TempDir(), "empty")
-	if err := os.MkdirAll(filepath.Join(empty, "tmp"), 0o755); err != nil {
+	for _, folder := range []string{"tmp", "proc"} {
+		if err := os.MkdirAll(filepath.Join(empty, folder), 0o777); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(empty, "tmp"), 0o1777); err != nil {
 		b.t.Fatal(err)
 	}
 	container := b.run("from", "scratch")
@@ -66,6 +80,20 @@ func (b builder) standIn(name string, environment ...string) {
 		b.run("config", "--env", variable, container)
 	}
 	b.run("commit", "-q", "--rm", container, name)
+}
+
+// base returns the image that an argument of the Dockerfile names.
+func (b builder) base(argument string) string {
+	b.t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "Dockerfile"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	match := regexp.MustCompile(`(?m)^ARG ` + argument + `=(\S+)$`).FindSubmatch(text)
+	if match == nil {
+		b.t.Fatalf("the Dockerfile has no argument %s", argument)
+	}
+	return string(match[1])
 }
 
 func goEnv(ctx context.Context, t *testing.T, variable string) string {
@@ -81,12 +109,12 @@ func goEnv(ctx context.Context, t *testing.T, variable string) string {
 func (b builder) build(revision string) (config imageConfig) {
 	b.t.Helper()
 	root := goEnv(b.ctx, b.t, "GOROOT")
-	b.standIn("docker.io/library/golang:1.26-bookworm", "PATH="+root+"/bin:/usr/bin:/bin", "GOTOOLCHAIN=local",
+	b.standIn("docker.io/library/"+b.base("GO_IMAGE"), "PATH="+root+"/bin:/usr/bin:/bin", "GOTOOLCHAIN=local",
 		"GOPROXY=file:///modules", "GOSUMDB=off", "GOFLAGS=-modcacherw")
-	b.standIn("gcr.io/distroless/static-debian12:nonroot")
+	b.standIn(b.base("BASE_IMAGE"))
 
 	// The modules that the product's own build has downloaded serve this one.
-	prepare := exec.CommandContext(b.ctx, "go", "build", "-C", filepath.Join("..", ".."), "-o", os.DevNull, "./cmd/kafka-connect-exporter")
+	prepare := exec.CommandContext(b.ctx, "go", "build", "-C", "..", "-o", os.DevNull, "./cmd/kafka-connect-exporter")
 	if printed, err := prepare.CombinedOutput(); err != nil {
 		b.t.Fatalf("%v\n%s", err, printed)
 	}
@@ -99,7 +127,7 @@ func (b builder) build(revision string) (config imageConfig) {
 			arguments = append(arguments, "--volume", folder+":"+folder+":ro")
 		}
 	}
-	b.run(append(arguments, filepath.Join("..", ".."))...)
+	b.run(append(arguments, "..")...)
 
 	var inspected struct{ OCIv1 struct{ Config imageConfig } }
 	if err := json.Unmarshal([]byte(b.run("inspect", "--type", "image", name)), &inspected); err != nil {
@@ -113,16 +141,62 @@ type imageConfig struct {
 	Entrypoint   []string
 	Cmd          []string
 	ExposedPorts map[string]any
+	Volumes      map[string]any
+	Env          []string
 	Labels       map[string]string
 }
 
-// start runs the image's entry point as its user, in its root, which is mounted
-// read-only.
-func (b builder) start(group *process.Group, config imageConfig, arguments ...string) *process.Process {
+// root returns the folder that has an image's files.
+func (b builder) root(image string) string {
 	b.t.Helper()
-	container := b.run("from", "--pull-never", name)
-	root := b.run("mount", container)
-	script := `mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec chroot --userspec="$1" "$0" "${@:2}"`
+	return b.run("mount", b.run("from", "--pull-never", image))
+}
+
+// content checks the files that the image adds to its base.
+func (b builder) content(root string) {
+	b.t.Helper()
+	list := func(root string) (found []string) {
+		if err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() {
+				found = append(found, strings.TrimPrefix(path, root))
+			}
+			return err
+		}); err != nil {
+			b.t.Fatal(err)
+		}
+		return found
+	}
+	before := list(b.root(b.base("BASE_IMAGE")))
+	added := slices.DeleteFunc(list(root), func(file string) bool { return slices.Contains(before, file) })
+	if want := []string{"/licenses/LICENSE", "/usr/bin/kafka-connect-exporter"}; !slices.Equal(added, want) {
+		b.t.Fatalf("the image adds %q, expected %q", added, want)
+	}
+	for _, file := range added {
+		info, err := os.Stat(filepath.Join(root, file))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if info.Mode()&(fs.ModeSetuid|fs.ModeSetgid|0o022) != 0 {
+			b.t.Errorf("%s has mode %v", file, info.Mode())
+		}
+	}
+	program, err := elf.Open(filepath.Join(root, added[1]))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer program.Close()
+	for _, header := range program.Progs {
+		if header.Type == elf.PT_INTERP {
+			b.t.Error("the program is not static")
+		}
+	}
+}
+
+// start runs the image's entry point as its user, in its root, which is mounted
+// read-only. (buildah itself starts processes in roots that can be written only.)
+func (b builder) start(group *process.Group, root string, config imageConfig, arguments ...string) *process.Process {
+	b.t.Helper()
+	script := `mount --bind "$0" "$0" && mount -t proc proc "$0/proc" && mount -o remount,ro,bind "$0" && exec env -i "$(command -v chroot)" --userspec="$1" "$0" "${@:2}"`
 	argv := append([]string{"unshare", "--mount", "bash", "-c", script, root, config.User}, config.Entrypoint...)
 	p, err := group.Start("container", append(argv, arguments...))
 	if err != nil {
@@ -148,14 +222,43 @@ func get(ctx context.Context, url string) (string, error) {
 	return string(body), err
 }
 
-func TestImage(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can start a process as somebody else")
+// missing fails where everything must be there, and skips elsewhere.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
 	}
+	t.Skip(what)
+}
+
+func TestImage(t *testing.T) {
+	for _, program := range []string{"buildah", "unshare", "chroot"} {
+		if _, err := exec.LookPath(program); err != nil {
+			missing(t, program+" is not installed")
+		}
+	}
+	if os.Getuid() != 0 {
+		missing(t, "only root can start a process as somebody else")
+	}
+	t.Chdir("..") // From where e2e finds its tools.
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	b := builder{t, ctx, t.TempDir()}
+	cache, err := kafka.CacheDirectory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache = filepath.Join(cache, "image")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tools, err := e2e.Tool(ctx, "prometheus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := builder{t, ctx, t.TempDir(), cache}
 	config := b.build("0123abc")
+	root := b.root(name)
+	b.content(root)
 
 	if config.User != user {
 		t.Errorf("user %q, want %q: numeric, and not root", config.User, user)
@@ -163,8 +266,13 @@ func TestImage(t *testing.T) {
 	if entry := strings.Join(config.Entrypoint, " "); entry != "/usr/bin/kafka-connect-exporter" || len(config.Cmd) > 0 {
 		t.Errorf("entry point %q, command %q", entry, config.Cmd)
 	}
-	if _, exposed := config.ExposedPorts["10083/tcp"]; !exposed {
-		t.Errorf("exposed ports %v", config.ExposedPorts)
+	if _, exposed := config.ExposedPorts["10083/tcp"]; !exposed || len(config.ExposedPorts) > 1 || len(config.Volumes) > 0 {
+		t.Errorf("exposed ports %v, volumes %v", config.ExposedPorts, config.Volumes)
+	}
+	for _, variable := range config.Env {
+		if !strings.HasPrefix(variable, "PATH=") {
+			t.Errorf("the environment has %s", variable)
+		}
 	}
 	for label, want := range map[string]string{
 		"title": "kafka-connect-exporter", "version": "1.2.3", "revision": "0123abc", "licenses": "Apache-2.0",
@@ -210,25 +318,38 @@ func TestImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer group.Close(5 * time.Second)
-	port, err := process.NewPorts(24200, 24299).Next()
+	ports := process.NewPorts(20300, 20399)
+	port, err := ports.Next()
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	p := b.start(group, config, "--connect.url="+worker.URL, "--web.listen-address="+address)
-	if err := process.Poll(ctx, 100*time.Millisecond, p, func(ctx context.Context) error {
-		_, err := get(ctx, "http://"+address+"/-/ready")
-		return err
-	}); err != nil {
-		t.Fatalf("%v\n%s", err, p.Tail(4096))
+	p := b.start(group, root, config, "--connect.url="+worker.URL, "--web.listen-address="+address)
+	for _, path := range []string{"/-/ready", "/-/healthy"} {
+		if err := process.Poll(ctx, 100*time.Millisecond, p, func(ctx context.Context) error {
+			_, err := get(ctx, "http://"+address+path)
+			return err
+		}); err != nil {
+			t.Fatalf("%v\n%s", err, p.Tail(4096))
+		}
 	}
-	metrics, err := get(ctx, "http://"+address+"/metrics")
+	server, err := prometheus.Start(ctx, group, ports, tools, filepath.Join(b.store, "prometheus"), fmt.Sprintf(
+		"global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n- {job_name: image, static_configs: [{targets: [%q]}]}\n", address))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`kafka_connect_up{connect_cluster="default"} 1`, `version="1.2.3"`, `revision="0123abc"`} {
-		if !strings.Contains(metrics, want) {
-			t.Errorf("the container's metrics have no %s", want)
+	for _, query := range []string{
+		`kafka_connect_up{connect_cluster="default"} == 1`, `kafka_connect_exporter_build_info{version="1.2.3", revision="0123abc"}`,
+		`process_resident_memory_bytes > 0`, // It has /proc.
+	} {
+		if err := process.Poll(ctx, 200*time.Millisecond, p, func(ctx context.Context) error {
+			samples, err := server.Query(ctx, query)
+			if err == nil && len(samples) != 1 {
+				err = fmt.Errorf("%s: %v", query, samples)
+			}
+			return err
+		}); err != nil {
+			t.Error(err)
 		}
 	}
 
@@ -241,6 +362,14 @@ func TestImage(t *testing.T) {
 		if !strings.Contains(string(status), want) {
 			t.Errorf("the process is not %q:\n%s", want, status)
 		}
+	}
+	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", p.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Mount point and options, as the process sees them (proc(5)).
+	if !regexp.MustCompile(`(?m)^\S+ \S+ \S+ \S+ / ro[, ]`).Match(mounts) {
+		t.Errorf("the root is not read-only:\n%s", mounts)
 	}
 	if err := p.Terminate(ctx); err != nil {
 		t.Errorf("SIGTERM: %v", err)

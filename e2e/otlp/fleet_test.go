@@ -59,16 +59,17 @@ func run(m *testing.M) (status int) {
 		defer func() {
 			f.group.Close(5 * time.Second)
 			if status != 0 {
-				fmt.Fprintln(os.Stderr, "logs of all parts are in", f.group.Directory())
+				fmt.Fprintln(os.Stderr, "logs of all parts are in", f.group.Directory(), "their files in", f.directory)
 				return
 			}
 			_ = os.RemoveAll(f.directory)
 		}()
-		go func() { // An interrupt ends the parts, and with that the tests.
-			<-ctx.Done()
+		// An interrupt ends the parts, and with that the tests; the end of the
+		// tests is none.
+		defer context.AfterFunc(ctx, func() {
 			f.group.Close(0)
 			os.Exit(1)
-		}()
+		})()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "start the real parts:", err)
@@ -89,7 +90,14 @@ func start(ctx context.Context) (*fleet, error) {
 		return nil, err
 	}
 	f := &fleet{directory: directory, ports: process.NewPorts(20000, 20299)}
-	if f.group, err = process.NewGroup(filepath.Join(directory, "logs")); err != nil {
+	logs, err := filepath.Abs(filepath.Join("..", ".e2e", "logs", "otlp"))
+	if err != nil {
+		return nil, err
+	}
+	if err := os.RemoveAll(logs); err != nil {
+		return nil, err
+	}
+	if f.group, err = process.NewGroup(logs); err != nil {
 		return nil, err
 	}
 	tools, err := e2e.Tool(ctx, "prometheus")

@@ -29,9 +29,12 @@ const clusters = 8
 // output runs a command and returns what it prints.
 func output(ctx context.Context, t *testing.T, argv ...string) string {
 	t.Helper()
-	printed, err := exec.CommandContext(ctx, argv[0], argv[1:]...).Output()
+	command := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	var complaint strings.Builder
+	command.Stderr = &complaint
+	printed, err := command.Output()
 	if err != nil {
-		t.Fatalf("%q: %v", argv, err)
+		t.Fatalf("%q: %v\n%s", argv, err, complaint.String())
 	}
 	return strings.TrimSpace(string(printed))
 }
