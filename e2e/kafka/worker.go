@@ -33,7 +33,7 @@ type WorkerOptions struct {
 	Without []string
 	// Properties are added to the worker's, or replace them.
 	Properties map[string]string
-	// Java are options of the virtual machine, which go before the suite's own.
+	// Java are options of the virtual machine, which prevail over the suite's own.
 	Java []string
 	// Directory for its files.
 	Directory string
