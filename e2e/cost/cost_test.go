@@ -72,6 +72,8 @@ type way struct {
 	warm int
 	// change creates a connector before each snapshot.
 	change bool
+	// pause is before each snapshot; the others follow upon each other.
+	pause time.Duration
 	// calls that a snapshot must take.
 	calls int
 }
@@ -91,19 +93,20 @@ var parallelisms = []int{1, 8, 32}
 func ways() []way {
 	all := []way{
 		{label: "`GET /connectors` alone, the floor", snapshots: 300, warm: 1000, calls: 1},
-		{name: version2, label: "version 2, nothing changed", settings: `observation_version: "2", info_max_age: 1h`, snapshots: 300, warm: 2000, calls: 1},
+		{name: version2, label: "version 2, nothing changed", settings: `observation_version: "2", info_max_age: 1h`, snapshots: 300, warm: 1500, calls: 1},
+		{name: "v2-paused", label: "version 2, nothing changed, after a pause", settings: `observation_version: "2", info_max_age: 1h`, snapshots: 5, warm: 1, pause: 200 * time.Millisecond, calls: 1},
 		{name: changed, label: "version 2, just after a change", settings: `observation_version: "2", info_max_age: 1h`, snapshots: 3, warm: 1, change: true, calls: 3},
 		{name: version2Info, label: "version 2, `info_max_age: 0s`", settings: `observation_version: "2", info_max_age: 0s`, snapshots: 30, warm: 60, calls: 3},
 	}
 	for _, parallelism := range parallelisms {
 		warm := 1
 		if parallelism == 8 {
-			warm = 20
+			warm = 15
 		}
 		configured := fmt.Sprintf(`observation_version: "1", parallelism: %d, info_max_age: `, parallelism)
 		all = append(all,
-			way{name: version1(parallelism), label: fmt.Sprintf("version 1, `parallelism: %d`, nothing changed", parallelism), settings: configured + "1h", snapshots: 4, warm: warm, calls: 1 + connectors},
-			way{name: version1Info(parallelism), label: fmt.Sprintf("version 1, `parallelism: %d`, `info_max_age: 0s`", parallelism), settings: configured + "0s", snapshots: 4, warm: warm, calls: 1 + 2*connectors})
+			way{name: version1(parallelism), label: fmt.Sprintf("version 1, `parallelism: %d`, nothing changed", parallelism), settings: configured + "1h", snapshots: 3, warm: warm, calls: 1 + connectors},
+			way{name: version1Info(parallelism), label: fmt.Sprintf("version 1, `parallelism: %d`, `info_max_age: 0s`", parallelism), settings: configured + "0s", snapshots: 3, warm: warm, calls: 1 + 2*connectors})
 	}
 	return all
 }

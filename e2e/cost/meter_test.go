@@ -43,7 +43,7 @@ func (m *meter) round(ctx context.Context, w way, n int) (s sample, err error) {
 	if w.name != "" {
 		ask = func(ctx context.Context, s *sample) error { return m.probe(ctx, w, s) }
 	}
-	if !w.change {
+	if !w.change && w.pause == 0 {
 		err = m.measured(&s, func() (err error) {
 			for i := 0; i < n && err == nil; i++ {
 				err = ask(ctx, &s)
@@ -52,12 +52,29 @@ func (m *meter) round(ctx context.Context, w way, n int) (s sample, err error) {
 		})
 		return s, err
 	}
+	one := func() error {
+		return m.measured(&s, func() error { return ask(ctx, &s) })
+	}
 	for i := 0; i < n && err == nil; i++ {
-		err = m.afterChange(ctx, func() error {
-			return m.measured(&s, func() error { return ask(ctx, &s) })
-		})
+		if w.change {
+			err = m.afterChange(ctx, one)
+		} else if err = pause(ctx, w.pause); err == nil {
+			err = one()
+		}
 	}
 	return s, err
+}
+
+// pause in which nobody asks anything.
+func pause(ctx context.Context, length time.Duration) error {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
 
 // measured adds to s what the worker does while run runs.
@@ -141,16 +158,7 @@ func (m *meter) rest(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	var s sample
-	err := m.measured(&s, func() error {
-		timer := time.NewTimer(2 * time.Second) // It flushes offsets each second.
-		defer timer.Stop()
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-timer.C:
-			return nil
-		}
-	})
+	err := m.measured(&s, func() error { return pause(ctx, time.Second) }) // In which it also flushes offsets, once.
 	return s.processor.Seconds() / s.elapsed.Seconds(), err
 }
 
