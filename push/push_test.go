@@ -158,7 +158,7 @@ func (l *logs) String() string {
 // options are those of the tests: often, and not patient.
 func options(endpoint *url.URL, log *logs) Options {
 	return Options{
-		Endpoint: endpoint, Protocol: HTTP, Headers: map[string]string{"api-key": "secret"}, Interval: 10 * time.Millisecond,
+		Endpoint: endpoint, Protocol: HTTP, Headers: map[string]string{"api-key": "secret", "authorization": "Bearer hunter2"}, Interval: 10 * time.Millisecond,
 		Timeout: 10 * time.Second, Produce: time.Second, Attributes: map[string]string{"service.name": "test"}, Version: "1.2.3",
 		Producer: points(1), Logger: slog.New(slog.NewTextHandler(log, nil)),
 	}
@@ -300,7 +300,10 @@ func TestReceivers(t *testing.T) {
 		"4xx": {func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "no\nsuch "+strings.Repeat("thing ", 1000), http.StatusBadRequest)
 		}, "400 Bad Request (body: no such thing"},
-		"5xx":    {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "broken", http.StatusInternalServerError) }, "500 Internal Server Error"},
+		"5xx": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "broken", http.StatusInternalServerError) }, "500 Internal Server Error"},
+		"repeats": {func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, "no key "+r.Header.Get("api-key")+", no "+strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), http.StatusUnauthorized)
+		}, "no key <secret>, no <secret>"},
 		"busy":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "later", http.StatusServiceUnavailable) }, "later"},
 		"slow":   {func(_ http.ResponseWriter, r *http.Request) { <-drained(r).Done() }, "deadline exceeded"},
 		"hangup": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
@@ -335,7 +338,7 @@ func TestReceivers(t *testing.T) {
 			if strings.Count(text, "level=WARN") != 1 || strings.Count(text, "level=INFO") != 1 || strings.Count(text, "\n") != 2 || !strings.Contains(text, bad.want) {
 				t.Errorf("logged\n%s", text)
 			}
-			if strings.Contains(text, "secret") || len(text) > 2000 {
+			if strings.Contains(strings.ReplaceAll(text, "<secret>", ""), "secret") || strings.Contains(text, "hunter2") || len(text) > 2000 {
 				t.Errorf("logged too much\n%s", text)
 			}
 		})

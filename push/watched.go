@@ -62,9 +62,9 @@ func (w *watched) Export(ctx context.Context, data *metricdata.ResourceMetrics) 
 	logger := w.options.Logger.With("endpoint", w.options.Endpoint.Redacted())
 	switch {
 	case err != nil && w.failing:
-		logger.DebugContext(ctx, "export over OTLP still fails", "err", brief(err))
+		logger.DebugContext(ctx, "export over OTLP still fails", "err", w.brief(err))
 	case err != nil:
-		logger.WarnContext(ctx, "export over OTLP fails", "err", brief(err))
+		logger.WarnContext(ctx, "export over OTLP fails", "err", w.brief(err))
 	case w.failing:
 		logger.InfoContext(ctx, "export over OTLP succeeds again")
 	}
@@ -88,11 +88,25 @@ func (w *watched) count(succeeded bool) {
 // answered, which may be a page.
 const maxError = 300
 
-// brief returns an error on one line, and not more of it than one reads.
-func brief(err error) string {
-	text := strings.Join(strings.Fields(strings.ToValidUTF8(err.Error(), "\uFFFD")), " ")
+// brief returns an error on one line, not more of it than one reads, and without
+// the headers that were sent, in case the receiver repeats them.
+func (w *watched) brief(err error) string {
+	var secrets []string
+	for _, value := range w.options.Headers {
+		for _, part := range append([]string{value}, strings.Fields(value)...) {
+			if len(part) >= minSecret {
+				secrets = append(secrets, part, "<secret>")
+			}
+		}
+	}
+	text := strings.NewReplacer(secrets...).Replace(err.Error())
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
 	if len(text) > maxError {
 		text = fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(text[:maxError], ""), len(text))
 	}
 	return text
 }
+
+// minSecret is the length from which a part of a header is looked for in what a
+// receiver says: a shorter one occurs by chance, and protects nothing.
+const minSecret = 6
