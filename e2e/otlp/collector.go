@@ -9,7 +9,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e/process"
@@ -39,31 +41,54 @@ func newCollector(f *fleet, name string) (*collector, error) {
 	return c, nil
 }
 
+// documentation is the block of docs/scaling.md that has this text.
+func documentation(part string) (string, error) {
+	text, err := os.ReadFile(filepath.Join("..", "docs", "scaling.md"))
+	if err != nil {
+		return "", err
+	}
+	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1) {
+		if strings.Contains(string(block[1]), part) {
+			return string(block[1]), nil
+		}
+	}
+	return "", fmt.Errorf("docs/scaling.md has no block with %s", part)
+}
+
 // start runs the collector, again if it was killed, and returns when it takes
-// connections. Each run has a file of its own: the end of that of one that was
+// connections. It is the one that docs/scaling.md shows. Each run has a file of its own: the end of that of one that was
 // killed is half a line.
 func (c *collector) start(ctx context.Context) (err error) {
 	c.runs++
 	path := filepath.Join(c.fleet.directory, fmt.Sprintf("%s-%d", c.name, c.runs))
 	c.file = path + ".jsonl"
-	if err := os.WriteFile(path+".yml", fmt.Appendf(nil, `
-receivers:
-  otlp:
-    protocols:
-      grpc: {endpoint: %q}
-      http: {endpoint: %q}
+	documented, err := documentation("receivers:")
+	if err != nil {
+		return err
+	}
+	for address, mine := range map[string]string{"0.0.0.0:4317": c.grpc, "0.0.0.0:4318": c.http, "0.0.0.0:8889": c.by} {
+		if !strings.Contains(documented, address) {
+			return fmt.Errorf("the documented collector has no %s", address)
+		}
+		documented = strings.ReplaceAll(documented, address, mine)
+	}
+	argv := []string{filepath.Join(c.fleet.otelcol, "otelcol")}
+	for name, text := range map[string]string{"documented": documented, "file": fmt.Sprintf(`
 exporters:
   file: {path: %q, flush_interval: 100ms}
-  prometheus: {endpoint: %q}
 service:
   telemetry: {metrics: {level: none}}
   pipelines:
-    metrics: {receivers: [otlp], exporters: [file, prometheus]}
-`, c.grpc, c.http, c.file, c.by), 0o600); err != nil {
-		return err
+    metrics: {exporters: [prometheus, file]}
+`, c.file)} {
+		if err := os.WriteFile(path+"-"+name+".yml", []byte(text), 0o600); err != nil {
+			return err
+		}
 	}
-	c.Process, err = c.fleet.group.Start(c.name, []string{filepath.Join(c.fleet.otelcol, "otelcol"), "--config=file:" + path + ".yml"})
-	if err != nil {
+	for _, name := range []string{"documented", "file"} { // The later one changes the earlier.
+		argv = append(argv, "--config=file:"+path+"-"+name+".yml")
+	}
+	if c.Process, err = c.fleet.group.Start(c.name, argv); err != nil {
 		return err
 	}
 	return process.Poll(ctx, 50*time.Millisecond, c.Process, func(ctx context.Context) error {

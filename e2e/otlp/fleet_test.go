@@ -121,15 +121,16 @@ func start(ctx context.Context) (*fleet, error) {
 	if err := os.MkdirAll(targets, 0o755); err != nil {
 		return f, err
 	}
+	documented, err := documentation("honor_labels")
+	if err != nil {
+		return f, err
+	}
 	f.prometheus, err = prometheus.Start(ctx, f.group, f.ports, tools, filepath.Join(directory, "prometheus"), fmt.Sprintf(`
 global: {scrape_interval: 1s, scrape_timeout: 1s}
-scrape_configs:
+%s
   - job_name: exporters
     file_sd_configs: [{files: [%q], refresh_interval: 1s}]
-  - job_name: collector
-    honor_labels: true
-    static_configs: [{targets: [%q]}]
-`, filepath.Join(targets, "*.json"), f.collector.by))
+`, strings.ReplaceAll(documented, "collector:8889", f.collector.by), filepath.Join(targets, "*.json")))
 	if err != nil {
 		return f, err
 	}
