@@ -76,7 +76,7 @@ type known map[string][]string
 // record.
 func seriesKnown(t *testing.T) known {
 	t.Helper()
-	series := known{"up": nil}
+	series := known{"up": nil, "ALERTS": {"alertname", "alertstate", "connect_cluster", "connector"}}
 	for _, d := range collector.Descriptors() {
 		if d.Kind != collector.Histogram {
 			series[d.Name] = d.Labels
@@ -109,6 +109,8 @@ func labelValues(label string) []string {
 		values = []string{string(connect.SelfManaged), string(connect.ConfluentCloud), string(connect.MSK), string(connect.Aiven)}
 	case "outcome":
 		values = []string{"success", "partial", "failure"}
+	case "alertstate":
+		values = []string{"pending", "firing"}
 	}
 	return values
 }
@@ -157,6 +159,28 @@ func TestExpressionsNameWhatExists(t *testing.T) {
 					series.check(t, strings.ReplaceAll(quoted[1], "%q", `""`))
 				}
 			})
+		}
+	}
+}
+
+// Alerts that ask for others name such as there are.
+func TestAlertsOnAlertsNameWhatExists(t *testing.T) {
+	names := map[string]bool{}
+	for _, r := range rulesOf(t, alerts.Rules) {
+		names[r.Alert] = true
+	}
+	for _, r := range rulesOf(t, alerts.Rules) {
+		for _, selector := range promql.Parse(r.Expr).Selectors {
+			for _, m := range selector.Matchers {
+				if m.Label != "alertname" {
+					continue
+				}
+				for _, name := range alternatives(m.Value) {
+					if !names[name] {
+						t.Errorf("%s asks for %s, which is no alert", r.name(), name)
+					}
+				}
+			}
 		}
 	}
 }

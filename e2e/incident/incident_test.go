@@ -235,8 +235,6 @@ func (p *parts) playConnectors(t *testing.T) {
 		p.heldBack(t, taskFailed(partly, task), "KafkaConnectAllTasksFailed")
 		p.untold(t, taskFailed(partly, task))
 	}
-	burn := alert("KafkaConnectErrorBudgetBurn", "critical", orders, "connector", lasting, "long", "1h", "short", "5m")
-	p.heldBack(t, burn, "KafkaConnectAllTasksFailed")
 	// One of two tasks is mended.
 	must(os.MkdirAll(missing, 0o755))
 	p.do(t, http.MethodPost, kafka.ConnectorPath(partly)+"/tasks/0/restart", nil)
@@ -301,7 +299,6 @@ func (p *parts) playConnectors(t *testing.T) {
 	}
 	p.untold(t, taskFailed(partly, "0"))
 	p.untold(t, taskFailed(lasting, "0"))
-	p.untold(t, burn)
 	p.untold(t, alert("KafkaConnectClusterDown", "critical", refused))
 	for _, l := range []labels{connectorFailed, allFailed(lasting)} {
 		if now := p.webhook.of(l); now.resolved > 0 {
@@ -443,6 +440,23 @@ func (p *parts) playClusterDown(t *testing.T) {
 	for _, l := range failed {
 		before[l.String()] = p.webhook.of(l)
 	}
+	// The line to one of the exporter's clusters goes and comes once, so that it
+	// has gone and come and gone.
+	up := func(want float64) {
+		t.Helper()
+		if err := p.line.enable(t.Context(), want == 1); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, fmt.Sprintf("up of %s is %v", distant, want), func(ctx context.Context) error {
+			now, err := p.prometheus.Query(ctx, fmt.Sprintf("kafka_connect_up{connect_cluster=%q}", distant))
+			if err == nil && (len(now) != 1 || now[0].Value != want) {
+				err = fmt.Errorf("%v", now)
+			}
+			return err
+		})
+	}
+	up(0)
+	up(1)
 	for _, w := range p.workers {
 		w.Kill()
 	}
@@ -455,7 +469,7 @@ func (p *parts) playClusterDown(t *testing.T) {
 	}
 	// What follows from it is held back: a new alert is told to nobody, and what
 	// was told before is not called resolved because its series are gone.
-	failing := alert("KafkaConnectSnapshotFailing", "warning", orders, "reason", "unreachable")
+	failing := alert("KafkaConnectSnapshotFailing", "warning", distant, "reason", "unreachable")
 	p.heldBack(t, failing, "KafkaConnectClusterDown")
 	eventually(t, "the series of what failed are gone", func(ctx context.Context) error {
 		firing, err := p.prometheus.Query(ctx, `ALERTS{connector!="", alertstate="firing"}`)
@@ -493,6 +507,10 @@ func (p *parts) playClusterDown(t *testing.T) {
 	p.do(t, http.MethodPut, kafka.ConnectorPath(unstarted)+"/config", mirror(p.bootstrap))
 	for _, l := range failed {
 		p.resolved(t, l)
+	}
+	// The outage of the others was one, and is told.
+	for _, cluster := range []string{orders, byName, refused} {
+		p.untold(t, alert("KafkaConnectSnapshotFailing", "warning", cluster, "reason", "unreachable"))
 	}
 }
 

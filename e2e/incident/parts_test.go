@@ -411,6 +411,11 @@ func (x *toxiproxy) slow(ctx context.Context, latency time.Duration) error {
 		"attributes": map[string]any{"latency": latency.Milliseconds()}}, nil)
 }
 
+// enable lets connections through, or refuses them.
+func (x *toxiproxy) enable(ctx context.Context, enabled bool) error {
+	return call(ctx, http.MethodPost, x.api+"/proxies/line", map[string]any{"enabled": enabled}, nil)
+}
+
 // mend takes the delay away.
 func (x *toxiproxy) mend(ctx context.Context) error {
 	return call(ctx, http.MethodDelete, x.api+"/proxies/line/toxics/slow", nil, nil)
