@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -24,8 +25,9 @@ import (
 type remembered struct {
 	seed     maphash.Seed
 	usualRun int
-	// flates compress; each costs about a megabyte.
-	flates sync.Pool
+	// flates compress, what is kept well and the rest fast; each costs about a
+	// megabyte.
+	flates, fastFlates sync.Pool
 
 	mu       sync.Mutex
 	clusters map[string]*exposed
@@ -33,18 +35,24 @@ type remembered struct {
 	asked map[encoding]time.Time
 	// headers of the families, in text formats.
 	headers map[encoding]*encodedRun
+	// textSize is how much of the last answer was not remembered.
+	textSize atomic.Int64
 }
 
 func newRemembered() *remembered {
 	return &remembered{
 		seed: maphash.MakeSeed(), usualRun: usualRun, clusters: map[string]*exposed{}, asked: map[encoding]time.Time{}, headers: map[encoding]*encodedRun{},
-		flates: sync.Pool{New: func() any {
-			w, err := flate.NewWriter(nil, flate.DefaultCompression)
-			if err != nil {
-				panic(err) // The level is one of the package's own.
-			}
-			return w
-		}},
+		flates: sync.Pool{New: newFlate(flate.DefaultCompression)}, fastFlates: sync.Pool{New: newFlate(flate.BestSpeed)},
+	}
+}
+
+func newFlate(level int) func() any {
+	return func() any {
+		w, err := flate.NewWriter(nil, level)
+		if err != nil {
+			panic(err) // The level is one of the package's own.
+		}
+		return w
 	}
 }
 
@@ -84,6 +92,7 @@ func (r *Renderer) Answer(views []View, further []*dto.MetricFamily, format expf
 	start := time.Now()
 	how := encoding{format, compressed}
 	a := &assembly{encoding: how, remembered: r.remembered}
+	a.text.Grow(int(r.remembered.textSize.Load()))
 	switch format.FormatType() {
 	case expfmt.TypeTextPlain, expfmt.TypeOpenMetrics, expfmt.TypeProtoDelim:
 	default: // for people who look at protobuf; not worth remembering
@@ -113,6 +122,7 @@ func (r *Renderer) Answer(views []View, further []*dto.MetricFamily, format expf
 	if err := a.families(append(s.families(), further...)); err != nil {
 		return nil, err
 	}
+	r.remembered.textSize.Store(int64(a.text.Len()))
 
 	// Then the connectors, family by family.
 	all := make([][]*encodedRun, 0, len(sorted))
@@ -228,19 +238,19 @@ func (r *Renderer) encode(v *View, of *run, how encoding, compressing *time.Dura
 		if err != nil {
 			return nil, fmt.Errorf("encode %s: %w", table[f].Name, err)
 		}
-		encoded[f] = r.remembered.piece(text, how.compressed, compressing)
+		encoded[f] = pieceOf(text, how.compressed, &r.remembered.flates, compressing)
 	}
 	return encoded, nil
 }
 
-// piece makes a piece of a text, and adds what compressing took.
-func (e *remembered) piece(text []byte, compressed bool, took *time.Duration) piece {
+// pieceOf makes a piece of a text, and adds what compressing took.
+func pieceOf(text []byte, compressed bool, flates *sync.Pool, took *time.Duration) piece {
 	if !compressed {
 		return piece{bytes: bytes.Clone(text), size: len(text)}
 	}
 	defer func(start time.Time) { *took += time.Since(start) }(time.Now())
-	w := e.flates.Get().(*flate.Writer)
-	defer e.flates.Put(w)
+	w := flates.Get().(*flate.Writer)
+	defer flates.Put(w)
 	return deflate(w, text)
 }
 
@@ -276,7 +286,7 @@ func headerEnd(text []byte) int {
 func (e *remembered) header(f family, size int, how encoding, compressing *time.Duration) (piece, error) {
 	if how.format.FormatType() == expfmt.TypeProtoDelim {
 		text, err := encodeHeader(f, size, how.format)
-		return e.piece(text, how.compressed, compressing), err
+		return pieceOf(text, how.compressed, &e.flates, compressing), err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -290,7 +300,7 @@ func (e *remembered) header(f family, size int, how encoding, compressing *time.
 		if err != nil {
 			return piece{}, err
 		}
-		headers[f] = e.piece(text, how.compressed, compressing)
+		headers[f] = pieceOf(text, how.compressed, &e.flates, compressing)
 	}
 	return headers[f], nil
 }
@@ -319,7 +329,7 @@ type assembly struct {
 	remembered *remembered
 	pieces     []piece
 	// text is what is not a piece yet.
-	text        []byte
+	text        bytes.Buffer
 	compressing time.Duration
 }
 
@@ -330,12 +340,11 @@ func (a *assembly) answer(start time.Time) *Answer {
 
 // families adds whole families.
 func (a *assembly) families(families []*dto.MetricFamily) error {
+	encoder := expfmt.NewEncoder(&a.text, a.format)
 	for _, f := range families {
-		text, err := encodeFamily(f, a.format)
-		if err != nil {
+		if err := encoder.Encode(f); err != nil {
 			return fmt.Errorf("encode %s: %w", f.GetName(), err)
 		}
-		a.text = append(a.text, text...)
 	}
 	return nil
 }
@@ -369,20 +378,18 @@ func (a *assembly) runs(f family, clusters [][]*encodedRun) error {
 
 // cut makes a piece of the text so far.
 func (a *assembly) cut() {
-	if len(a.text) > 0 {
-		a.pieces = append(a.pieces, a.remembered.piece(a.text, a.compressed, &a.compressing))
-		a.text = a.text[:0]
+	if a.text.Len() > 0 {
+		a.pieces = append(a.pieces, pieceOf(a.text.Bytes(), a.compressed, &a.remembered.fastFlates, &a.compressing))
+		a.text.Reset()
 	}
 }
 
 // end adds what ends an answer.
 func (a *assembly) end() error {
 	if a.format.FormatType() == expfmt.TypeOpenMetrics {
-		var out bytes.Buffer
-		if _, err := expfmt.FinalizeOpenMetrics(&out); err != nil {
+		if _, err := expfmt.FinalizeOpenMetrics(&a.text); err != nil {
 			return fmt.Errorf("end the exposition: %w", err)
 		}
-		a.text = append(a.text, out.Bytes()...)
 	}
 	a.cut()
 	return nil

@@ -45,7 +45,12 @@ func (s *server) expose(w http.ResponseWriter, r *http.Request, views []collecto
 		return
 	}
 	// An answer has many small pieces, and net/http a small buffer.
-	buffered := bufio.NewWriterSize(w, writeBuffer)
+	buffered := s.buffers.Get().(*bufio.Writer)
+	defer func() {
+		buffered.Reset(nil) // Of the request nothing is kept.
+		s.buffers.Put(buffered)
+	}()
+	buffered.Reset(w)
 	if err = answer.Write(buffered); err == nil {
 		err = buffered.Flush()
 	}

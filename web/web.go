@@ -6,6 +6,7 @@
 package web
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
@@ -66,6 +68,8 @@ type server struct {
 	Options
 	// slots has room for the scrapes that may be in flight, nil for any number.
 	slots chan struct{}
+	// buffers are what answers are written through.
+	buffers sync.Pool
 }
 
 // New returns the handler of all paths.
@@ -83,6 +87,7 @@ func New(o Options) (http.Handler, error) {
 		return nil, errors.New("--timeout-offset and --web.max-requests cannot be negative")
 	}
 	s := &server{Options: o}
+	s.buffers.New = func() any { return bufio.NewWriterSize(nil, writeBuffer) }
 	if o.MaxRequests > 0 {
 		s.slots = make(chan struct{}, o.MaxRequests)
 	}

@@ -64,11 +64,13 @@ func (l *look) version2(ctx context.Context) (list []string, err error) {
 		case !e.hasStatus:
 			l.unobserved[e.name] = connect.NoStatus
 		default:
+			if l.snapshot.Connectors == nil { // only now: the same answer needs none
+				l.snapshot.Connectors = make([]connect.Connector, 0, len(l.infos.byName)+1)
+			}
 			l.snapshot.Connectors = append(l.snapshot.Connectors, e.status)
 		}
 	}, func() {
-		got, statuses = nil, 0
-		l.snapshot.Connectors = make([]connect.Connector, 0, len(l.infos.byName))
+		got, statuses, l.snapshot.Connectors = nil, 0, nil
 		clear(l.unobserved)
 	})
 	switch {
