@@ -105,11 +105,12 @@ func run(m *testing.M) (status int) {
 				fmt.Fprintln(os.Stderr, "logs of all parts are in", f.group.Directory())
 			}
 		}()
-		go func() { // An interrupt ends the parts, and with that the tests.
-			<-ctx.Done()
+		// An interrupt ends the parts, and with that the tests; their own end, which
+		// ends ctx too, does not.
+		defer context.AfterFunc(ctx, func() {
 			f.group.Close(0)
 			os.Exit(1)
-		}()
+		})()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "start the real parts:", err)

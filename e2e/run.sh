@@ -24,7 +24,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 echo "preparing tools"
-../tools/build.sh prometheus >/dev/null
+../tools/build.sh prometheus alertmanager otelcol toxiproxy >/dev/null
 mkdir -p ../.e2e
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
