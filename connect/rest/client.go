@@ -36,14 +36,16 @@ const (
 
 // NewClient returns the HTTP client that observers use: prometheus/common's
 // authentication, TLS and proxy settings, and redirects only within the host
-// that was asked, so that no credential follows one elsewhere. name stands for
-// the cluster in the library's connection tracking.
+// that was asked, so that no credential follows one elsewhere. name is the
+// cluster's, for errors.
 func NewClient(cfg commoncfg.HTTPClientConfig, name string) (*http.Client, error) {
 	return newClient(cfg, name, tokenTimeout)
 }
 
 func newClient(cfg commoncfg.HTTPClientConfig, name string, tokens time.Duration) (*http.Client, error) {
-	transport, err := commoncfg.NewRoundTripperFromConfig(cfg, name,
+	// The library remembers the name of each client as long as the process runs:
+	// clusters that come and go have one together.
+	transport, err := commoncfg.NewRoundTripperFromConfig(cfg, "kafka-connect",
 		commoncfg.WithIdleConnTimeout(idleConnTimeout),
 		commoncfg.WithUserAgent("kafka-connect-exporter"),
 		commoncfg.WithDialContextFunc(dialer(tokens)))

@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	commoncfg "github.com/prometheus/common/config"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -141,5 +143,33 @@ func TestNoHTTP(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// Clients of clusters that come and go with reloads leave nothing behind: the
+// library's connection tracking counts by name, for ever.
+func TestClientsLeaveNothingBehind(t *testing.T) {
+	names := func() int {
+		families, err := prometheus.DefaultGatherer.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		series := 0
+		for _, family := range families {
+			if strings.HasPrefix(family.GetName(), "net_conntrack_") {
+				series += len(family.Metric)
+			}
+		}
+		return series
+	}
+	var counts [2]int
+	for i := range counts {
+		if _, err := NewClient(commoncfg.DefaultHTTPClientConfig, fmt.Sprint("cluster-", i)); err != nil {
+			t.Fatal(err)
+		}
+		counts[i] = names()
+	}
+	if counts[0] == 0 || counts[0] != counts[1] {
+		t.Errorf("series of connection tracking: %v", counts)
 	}
 }
