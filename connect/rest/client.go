@@ -244,7 +244,8 @@ func (c *client) get(ctx context.Context, base *url.URL, call call) (code int, s
 	if err != nil {
 		return 0, 0, waiting, transportError(ctx, err)
 	}
-	body := &body{Reader: response.Body, left: c.limit}
+	plain, unreadable := uncompressed(response.Header.Get("Content-Encoding"), response.Body)
+	body := &body{Reader: plain, left: c.limit}
 	defer func() {
 		size, waiting = c.limit-body.left, waiting+body.waited
 		_ = response.Body.Close()
@@ -255,8 +256,8 @@ func (c *client) get(ctx context.Context, base *url.URL, call call) (code int, s
 		_, _ = io.CopyN(io.Discard, response.Body, drainLimit)
 		return response.StatusCode, 0, waiting, err
 	}
-	if body.Reader, err = uncompressed(response.Header.Get("Content-Encoding"), response.Body); err != nil {
-		return response.StatusCode, 0, waiting, err
+	if unreadable != nil {
+		return response.StatusCode, 0, waiting, unreadable
 	}
 	// A decoder that succeeds has read to the end; one that fails leaves a
 	// body that is not worth reading, and its connection is given up.

@@ -20,7 +20,7 @@ func uncompressed(coding string, from io.Reader) (io.Reader, error) {
 	case "gzip", "x-gzip":
 		return &gunzip{from: from}, nil
 	}
-	return nil, fmt.Errorf("%w: the answer is compressed, but not by gzip, though neither was asked for", connect.Decode)
+	return from, fmt.Errorf("%w: the answer is compressed, but not by gzip, though neither was asked for", connect.Decode)
 }
 
 // gunzip reads what is compressed by gzip.

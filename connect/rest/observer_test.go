@@ -455,13 +455,19 @@ func encoded(coding string, body []byte) connecttest.Fault {
 func TestCompressedUnasked(t *testing.T) {
 	c := connecttest.NewCluster(connecttest.Options{})
 	c.Create(connecttest.Connector{Name: "x", Tasks: 2})
+	c.Create(connecttest.Connector{Name: "statusless"})
 	compressing := func(honest http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Accept-Encoding") != "identity" {
 				t.Errorf("Accept-Encoding: %q", r.Header.Get("Accept-Encoding"))
 			}
 			answer := httptest.NewRecorder()
-			honest.ServeHTTP(answer, r)
+			if r.URL.Path == "/connectors/statusless/status" {
+				answer.WriteHeader(http.StatusNotFound)
+				_, _ = answer.WriteString(`{"error_code": 404, "message": "No status found for connector statusless"}`)
+			} else {
+				honest.ServeHTTP(answer, r)
+			}
 			maps.Copy(w.Header(), answer.Header())
 			w.Header().Set("Content-Encoding", "gzip")
 			w.Header().Del("Content-Length")
@@ -472,8 +478,12 @@ func TestCompressedUnasked(t *testing.T) {
 		})
 	}
 	c.SetFault(connecttest.Match{}, compressing)
-	for _, v := range []string{Version1, Version2} {
-		if s := mustObserve(t, newObserver(t, serve(t, c), version(v))); len(s.Connectors) != 1 || len(s.Connectors[0].Tasks) != 2 || s.Connectors[0].Class == "" {
+	for v, want := range map[string][]connect.Unobserved{
+		Version1: {{Connector: "statusless", Reason: connect.NoStatus}}, Version2: nil,
+	} {
+		s := mustObserve(t, newObserver(t, serve(t, c), version(v)))
+		x := s.Connectors[len(s.Connectors)-1]
+		if x.Name != "x" || len(x.Tasks) != 2 || x.Class == "" || !slices.Equal(s.Unobserved, want) {
 			t.Errorf("version %s: %+v", v, s)
 		}
 	}
