@@ -115,6 +115,22 @@ func get[T any](list *[]*T, wanted func(*T) bool, made func() *T) *T {
 	return (*list)[len(*list)-1]
 }
 
+// titles of the groups.
+var titles = map[string]string{
+	"Decode": "Decoding the answer of %s connectors",
+	"Render": "Rendering %s connectors anew",
+	"Scrape": "A whole scrape of %s connectors",
+}
+
+// title says what was measured, for people.
+func (g *group) title() string {
+	what, connectors, _ := strings.Cut(g.name, "/connectors=")
+	if n := len(connectors); n > 3 {
+		connectors = connectors[:n-3] + "," + connectors[n-3:]
+	}
+	return fmt.Sprintf(titles[what], connectors)
+}
+
 // median of a unit's figures, and whether there are any.
 func (v *variant) median(unit string) (float64, bool) {
 	figures := slices.Sorted(slices.Values(v.figures[unit]))
@@ -146,7 +162,7 @@ func write(out io.Writer, groups []*group) error {
 			return fmt.Errorf("%s has no yardstick", g.name)
 		}
 		yardstick := g.variants[i]
-		fmt.Fprintf(out, "\n**%s**\n\n| | time | ratio | processor time | ratio | allocations |\n|---|--:|--:|--:|--:|--:|\n", g.name)
+		fmt.Fprintf(out, "\n### %s\n\n| | time | ratio | processor time | ratio | allocations |\n|---|--:|--:|--:|--:|--:|\n", g.title())
 		for _, v := range g.variants {
 			what := ours[v.name]
 			if v == yardstick {
