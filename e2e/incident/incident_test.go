@@ -166,7 +166,6 @@ func TestIncident(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	p := start(ctx, t)
-	t.Cleanup(func() { t.Logf("what was told:\n%s", p.webhook.story()) })
 	for _, act := range []struct {
 		name string
 		play func(*parts, *testing.T)

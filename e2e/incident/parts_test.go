@@ -37,18 +37,17 @@ const (
 	// KafkaConnectUnassigned, which is 14 s here.
 	delay = 30 * time.Second
 
-	version, older     = "4.3.1", "3.9.1"
-	user, password     = "exporter", "b4sic-s3cret"
-	job                = "kafka-connect-exporter"
-	orders             = "orders"  // the cluster, observation version 2
-	byName             = "by-name" // the same by version 1, which cannot ask for some names
-	refused            = "refused" // the same with a password that can be wrong
-	distant            = "distant" // the same over a line that can be slow
-	receiverOfCritical = "pager"
+	version, older = "4.3.1", "3.9.1"
+	user, password = "exporter", "b4sic-s3cret"
+	job            = "kafka-connect-exporter"
+	orders         = "orders"  // the cluster, observation version 2
+	byName         = "by-name" // the same by version 1, which cannot ask for some names
+	refused        = "refused" // the same with a password that can be wrong
+	distant        = "distant" // the same over a line that can be slow
 )
 
 // receivers says where Alertmanager's routes lead the alerts of each severity.
-var receivers = map[string]string{"critical": receiverOfCritical, "warning": "team", "info": "digest"}
+var receivers = map[string]string{"critical": "pager", "warning": "team", "info": "digest"}
 
 // parts are all real parts of the incident.
 type parts struct {
@@ -74,21 +73,27 @@ type parts struct {
 // start brings up everything; it is ended with the test.
 func start(ctx context.Context, t *testing.T) *parts {
 	t.Helper()
-	directory, err := os.MkdirTemp("", "incident-")
+	output, err := filepath.Abs(filepath.Join("..", ".e2e"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	directory, logs := filepath.Join(output, "incident"), filepath.Join(output, "logs", "incident")
+	for _, last := range []string{directory, logs} {
+		if err := os.RemoveAll(last); err != nil {
+			t.Fatal(err)
+		}
+	}
 	p := &parts{t: t, directory: directory, ports: process.NewPorts(21000, 21999), webhook: newWebhook(t)}
-	if p.group, err = process.NewGroup(filepath.Join(directory, "logs")); err != nil {
+	if p.group, err = process.NewGroup(logs); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		p.group.Close(5 * time.Second)
-		if t.Failed() {
-			t.Log("logs and configurations of all parts are in", directory)
-		} else if err := os.RemoveAll(directory); err != nil {
+		told := filepath.Join(logs, "told.txt")
+		if err := os.WriteFile(told, []byte(p.webhook.story()+"\n"), 0o644); err != nil {
 			t.Error(err)
 		}
+		t.Log("what was told stands in", told)
 	})
 	must := func(err error) {
 		t.Helper()
@@ -115,7 +120,8 @@ func start(ctx context.Context, t *testing.T) *parts {
 	must(err)
 	must(p.configure())
 	must(p.startExporter(ctx))
-	p.alerts, err = startAlertmanager(ctx, p, tools["alertmanager"], p.routes())
+	rules := p.export("rules", scale)
+	p.alerts, err = startAlertmanager(ctx, p, tools["alertmanager"], p.routes(filepath.Join(filepath.Dir(rules), "alertmanager.yml")))
 	must(err)
 	p.prometheus, err = prometheus.Start(ctx, p.group, p.ports, tools["prometheus"], filepath.Join(directory, "prometheus"), fmt.Sprintf(`
 global: {scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 500ms}
@@ -124,7 +130,7 @@ alerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}
 scrape_configs:
   - job_name: %s
     static_configs: [{targets: [%q]}]
-`, p.export("rules", scale), p.hours(), strings.TrimPrefix(p.alerts.url, "http://"), job, p.address))
+`, rules, p.hours(), strings.TrimPrefix(p.alerts.url, "http://"), job, p.address))
 	must(err)
 	step("exporter, Prometheus and Alertmanager run")
 	return p
@@ -234,15 +240,11 @@ func (p *parts) hours() string {
 	return file
 }
 
-// routes are the shipped routes and inhibitions, with the webhook in each
-// receiver and times as short as those of the rules.
-func (p *parts) routes() string {
+// routes are the shipped routes and inhibitions of a file, with the webhook in
+// each receiver and times as short as those of the rules.
+func (p *parts) routes(file string) string {
 	p.t.Helper()
-	text, err := os.ReadFile(filepath.Join(p.directory, "rules", "alertmanager.yml"))
-	if os.IsNotExist(err) {
-		p.export("rules", scale)
-		text, err = os.ReadFile(filepath.Join(p.directory, "rules", "alertmanager.yml"))
-	}
+	text, err := os.ReadFile(file)
 	if err != nil {
 		p.t.Fatal(err)
 	}
