@@ -35,6 +35,8 @@ status=0
 go test -p 1 -count=1 -v -timeout 22m "$@" ./... 2>&1 | tee "$output" || status=$?
 # The status page in a browser, a module of its own.
 (cd page && go test -count=1 -v -timeout 5m "$@" ./...) 2>&1 | tee -a "$output" || status=$?
+# Rules, routes, mixin and compose file by the tools that read them, likewise.
+(cd ../tools/artefacts && go test -count=1 -v -timeout 5m "$@" ./...) 2>&1 | tee -a "$output" || status=$?
 
 echo
 echo "== summary: $((SECONDS - start)) s"
