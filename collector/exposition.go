@@ -25,9 +25,8 @@ import (
 type remembered struct {
 	seed     maphash.Seed
 	usualRun int
-	// flates compress, what is kept well and the rest fast; each costs about a
-	// megabyte.
-	flates, fastFlates sync.Pool
+	// flates compress; each costs about a megabyte.
+	flates sync.Pool
 
 	mu       sync.Mutex
 	clusters map[string]*exposed
@@ -42,17 +41,13 @@ type remembered struct {
 func newRemembered() *remembered {
 	return &remembered{
 		seed: maphash.MakeSeed(), usualRun: usualRun, clusters: map[string]*exposed{}, asked: map[encoding]time.Time{}, headers: map[encoding]*encodedRun{},
-		flates: sync.Pool{New: newFlate(flate.DefaultCompression)}, fastFlates: sync.Pool{New: newFlate(flate.BestSpeed)},
-	}
-}
-
-func newFlate(level int) func() any {
-	return func() any {
-		w, err := flate.NewWriter(nil, level)
-		if err != nil {
-			panic(err) // The level is one of the package's own.
-		}
-		return w
+		flates: sync.Pool{New: func() any {
+			w, err := flate.NewWriter(nil, flate.DefaultCompression)
+			if err != nil {
+				panic(err) // The level is one of the package's own.
+			}
+			return w
+		}},
 	}
 }
 
@@ -379,7 +374,7 @@ func (a *assembly) runs(f family, clusters [][]*encodedRun) error {
 // cut makes a piece of the text so far.
 func (a *assembly) cut() {
 	if a.text.Len() > 0 {
-		a.pieces = append(a.pieces, pieceOf(a.text.Bytes(), a.compressed, &a.remembered.fastFlates, &a.compressing))
+		a.pieces = append(a.pieces, pieceOf(a.text.Bytes(), a.compressed, &a.remembered.flates, &a.compressing))
 		a.text.Reset()
 	}
 }

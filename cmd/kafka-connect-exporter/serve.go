@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -55,6 +57,10 @@ func (c serveCommand) Run(ctx context.Context, sys system) error {
 		TimeoutOffset:   time.Duration(c.TimeoutOffset),
 		Logger:          logger,
 		Hangup:          hangup,
-		AutoReload:      autoReload,
+		Ready: func([]net.Addr) { // What the start needed is not needed again.
+			debug.FreeOSMemory()
+			returnStartup()
+		},
+		AutoReload: autoReload,
 	})
 }

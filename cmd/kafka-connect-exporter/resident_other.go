@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// returnStartup is for Linux only.
+func returnStartup() {}
