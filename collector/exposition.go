@@ -101,20 +101,7 @@ func (r *Renderer) Answer(views []View, further []*dto.MetricFamily, format expf
 
 	// First what differs in each scrape: the clusters as such and the exporter
 	// itself.
-	var counts [familyCount]int
-	summaries := make([]Summary, len(sorted))
-	w := walk{allStates: r.options.AllStates, emit: func(f family, _ float64, _ labels) { counts[f]++ }}
-	for i, v := range sorted {
-		summaries[i] = v.summarize()
-		w.clusterOf(v, &summaries[i])
-	}
-	s := newSlab(&counts)
-	w.emit = s.add
-	for i, v := range sorted {
-		s.cluster = s.label(labelIndex[clusterLabel], v.Cluster)
-		w.clusterOf(v, &summaries[i])
-	}
-	if err := a.families(append(s.families(), further...)); err != nil {
+	if err := a.families(append(r.render(sorted, (*walk).clusterOf), further...)); err != nil {
 		return nil, err
 	}
 	r.remembered.textSize.Store(int64(a.text.Len()))

@@ -49,19 +49,23 @@ func (g gatherer) Gather() ([]*dto.MetricFamily, func(), error) { return g(), fu
 // Everything is laid out in a few slabs, so that the number of allocations does
 // not grow with the number of series: one walk counts, a second fills.
 func (r *Renderer) Families(views []View) []*dto.MetricFamily {
-	sorted := sortedViews(views)
+	return r.render(sortedViews(views), (*walk).view)
+}
+
+// render renders what a walk of each view emits.
+func (r *Renderer) render(sorted []*View, of func(*walk, *View, *Summary)) []*dto.MetricFamily {
 	summaries := make([]Summary, len(sorted))
 	var counts [familyCount]int
 	w := walk{allStates: r.options.AllStates, emit: func(f family, _ float64, _ labels) { counts[f]++ }}
 	for i, v := range sorted {
 		summaries[i] = v.summarize()
-		w.view(v, &summaries[i])
+		of(&w, v, &summaries[i])
 	}
 	s := newSlab(&counts)
 	w.emit = s.add
 	for i, v := range sorted {
 		s.cluster = s.label(labelIndex[clusterLabel], v.Cluster)
-		w.view(v, &summaries[i])
+		of(&w, v, &summaries[i])
 	}
 	return s.families()
 }

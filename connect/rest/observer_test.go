@@ -268,6 +268,13 @@ func TestNoStatus(t *testing.T) {
 				t.Errorf("version %s: unobserved %v", v, got)
 			}
 		}
+		if v == Version2 { // the list failing does not make it forget
+			clear := c.SetFault(connecttest.Match{Endpoint: connecttest.EndpointList}, connecttest.ErrorReply(500, "no"))
+			if got := unobserved(mustObserve(t, o)); len(got) != 1 {
+				t.Errorf("unobserved %v while the list fails", got)
+			}
+			clear()
+		}
 		c.RestoreStatus("new")
 		if s := mustObserve(t, o); len(s.Unobserved) != 0 || len(s.Connectors) != 2 {
 			t.Errorf("version %s: unobserved %v once it has a status", v, s.Unobserved)

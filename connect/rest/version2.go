@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -145,9 +146,9 @@ func (l *look) expanded(ctx context.Context, query string, keep func(*entry), ag
 // looked at, in order to know it again; beyond, it is only decoded.
 const wholeLimit = 16 << 20
 
-// expandStatuses sends the expanded call for statuses. Where reuse allows it, an
-// answer that is the same as that of the snapshot before is not decoded again,
-// which most are not: then same is true and keep is not called.
+// expandStatuses sends the expanded call for statuses. Most answers are the same
+// as the one before: where reuse allows it, such an answer is not decoded again,
+// same is true and keep is not called.
 func (l *look) expandStatuses(ctx context.Context, query string, reuse bool, keep func(*entry), again func()) (list []string, same bool, err error) {
 	err = l.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: query, decode: func(r io.Reader) (err error) {
 		again()
@@ -213,8 +214,8 @@ func (l *look) findStatusless(ctx context.Context) {
 	ctx, cancel := l.shareOf(ctx)
 	defer cancel()
 	names, err := l.list(ctx)
-	if err != nil {
-		return
+	if err != nil { // then those that are known stay
+		names = slices.Collect(maps.Keys(l.statusless))
 	}
 	l.statusless = nil
 	have := make(map[string]struct{}, len(l.snapshot.Connectors))
