@@ -42,7 +42,7 @@ func newRemembered() *remembered {
 	return &remembered{
 		seed: maphash.MakeSeed(), usualRun: usualRun, clusters: map[string]*exposed{}, asked: map[encoding]time.Time{}, headers: map[encoding]*encodedRun{},
 		flates: sync.Pool{New: func() any {
-			w, err := flate.NewWriter(nil, flate.DefaultCompression)
+			w, err := flate.NewWriter(nil, flate.BestSpeed)
 			if err != nil {
 				panic(err) // The level is one of the package's own.
 			}
