@@ -56,6 +56,10 @@ type Snapshot struct {
 	// "" where the provider has none, or could not be asked just now.
 	ResourceState ResourceState
 
+	// Revision is that of Connectors and Unobserved: two snapshots with the same
+	// one hold the same of both. Every observer sets it.
+	Revision Revision
+
 	// Connectors observed, sorted by name, no name twice.
 	Connectors []Connector
 

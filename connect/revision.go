@@ -1,0 +1,30 @@
+package connect
+
+import "slices"
+
+// A Revision stands for what a snapshot holds: where two snapshots have the same
+// one, they hold the same Connectors and Unobserved, and nobody needs to compare
+// them. The zero Revision stands for nothing and is the same as none, not even
+// as itself: compare with [Revision.Same].
+type Revision struct {
+	// One byte, because two pointers to a value without size may be equal.
+	token *byte
+}
+
+// NewRevision returns a Revision that differs from every other.
+func NewRevision() Revision { return Revision{new(byte)} }
+
+// Same tells whether both stand for the same contents.
+func (r Revision) Same(other Revision) bool { return r.token != nil && r == other }
+
+// Equal tells whether two snapshots tell the same of a connector, in every field.
+func (c *Connector) Equal(other *Connector) bool {
+	return c.Name == other.Name && c.State == other.State && c.Worker == other.Worker && c.Failure == other.Failure &&
+		c.Type == other.Type && c.Class == other.Class && c.Version == other.Version && c.ID == other.ID &&
+		c.TasksMax == other.TasksMax && c.TaskCount == other.TaskCount && slices.Equal(c.Tasks, other.Tasks) &&
+		equalPointees(c.Runtime, other.Runtime) && equalPointees(c.Reported, other.Reported)
+}
+
+func equalPointees[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
