@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -86,6 +87,9 @@ func observer(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
 	}
 	switch c.Provider {
 	case config.ProviderConnect, config.ProviderConfluentCloud:
+		if len(c.URLs) == 0 {
+			return nil, errors.New("a cluster without urls cannot be observed yet")
+		}
 		client, err := rest.NewClient(c.HTTPClient, c.Name)
 		if err != nil {
 			return nil, err

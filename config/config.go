@@ -81,11 +81,12 @@ type Cluster struct {
 	// Provider is one of the Provider constants.
 	Provider string
 	// URLs of workers, without userinfo, query and trailing slash; any of them
-	// answers for the cluster. For [ProviderConnect] at least one, for
+	// answers for the cluster. For [ProviderConnect] at least one unless it is observed by its brokers, for
 	// [ProviderConfluentCloud] exactly the one that its block stands for, none
 	// for the others.
 	URLs []*url.URL
-	// ObservationVersion is "auto", "1" or "2".
+	// ObservationVersion is "auto", "1" or "2", or "brokers" for a cluster whose
+	// REST API is not asked: it has no URLs, and Kafka is set.
 	ObservationVersion string
 	// Parallelism is how many calls for single connectors are in flight, 1 to 256.
 	Parallelism int
@@ -107,6 +108,8 @@ type Cluster struct {
 	Aiven          *Aiven
 	// OffsetStorageTopic and GroupID of the workers, "" where not given.
 	OffsetStorageTopic, GroupID string
+	// Kafka says how to read the brokers behind the cluster, nil where they are not.
+	Kafka *Kafka
 	// WorkerProbe says whether each worker is asked whether it lives.
 	WorkerProbe WorkerProbe
 	// Origin is where the cluster was configured: "clusters.yml:12",

@@ -113,7 +113,7 @@ func innerBlock(as reflect.Type) reflect.Value {
 	for as.Kind() == reflect.Pointer || as.Kind() == reflect.Slice {
 		as = as.Elem()
 	}
-	for _, block := range []any{defaultCluster(), filterSettings{}, probeSettings{}, defaultConfluent(), mskSettings{}, defaultAiven(), defaultOTLP()} {
+	for _, block := range []any{defaultCluster(), filterSettings{}, probeSettings{}, defaultConfluent(), mskSettings{}, defaultAiven(), defaultOTLP(), defaultKafka(), mirrorMaker2Settings{}, saslSettings{}, defaultSinkLag()} {
 		if reflect.TypeOf(block) == as {
 			return reflect.ValueOf(block)
 		}

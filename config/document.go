@@ -45,6 +45,7 @@ type clusterSettings struct {
 	Aiven              *aivenSettings             `yaml:"aiven,omitempty" doc:"For, and required by, provider aiven."`
 	OffsetStorageTopic string                     `yaml:"offset_storage_topic,omitempty" doc:"The workers' offset.storage.topic, for what is read from the brokers."`
 	GroupID            string                     `yaml:"group_id,omitempty" doc:"The workers' group.id, for what is read from the brokers."`
+	Kafka              *kafkaSettings             `yaml:"kafka,omitempty" doc:"Read the brokers behind the cluster: every transition, the workers' group, lag and progress."`
 	WorkerProbe        probeSettings              `yaml:"worker_probe,omitempty" doc:"Ask each worker that the snapshot names whether it lives (GET /). May be written as worker_probe: true."`
 
 	// files were read to fill these settings: key stores.

@@ -183,8 +183,15 @@ func (l *loader) cluster(settings *clusterSettings, at origin) (Cluster, error) 
 		return wrong("name", "%q is already the name of the cluster at %s; names are unique over file, environment and flag", settings.Name, first)
 	}
 	l.names[settings.Name] = at.name
-	if !slices.Contains([]string{"auto", "1", "2"}, settings.ObservationVersion) {
-		return wrong("observation_version", "must be auto, 1 or 2")
+	if !slices.Contains([]string{"auto", "1", "2", "brokers"}, settings.ObservationVersion) {
+		return wrong("observation_version", "must be auto, 1, 2 or brokers")
+	}
+	if settings.Kafka != nil {
+		kafka, err := settings.Kafka.validate(l, at)
+		if err != nil {
+			return Cluster{}, err
+		}
+		cluster.Kafka = kafka
 	}
 	if settings.Parallelism < 1 || settings.Parallelism > maxParallelism {
 		return wrong("parallelism", "%d is not between 1 and %d", settings.Parallelism, maxParallelism)
@@ -309,6 +316,10 @@ func (l *loader) provider(settings *clusterSettings, cluster *Cluster, at origin
 	var err error
 	switch settings.Provider {
 	case ProviderConnect:
+		if settings.Kafka != nil && len(settings.URLs) == 0 {
+			cluster.ObservationVersion = "brokers"
+			return nil
+		}
 		cluster.URLs, err = connectURLs(settings, at)
 		return err
 	case ProviderConfluentCloud:
