@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/trace"
 )
 
 // errList is what an expanded call gives on workers before Kafka 2.3, which
@@ -263,10 +264,10 @@ func (d *decoder) status(e *entry) error {
 	if !hasState {
 		e.bad = true
 	}
-	e.status.Failure = settle(e.status.State, e.status.Failure)
+	e.status.Failure = trace.Settle(e.status.State, e.status.Failure)
 	for i := range e.status.Tasks {
 		task := &e.status.Tasks[i]
-		task.Failure = settle(task.State, task.Failure)
+		task.Failure = trace.Settle(task.State, task.Failure)
 	}
 	return err
 }
@@ -284,17 +285,6 @@ func (d *decoder) reserve() {
 	if cap(d.slab) < slabRoom {
 		d.slab = make([]connect.Task, 0, d.slabSize)
 	}
-}
-
-// settle leaves a failure only where something failed, and there always one.
-func settle(state connect.State, failure connect.Failure) connect.Failure {
-	switch {
-	case state != connect.StateFailed:
-		return connect.Failure{}
-	case failure.Exception == "":
-		return connect.Failure{Exception: unknownClass, RootCause: unknownClass}
-	}
-	return failure
 }
 
 // statusLine is what a status says of the connector or of one task.
@@ -323,8 +313,8 @@ func (d *decoder) statusLine(bad *bool, line *statusLine) error {
 				return d.skip()
 			}
 			quoted, err := d.json.ReadValue()
-			if err == nil && len(quoted) > len(`""`) {
-				line.failure = d.failureOf(quoted)
+			if err == nil {
+				line.failure = trace.Failure(quoted, d.strings.of)
 			}
 			return err
 		}

@@ -1,4 +1,7 @@
-package rest
+// Package trace reduces the stack trace of a failure to class names, the only
+// part of it that may be kept: messages quote data and passwords. Whoever reads
+// traces, from a worker's REST API or from its status topic, reads them here.
+package trace
 
 import (
 	"bytes"
@@ -18,12 +21,15 @@ const maxClassLength = 200
 // (Throwable.printStackTrace).
 const causedBy = "Caused by: "
 
-// failureOf takes the class of the exception and of its innermost cause out of
-// a trace that is still JSON-quoted, without holding anything else of it:
-// messages quote data and passwords.
-func (d *decoder) failureOf(quoted []byte) connect.Failure {
+// Failure takes the class of the exception and of its innermost cause out of a
+// trace that is still JSON-quoted, without holding anything else of it. The names
+// are made strings by text. The failure of an empty trace is zero.
+func Failure(quoted []byte, text func([]byte) string) connect.Failure {
 	trace := bytes.Trim(quoted, `"`)
-	failure := connect.Failure{Exception: d.class(trace)}
+	if len(trace) == 0 {
+		return connect.Failure{}
+	}
+	failure := connect.Failure{Exception: class(trace, text)}
 	// In the quoted form a line ends with the two characters \n (or \r\n); a
 	// cause stands at the beginning of its line, while suppressed exceptions are
 	// indented. Messages can contain anything, so only what has the shape of a
@@ -40,7 +46,7 @@ func (d *decoder) failureOf(quoted []byte) connect.Failure {
 		if (len(before)-len(bytes.TrimRight(before, `\`)))%2 != 0 {
 			continue
 		}
-		if class := d.class(after); class != unknownClass {
+		if class := class(after, text); class != unknownClass {
 			failure.RootCause = class
 		}
 	}
@@ -50,14 +56,25 @@ func (d *decoder) failureOf(quoted []byte) connect.Failure {
 	return failure
 }
 
+// Settle leaves a failure only where something failed, and there always one.
+func Settle(state connect.State, failure connect.Failure) connect.Failure {
+	switch {
+	case state != connect.StateFailed:
+		return connect.Failure{}
+	case failure.Exception == "":
+		return connect.Failure{Exception: unknownClass, RootCause: unknownClass}
+	}
+	return failure
+}
+
 // class returns the class name at the beginning of a line of a quoted trace.
-func (d *decoder) class(line []byte) string {
+func class(line []byte, text func([]byte) string) string {
 	end := bytes.IndexAny(line, ":\\ \t")
 	if end < 0 {
 		end = len(line)
 	}
 	if name := line[:end]; isClassName(name) {
-		return d.strings.of(name)
+		return text(name)
 	}
 	return unknownClass
 }
