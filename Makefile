@@ -38,7 +38,7 @@ e2e: ## The suite on real parts: Kafka, Kafka Connect, Prometheus.
 
 docs: ## What is generated: dashboards, references, and what the commands print in their tests.
 	$(GO) generate ./...
-	$(GO) test ./collector ./config ./cmd/... -run 'TestReference|TestCommandLines' -update
+	$(GO) test ./collector/series ./config ./cmd/... -run 'TestReference|TestCommandLines' -update
 
 docker: ## The image.
 	docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .

@@ -14,7 +14,7 @@ import (
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/alerts"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/alerts/promql"
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
@@ -76,21 +76,21 @@ type known map[string][]string
 // record.
 func seriesKnown(t *testing.T) known {
 	t.Helper()
-	series := known{"up": nil, "ALERTS": {"alertname", "alertstate", "connect_cluster", "connector"}}
-	for _, d := range collector.Descriptors() {
-		if d.Kind != collector.Histogram {
-			series[d.Name] = d.Labels
+	all := known{"up": nil, "ALERTS": {"alertname", "alertstate", "connect_cluster", "connector"}}
+	for _, d := range series.Descriptors() {
+		if d.Kind != series.Histogram {
+			all[d.Name] = d.Labels
 			continue
 		}
-		series[d.Name+"_bucket"] = append(slices.Clone(d.Labels), "le")
-		series[d.Name+"_sum"], series[d.Name+"_count"] = d.Labels, d.Labels
+		all[d.Name+"_bucket"] = append(slices.Clone(d.Labels), "le")
+		all[d.Name+"_sum"], all[d.Name+"_count"] = d.Labels, d.Labels
 	}
 	for _, r := range rulesOf(t, alerts.Rules) {
 		if r.Record != "" {
-			series[r.Record] = []string{"connect_cluster", "connector"}
+			all[r.Record] = []string{"connect_cluster", "connector"}
 		}
 	}
-	return series
+	return all
 }
 
 // labelValues are the values that a label can have, where they are few.

@@ -20,7 +20,9 @@ import (
 	"github.com/prometheus/common/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/exposition"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/web"
 )
@@ -70,7 +72,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := toolkit.Validate(o.WebConfigFile); err != nil {
 		return fmt.Errorf("--web.config.file %s: %s", o.WebConfigFile, strings.Join(strings.Fields(err.Error()), " "))
 	}
-	self, err := collector.NewSelf(collector.SelfOptions{Version: version.Version})
+	self, err := self.New(self.Options{Version: version.Version})
 	if err != nil {
 		return err
 	}
@@ -84,7 +86,7 @@ func Run(ctx context.Context, o Options) error {
 	var ready atomic.Bool
 	handler, err := web.New(web.Options{
 		Fleet:    w.fleet,
-		Renderer: func() *collector.Renderer { return w.current.Load().renderer },
+		Renderer: func() *exposition.Renderer { return w.current.Load().renderer },
 		Self:     self,
 		Config:   func() []byte { return w.current.Load().config.Masked() },
 		Reload:   func(context.Context) error { return w.reload(ctx) },
@@ -140,7 +142,7 @@ func listen(ctx context.Context, addresses []string) ([]net.Listener, error) {
 
 // validate looks at each cluster that asked for it and returns the first, in
 // configured order, that does not answer.
-func validate(ctx context.Context, cfg *config.Config, fleet *collector.Fleet) error {
+func validate(ctx context.Context, cfg *config.Config, fleet *fleet.Fleet) error {
 	var names []string
 	origins := map[string]string{}
 	for _, cluster := range cfg.Clusters() {

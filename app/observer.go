@@ -10,7 +10,7 @@ import (
 
 	commoncfg "github.com/prometheus/common/config"
 
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/aiven"
@@ -22,7 +22,7 @@ import (
 
 // Clusters makes an observer of each configured cluster, in configured order.
 // Whoever gets them closes the observers.
-func Clusters(cfg *config.Config, logger *slog.Logger) ([]collector.Cluster, error) {
+func Clusters(cfg *config.Config, logger *slog.Logger) ([]fleet.Cluster, error) {
 	made, err := clusters(nil).follow(cfg, logger)
 	return made.list(cfg), err
 }
@@ -32,7 +32,7 @@ type clusters map[string]observed
 
 // observed is a cluster and the fingerprint of the settings it was made of.
 type observed struct {
-	collector.Cluster
+	fleet.Cluster
 	fingerprint string
 }
 
@@ -51,7 +51,7 @@ func (c clusters) follow(cfg *config.Config, logger *slog.Logger) (clusters, err
 			next.closeBut(c)
 			return nil, fmt.Errorf("%s: cluster %s: %w", settings.Origin, settings.Name, err)
 		}
-		cluster := collector.Cluster{Name: settings.Name, Provider: connect.Provider(settings.Provider), Observer: observer}
+		cluster := fleet.Cluster{Name: settings.Name, Provider: connect.Provider(settings.Provider), Observer: observer}
 		next[settings.Name] = observed{cluster, settings.Fingerprint()}
 	}
 	return next, nil
@@ -67,8 +67,8 @@ func (c clusters) closeBut(others clusters) {
 }
 
 // list returns the clusters in configured order.
-func (c clusters) list(cfg *config.Config) []collector.Cluster {
-	var list []collector.Cluster
+func (c clusters) list(cfg *config.Config) []fleet.Cluster {
+	var list []fleet.Cluster
 	for _, settings := range cfg.Clusters() {
 		if cluster, found := c[settings.Name]; found {
 			list = append(list, cluster.Cluster)

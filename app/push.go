@@ -9,7 +9,7 @@ import (
 	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/common/version"
 
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/otlp"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/push"
 )
@@ -46,8 +46,8 @@ func (p pushing) follow(ctx context.Context, cfg *config.Config, w *watch) (push
 		Endpoint: o.Endpoint, Protocol: o.Protocol, Headers: o.Headers,
 		Interval: o.Interval, Timeout: o.Timeout, Produce: produceLimit,
 		Gzip: o.Compression == "gzip", TLS: tls, Attributes: o.ResourceAttributes, Version: version.Version,
-		Producer: collector.NewProducer(collector.ProducerOptions{
-			Fleet: w.fleet, Self: w.self, Timeout: produceLimit, Version: version.Version, Logger: w.options.Logger,
+		Producer: otlp.New(otlp.Options{
+			Observe: w.fleet.Observe, Own: w.self.Collect, Timeout: produceLimit, Version: version.Version, Logger: w.options.Logger,
 			AllStates: func() bool { return w.current.Load().config.StateSeriesAll() },
 		}),
 		Exported: w.instruments.Exported,

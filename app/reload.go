@@ -9,16 +9,18 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/exposition"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 )
 
 // watch is the fleet and the configuration that it follows.
 type watch struct {
 	options     Options
-	fleet       *collector.Fleet
-	self        *collector.Self
-	instruments *collector.Instruments
+	fleet       *fleet.Fleet
+	self        *self.Metrics
+	instruments *self.Instruments
 	current     atomic.Pointer[loaded]
 
 	// mu is held while the configuration is replaced.
@@ -30,11 +32,11 @@ type watch struct {
 // loaded is what holds until the next reload.
 type loaded struct {
 	config   *config.Config
-	renderer *collector.Renderer
+	renderer *exposition.Renderer
 }
 
 // newWatch loads the configuration for the first time.
-func newWatch(ctx context.Context, o Options, self *collector.Self) (*watch, error) {
+func newWatch(ctx context.Context, o Options, self *self.Metrics) (*watch, error) {
 	w := &watch{options: o, self: self, instruments: self.Instruments()}
 	cfg, err := config.Load(o.Sources)
 	if err != nil {
@@ -43,8 +45,8 @@ func newWatch(ctx context.Context, o Options, self *collector.Self) (*watch, err
 	if w.clusters, err = clusters(nil).follow(cfg, o.Logger); err != nil {
 		return nil, err
 	}
-	w.fleet = collector.NewFleet(w.clusters.list(cfg), collector.FleetOptions{
-		SnapshotMaxAge: cfg.SnapshotMaxAge(), Timeout: scrapeLimit, Instruments: w.instruments, Logger: o.Logger,
+	w.fleet = fleet.New(w.clusters.list(cfg), fleet.Options{
+		SnapshotMaxAge: cfg.SnapshotMaxAge(), Timeout: scrapeLimit, Recorder: w.instruments, Logger: o.Logger,
 	})
 	w.use(cfg)
 	if w.pushing, err = w.pushing.follow(ctx, cfg, w); err != nil {
@@ -67,7 +69,7 @@ func (w *watch) use(cfg *config.Config) {
 	for _, warning := range cfg.Warnings() {
 		w.options.Logger.Warn("The configuration is accepted, but hardly meant so", "warning", warning)
 	}
-	w.current.Store(&loaded{cfg, collector.NewRenderer(collector.RendererOptions{AllStates: cfg.StateSeriesAll()})})
+	w.current.Store(&loaded{cfg, exposition.NewRenderer(exposition.Options{AllStates: cfg.StateSeriesAll()})})
 	w.instruments.Reloaded(true, time.Now())
 }
 

@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
 )
 
@@ -158,7 +158,7 @@ func TestAutoReload(t *testing.T) {
 func newTestWatch(t *testing.T, o Options) *watch {
 	t.Helper()
 	o.Logger = slog.New(slog.DiscardHandler)
-	self, err := collector.NewSelf(collector.SelfOptions{})
+	self, err := self.New(self.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

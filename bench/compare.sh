@@ -14,7 +14,7 @@ work=$(mktemp -d)
 trap 'git worktree remove --force "$work/base" 2>/dev/null || true; rm -rf "$work"' EXIT
 git worktree add --quiet --detach "$work/base" "$base"
 
-packages=(./connect/rest ./collector ./bench)
+packages=(./connect/rest ./collector/... ./bench)
 for side in base change; do
   [ "$side" = base ] && tree=$work/base || tree=$PWD
   for package in "${packages[@]}"; do

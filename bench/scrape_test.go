@@ -16,7 +16,9 @@ import (
 
 	commoncfg "github.com/prometheus/common/config"
 
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/exposition"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
@@ -26,11 +28,11 @@ import (
 // exporter serves the metrics of the workers at urls, one cluster each.
 func exporter(b testing.TB, urls []string, version string, infoMaxAge time.Duration) *httptest.Server {
 	b.Helper()
-	self, err := collector.NewSelf(collector.SelfOptions{})
+	self, err := self.New(self.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	var clusters []collector.Cluster
+	var clusters []fleet.Cluster
 	for i, text := range urls {
 		u, err := url.Parse(text)
 		if err != nil {
@@ -41,15 +43,15 @@ func exporter(b testing.TB, urls []string, version string, infoMaxAge time.Durat
 		if err != nil {
 			b.Fatal(err)
 		}
-		clusters = append(clusters, collector.Cluster{Name: name, Provider: connect.SelfManaged, Observer: rest.New(rest.Options{
+		clusters = append(clusters, fleet.Cluster{Name: name, Provider: connect.SelfManaged, Observer: rest.New(rest.Options{
 			Name: name, URLs: []*url.URL{u}, Client: client, ObservationVersion: version, InfoMaxAge: infoMaxAge, RequestTimeout: time.Minute,
 		})})
 	}
 	silent := slog.New(slog.DiscardHandler)
-	fleet := collector.NewFleet(clusters, collector.FleetOptions{Timeout: time.Minute, Instruments: self.Instruments(), Logger: silent})
-	renderer := collector.NewRenderer(collector.RendererOptions{})
+	fleet := fleet.New(clusters, fleet.Options{Timeout: time.Minute, Recorder: self.Instruments(), Logger: silent})
+	renderer := exposition.NewRenderer(exposition.Options{})
 	handler, err := web.New(web.Options{
-		Fleet: fleet, Renderer: func() *collector.Renderer { return renderer }, Self: self,
+		Fleet: fleet, Renderer: func() *exposition.Renderer { return renderer }, Self: self,
 		Config: func() []byte { return nil }, Reload: func(context.Context) error { return nil }, Ready: func() error { return nil },
 		Logger: silent,
 	})

@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/alerts/promql"
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/dashboards"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/dashboards/internal/build"
@@ -188,10 +188,10 @@ func known() (labels map[string][]string, counters map[string]bool) {
 	for name, own := range labels {
 		labels[name] = append(own, "job", "instance")
 	}
-	for _, d := range collector.Descriptors() {
+	for _, d := range series.Descriptors() {
 		own := append(slices.Clone(d.Labels), "job", "instance")
-		if d.Kind != collector.Histogram {
-			labels[d.Name], counters[d.Name] = own, d.Kind == collector.Counter
+		if d.Kind != series.Histogram {
+			labels[d.Name], counters[d.Name] = own, d.Kind == series.Counter
 			continue
 		}
 		labels[d.Name+"_bucket"] = append(slices.Clone(own), "le")

@@ -9,16 +9,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 )
 
 const writeBuffer = 64 << 10
 
 // expose writes the series of the views, and of a gatherer beside them, in the
 // format and the encoding that the scraper asks for. It is promhttp's work done
-// by [collector.Renderer.Answer], which need not encode and compress again what
+// by [exposition.Renderer.Answer], which need not encode and compress again what
 // did not change.
-func (s *server) expose(w http.ResponseWriter, r *http.Request, views []collector.View, own prometheus.TransactionalGatherer) {
+func (s *server) expose(w http.ResponseWriter, r *http.Request, views []series.Result, own prometheus.TransactionalGatherer) {
 	families, release, err := own.Gather()
 	defer release()
 	if err != nil {
@@ -33,7 +33,7 @@ func (s *server) expose(w http.ResponseWriter, r *http.Request, views []collecto
 		http.Error(w, "The metrics cannot be encoded, see the log of the exporter.", http.StatusInternalServerError)
 		return
 	}
-	s.Self.Instruments().Answered(answer)
+	s.Self.Instruments().Answered(answer.Rendering, answer.Compressing)
 	header := w.Header()
 	header.Set("Content-Type", string(format))
 	header.Set("Content-Length", strconv.Itoa(answer.Size()))

@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 )
 
 // maxNamesShown bounds the list of clusters in the answer to a wrong name.
@@ -90,7 +90,7 @@ type (
 )
 
 // debug shows what a probe did, call by call, and the series that it gave.
-func (s *server) debug(w http.ResponseWriter, view *collector.View, gatherer prometheus.TransactionalGatherer) {
+func (s *server) debug(w http.ResponseWriter, view *series.Result, gatherer prometheus.TransactionalGatherer) {
 	page := probePage{
 		frame: s.frame("Probe of " + view.Cluster), Cluster: view.Cluster,
 		Health: "up", Duration: span(view.Duration), Log: probeLog(view),
@@ -179,7 +179,7 @@ func withPort(r *http.Request) string {
 }
 
 // probeLog tells a look as a log, line by line.
-func probeLog(view *collector.View) string {
+func probeLog(view *series.Result) string {
 	var out strings.Builder
 	began := view.At.Add(-view.Duration)
 	fmt.Fprintf(&out, "%s look at %s (%s)\n", stamp(began), view.Cluster, view.Provider)
@@ -194,8 +194,8 @@ func probeLog(view *collector.View) string {
 		}
 		fmt.Fprintf(&out, "%s %s from %s in %s: %s\n", stamp(r.Start.Add(r.Duration)), about, r.Host, span(r.Duration), outcome)
 	}
-	if len(view.Requests) == collector.MaxRequests {
-		fmt.Fprintf(&out, "(the first %d calls)\n", collector.MaxRequests)
+	if len(view.Requests) == series.MaxRequests {
+		fmt.Fprintf(&out, "(the first %d calls)\n", series.MaxRequests)
 	}
 	switch {
 	case view.Err != nil:

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
@@ -53,7 +53,7 @@ type (
 		ConnectorStates           []stateCount
 		TaskStates                []stateCount
 		Unobserved                []unobservedCount
-		Workers                   []collector.Worker
+		Workers                   []series.Worker
 		Connectors                []statusConnector
 		// More connectors match than are shown.
 		More int
@@ -102,7 +102,7 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) {
 
 // recent returns the last view of each cluster. Clusters that nobody looked at
 // for a while are looked at first.
-func (s *server) recent(ctx context.Context) []collector.View {
+func (s *server) recent(ctx context.Context) []series.Result {
 	views := s.Fleet.Last()
 	var old []string
 	for i := range views {
@@ -119,7 +119,7 @@ func (s *server) recent(ctx context.Context) []collector.View {
 	return s.Fleet.Last()
 }
 
-func describe(view *collector.View, words []string, now time.Time) statusCluster {
+func describe(view *series.Result, words []string, now time.Time) statusCluster {
 	c := statusCluster{
 		Name: view.Cluster, Provider: string(view.Provider), Health: "pending",
 		Probe: "./probe?debug=true&cluster=" + url.QueryEscape(view.Cluster),
@@ -137,7 +137,7 @@ func describe(view *collector.View, words []string, now time.Time) statusCluster
 	if view.Err != nil {
 		c.Stale = span(now.Sub(known.Taken))
 	}
-	summary := collector.Summarize(known)
+	summary := series.Summarize(known)
 	c.Known, c.HasTasks, c.Version, c.ObservationVersion = true, known.HasTasks, known.Version, known.ObservationVersion
 	c.ConnectorStates, c.ConnectorCount = byState(summary.Connectors)
 	c.TaskStates, c.TaskCount = byState(summary.Tasks)

@@ -19,17 +19,19 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/exposition"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 )
 
 // Options are what a handler is made of. Every field is required unless its
 // comment says otherwise.
 type Options struct {
-	Fleet *collector.Fleet
+	Fleet *fleet.Fleet
 	// Renderer of views; a reload may change it.
-	Renderer func() *collector.Renderer
+	Renderer func() *exposition.Renderer
 	// Self is what the exporter tells of its own work.
-	Self *collector.Self
+	Self *self.Metrics
 	// Config is the effective configuration as YAML, secrets masked.
 	Config func() []byte
 	// Reload reads the configuration again. An error says what is wrong with it,

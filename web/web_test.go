@@ -19,7 +19,9 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/exposition"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
@@ -86,22 +88,22 @@ type named struct {
 // serve makes the handler of these clusters.
 func serve(t *testing.T, change func(*Options), clusters ...named) http.Handler {
 	t.Helper()
-	self, err := collector.NewSelf(collector.SelfOptions{})
+	self, err := self.New(self.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var list []collector.Cluster
+	var list []fleet.Cluster
 	for _, c := range clusters {
-		list = append(list, collector.Cluster{Name: c.name, Provider: connect.SelfManaged, Observer: c.observer})
+		list = append(list, fleet.Cluster{Name: c.name, Provider: connect.SelfManaged, Observer: c.observer})
 	}
-	fleet := collector.NewFleet(list, collector.FleetOptions{Instruments: self.Instruments()})
+	fleet := fleet.New(list, fleet.Options{Recorder: self.Instruments()})
 	t.Cleanup(func() {
 		fleet.Close()
 		_ = self.Shutdown(context.Background())
 	})
-	renderer := collector.NewRenderer(collector.RendererOptions{})
+	renderer := exposition.NewRenderer(exposition.Options{})
 	o := Options{
-		Fleet: fleet, Self: self, Renderer: func() *collector.Renderer { return renderer },
+		Fleet: fleet, Self: self, Renderer: func() *exposition.Renderer { return renderer },
 		Config: func() []byte { return []byte("clusters: []\n") },
 		Reload: func(context.Context) error { return nil },
 		Ready:  func() error { return nil },

@@ -22,7 +22,7 @@ import (
 )
 
 // packages that have benchmarks worth a table.
-var packages = []string{"./connect/rest", "./collector", "./bench"}
+var packages = []string{"./connect/rest", "./collector/exposition", "./bench"}
 
 // yardsticks are the variants that others are measured against, and what they are.
 var yardsticks = map[string]string{

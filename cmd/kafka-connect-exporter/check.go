@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/common/promslog"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/app"
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -54,7 +54,7 @@ func (c checkCommand) Run(ctx context.Context, sys system) error {
 }
 
 // reach prints what a look at each cluster brought.
-func reach(ctx context.Context, sys system, clusters []collector.Cluster) error {
+func reach(ctx context.Context, sys system, clusters []fleet.Cluster) error {
 	var result error
 	for _, look := range lookAt(ctx, clusters) {
 		if look.err != nil {

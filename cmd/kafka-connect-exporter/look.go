@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
@@ -22,7 +22,7 @@ type look struct {
 
 // lookAt looks at every cluster at the same time and returns the looks in
 // configured order.
-func lookAt(ctx context.Context, clusters []collector.Cluster) []look {
+func lookAt(ctx context.Context, clusters []fleet.Cluster) []look {
 	looks := make([]look, len(clusters))
 	var group sync.WaitGroup
 	for i, cluster := range clusters {
@@ -37,7 +37,7 @@ func lookAt(ctx context.Context, clusters []collector.Cluster) []look {
 }
 
 // closeAll releases what the observers hold.
-func closeAll(clusters []collector.Cluster) {
+func closeAll(clusters []fleet.Cluster) {
 	for _, cluster := range clusters {
 		cluster.Observer.Close()
 	}

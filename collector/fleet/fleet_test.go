@@ -1,0 +1,509 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/internal/collectortest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+)
+
+type (
+	observeFunc = func(context.Context, func(connect.Request)) (*connect.Snapshot, error)
+	reportFunc  = func(connect.Request)
+)
+
+// fleetOf returns a fleet of one cluster, orders.
+func fleetOf(t *testing.T, options Options, observe observeFunc) (*Fleet, *collectortest.Observer) {
+	o := &collectortest.Observer{T: t, Do: observe}
+	f := New([]Cluster{{Name: "orders", Provider: connect.SelfManaged, Observer: o}}, options)
+	t.Cleanup(f.Close)
+	return f, o
+}
+
+// within asks the clusters with a deadline of so long from now.
+func within(f *Fleet, d time.Duration) []series.Result {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return f.Observe(ctx)
+}
+
+// takes answers after d, or fails when its time is up.
+func takes(d time.Duration, snapshot *connect.Snapshot) observeFunc {
+	return func(ctx context.Context, _ reportFunc) (*connect.Snapshot, error) {
+		select {
+		case <-time.After(d):
+			return snapshot, nil
+		case <-ctx.Done():
+			return nil, fmt.Errorf("list connectors: %w", ctx.Err())
+		}
+	}
+}
+
+func succeeded(t *testing.T, v series.Result, snapshot *connect.Snapshot) {
+	t.Helper()
+	if v.Err != nil || v.Snapshot != snapshot || v.Previous != nil || v.At.IsZero() {
+		t.Errorf("result is %+v, not the snapshot", v)
+	}
+}
+
+func failed(t *testing.T, v series.Result, reason connect.Reason) {
+	t.Helper()
+	if v.Snapshot != nil || v.Err == nil || connect.ReasonOf(v.Err) != reason {
+		t.Errorf("result has snapshot %v and error %v, not reason %s", v.Snapshot != nil, v.Err, reason)
+	}
+	if v.Err != nil && !strings.HasPrefix(v.Err.Error(), "observe orders: ") {
+		t.Errorf("error does not say what was being done: %v", v.Err)
+	}
+}
+
+func TestCallersShareAFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := collectortest.Small()
+		f, o := fleetOf(t, Options{}, takes(time.Second, s))
+		var callers sync.WaitGroup
+		for i := range 20 {
+			callers.Go(func() {
+				time.Sleep(time.Duration(i) * 40 * time.Millisecond)
+				succeeded(t, within(f, 10*time.Second)[0], s)
+			})
+		}
+		callers.Wait()
+		if n := o.Calls.Load(); n != 1 {
+			t.Errorf("%d calls", n)
+		}
+		succeeded(t, within(f, 10*time.Second)[0], s)
+		if n := o.Calls.Load(); n != 2 {
+			t.Errorf("without an age, results are shared while under way only; %d calls", n)
+		}
+	})
+}
+
+func TestYoungResultsAreGivenAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, down := collectortest.Small(), true
+		f, o := fleetOf(t, Options{SnapshotMaxAge: 2 * time.Second}, func(context.Context, reportFunc) (*connect.Snapshot, error) {
+			if down {
+				return nil, connect.Forbidden
+			}
+			return s, nil
+		})
+		failed(t, within(f, time.Second)[0], connect.Forbidden)
+		down = false
+		time.Sleep(1900 * time.Millisecond)
+		failed(t, within(f, time.Second)[0], connect.Forbidden)
+		time.Sleep(100 * time.Millisecond)
+		first := within(f, time.Second)[0]
+		succeeded(t, first, s)
+		time.Sleep(1900 * time.Millisecond)
+		if second := within(f, time.Second)[0]; second.At != first.At || second.Snapshot != first.Snapshot {
+			t.Errorf("%+v is given, not %+v", second, first)
+		}
+		if n := o.Calls.Load(); n != 2 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+func TestWhoLeavesTakesNothingFromOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := collectortest.Small()
+		f, o := fleetOf(t, Options{}, takes(time.Second, s))
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		var callers sync.WaitGroup
+		callers.Go(func() {
+			failed(t, f.Observe(ctx)[0], connect.Timeout) // It started the flight and goes.
+		})
+		synctest.Wait()
+		callers.Go(func() { succeeded(t, within(f, 10*time.Second)[0], s) })
+		callers.Go(func() { // It cannot wait so long.
+			start := time.Now()
+			failed(t, within(f, 500*time.Millisecond)[0], connect.Timeout)
+			if took := time.Since(start); took != 500*time.Millisecond {
+				t.Errorf("left after %v", took)
+			}
+		})
+		synctest.Wait()
+		cancel()
+		callers.Wait()
+		if n := o.Calls.Load(); n != 1 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+func TestTheLastWhoLeavesCancels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := collectortest.Small()
+		var cause error
+		f, o := fleetOf(t, Options{SnapshotMaxAge: time.Minute}, func(ctx context.Context, _ reportFunc) (*connect.Snapshot, error) {
+			select {
+			case <-time.After(time.Second):
+				return s, nil
+			case <-ctx.Done():
+				cause = ctx.Err()
+				time.Sleep(10 * time.Millisecond) // Until the connection is closed.
+				return nil, ctx.Err()
+			}
+		})
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		var callers sync.WaitGroup
+		for range 3 {
+			callers.Go(func() { f.Observe(ctx) })
+		}
+		synctest.Wait()
+		cancel()
+		callers.Wait()
+		synctest.Wait()
+		if !errors.Is(cause, context.Canceled) {
+			t.Errorf("the flight ended with %v", cause)
+		}
+		if last := f.Last()[0]; !last.At.IsZero() {
+			t.Errorf("that nobody waited says nothing of the cluster: %+v", last)
+		}
+		// Who comes while the call is being cancelled waits for its end.
+		succeeded(t, within(f, 10*time.Second)[0], s)
+		if n := o.Calls.Load(); n != 2 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+// TestPartialSnapshotArrives: what an observer has when its time is up reaches
+// the caller who set the time.
+func TestPartialSnapshotArrives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := collectortest.Small()
+		f, _ := fleetOf(t, Options{}, func(ctx context.Context, _ reportFunc) (*connect.Snapshot, error) {
+			<-ctx.Done()
+			time.Sleep(20 * time.Millisecond)
+			return s, nil
+		})
+		for _, budget := range []time.Duration{10 * time.Second, 500 * time.Millisecond} {
+			start := time.Now()
+			succeeded(t, within(f, budget)[0], s)
+			if took := time.Since(start); took < budget*8/10 || took >= budget {
+				t.Errorf("of %v, the flight took %v", budget, took)
+			}
+		}
+	})
+}
+
+// TestMoreTimeThanTheFlightHad: who brings much more time than the flight that
+// he joined, or whose result is still young, gets one of his own.
+func TestMoreTimeThanTheFlightHad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := collectortest.Small()
+		f, o := fleetOf(t, Options{SnapshotMaxAge: time.Minute}, takes(3*time.Second, s))
+		var callers sync.WaitGroup
+		callers.Go(func() { failed(t, within(f, time.Second)[0], connect.Timeout) })
+		synctest.Wait()
+		callers.Go(func() { succeeded(t, within(f, 10*time.Second)[0], s) })
+		callers.Go(func() { succeeded(t, within(f, 10*time.Second)[0], s) })
+		callers.Go(func() { failed(t, within(f, 1500*time.Millisecond)[0], connect.Timeout) }) // Not much more.
+		callers.Wait()
+		if n := o.Calls.Load(); n != 2 {
+			t.Errorf("%d calls", n)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := collectortest.Small()
+		f, o := fleetOf(t, Options{SnapshotMaxAge: time.Minute}, takes(3*time.Second, s))
+		failed(t, within(f, time.Second)[0], connect.Timeout)
+		failed(t, within(f, 900*time.Millisecond)[0], connect.Timeout)
+		if n := o.Calls.Load(); n != 1 {
+			t.Errorf("the young failure was not given again: %d calls", n)
+		}
+		succeeded(t, within(f, 10*time.Second)[0], s)
+	})
+	// His own flight fails too: he takes no third.
+	synctest.Test(t, func(t *testing.T) {
+		f, o := fleetOf(t, Options{SnapshotMaxAge: time.Minute}, takes(time.Hour, nil))
+		var callers sync.WaitGroup
+		callers.Go(func() { failed(t, within(f, time.Second)[0], connect.Timeout) })
+		synctest.Wait()
+		failed(t, within(f, 10*time.Second)[0], connect.Timeout)
+		callers.Wait()
+		if n := o.Calls.Load(); n != 2 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+// TestAClusterFailsAlone: whatever one observer does, the others are whole and
+// the answer is there in time.
+func TestAClusterFailsAlone(t *testing.T) {
+	for name, test := range map[string]struct {
+		observe observeFunc
+		reason  connect.Reason
+	}{
+		"panics": {func(context.Context, reportFunc) (*connect.Snapshot, error) { panic("password=secret") }, connect.Decode},
+		"ends its goroutine": {func(context.Context, reportFunc) (*connect.Snapshot, error) {
+			runtime.Goexit()
+			return nil, nil
+		}, connect.Decode},
+		"nothing":   {func(context.Context, reportFunc) (*connect.Snapshot, error) { return nil, nil }, connect.Decode},
+		"a refusal": {func(context.Context, reportFunc) (*connect.Snapshot, error) { return nil, connect.Unauthorized }, connect.Unauthorized},
+		"no reason": {func(context.Context, reportFunc) (*connect.Snapshot, error) { return nil, errors.New("x") }, connect.Unreachable},
+		"both": {func(context.Context, reportFunc) (*connect.Snapshot, error) {
+			return collectortest.Small(), connect.TooLarge
+		}, connect.TooLarge},
+		"late":       {takes(time.Hour, nil), connect.Timeout},
+		"twice":      {func(context.Context, reportFunc) (*connect.Snapshot, error) { return twice(), nil }, connect.Decode},
+		"tasks":      {func(context.Context, reportFunc) (*connect.Snapshot, error) { return unsortedTasks(), nil }, connect.Decode},
+		"no UTF-8":   {func(context.Context, reportFunc) (*connect.Snapshot, error) { return noText(), nil }, connect.Decode},
+		"strange":    {func(context.Context, reportFunc) (*connect.Snapshot, error) { return strangeState(), nil }, connect.Decode},
+		"a deadline": {func(context.Context, reportFunc) (*connect.Snapshot, error) { return nil, context.DeadlineExceeded }, connect.Timeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := collectortest.Small()
+				var logs bytes.Buffer
+				bad := &collectortest.Observer{T: t, Do: test.observe}
+				f := New([]Cluster{{Name: "good", Observer: collectortest.Constantly(t, s)}, {Name: "orders", Observer: bad}, {Name: "slow", Observer: &collectortest.Observer{T: t, Do: takes(800*time.Millisecond, s)}}},
+					Options{Logger: slog.New(slog.NewTextHandler(&logs, nil))})
+				defer f.Close()
+				start := time.Now()
+				results := within(f, time.Second)
+				if took := time.Since(start); took >= time.Second {
+					t.Errorf("took %v", took)
+				}
+				succeeded(t, results[0], s)
+				failed(t, results[1], test.reason)
+				succeeded(t, results[2], s)
+				if strings.Contains(logs.String(), "secret") || strings.Contains(results[1].Err.Error(), "secret") {
+					t.Errorf("the value of a panic is told: %v, %s", results[1].Err, &logs)
+				}
+				bad.Do = func(context.Context, reportFunc) (*connect.Snapshot, error) { return s, nil }
+				succeeded(t, within(f, time.Second)[1], s)
+			})
+		})
+	}
+}
+
+func twice() *connect.Snapshot {
+	return &connect.Snapshot{Connectors: []connect.Connector{{Name: "a"}, {Name: "a"}}}
+}
+
+func unsortedTasks() *connect.Snapshot {
+	return &connect.Snapshot{Connectors: []connect.Connector{{Name: "a", Tasks: []connect.Task{{ID: 1}, {ID: 0}}}}}
+}
+
+func noText() *connect.Snapshot {
+	return &connect.Snapshot{Connectors: []connect.Connector{{Name: "a", Tasks: []connect.Task{{Worker: "\xff"}}}}}
+}
+
+func strangeState() *connect.Snapshot {
+	return &connect.Snapshot{Connectors: []connect.Connector{{Name: "a", State: 200}}}
+}
+
+// TestAHangingObserver ignores its context: nobody waits for it beyond his
+// time, and it is not called again before it returns.
+func TestAHangingObserver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, release := collectortest.Small(), make(chan struct{})
+		hanging := &collectortest.Observer{T: t, Do: func(context.Context, reportFunc) (*connect.Snapshot, error) {
+			<-release
+			return s, nil
+		}}
+		f := New([]Cluster{{Name: "good", Observer: collectortest.Constantly(t, s)}, {Name: "orders", Observer: hanging}}, Options{})
+		for i := range 3 {
+			start := time.Now()
+			results := within(f, 5*time.Second)
+			succeeded(t, results[0], s)
+			failed(t, results[1], connect.Timeout)
+			most := 5 * time.Second
+			if i > 0 {
+				most = endPatience + time.Millisecond
+			}
+			if took := time.Since(start); took >= most {
+				t.Errorf("scrape %d took %v", i, took)
+			}
+		}
+		if n := hanging.Calls.Load(); n != 1 {
+			t.Errorf("%d calls", n)
+		}
+		close(release)
+		synctest.Wait()
+		succeeded(t, within(f, 5*time.Second)[1], s)
+
+		// Closing does not wait for ever either; the observer is closed after
+		// its call.
+		release = make(chan struct{})
+		failed(t, within(f, time.Second)[1], connect.Timeout)
+		start := time.Now()
+		f.Close()
+		if took := time.Since(start); took != endPatience {
+			t.Errorf("closing took %v", took)
+		}
+		if n := hanging.Closed.Load(); n != 0 {
+			t.Error("closed while it was called")
+		}
+		close(release)
+		synctest.Wait()
+		if n := hanging.Closed.Load(); n != 1 {
+			t.Errorf("closed %d times", n)
+		}
+	})
+}
+
+func TestObserveWithoutADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, _ := fleetOf(t, Options{Timeout: 3 * time.Second}, takes(time.Hour, nil))
+		start := time.Now()
+		failed(t, f.Observe(context.Background())[0], connect.Timeout)
+		if took := time.Since(start); took >= 3*time.Second || took < 2*time.Second {
+			t.Errorf("took %v", took)
+		}
+		expired, cancel := context.WithTimeout(context.Background(), -time.Second)
+		defer cancel()
+		failed(t, f.Observe(expired)[0], connect.Timeout)
+	})
+}
+
+func TestObserveSome(t *testing.T) {
+	s := collectortest.Small()
+	f := New([]Cluster{{Name: "b", Observer: collectortest.Constantly(t, s)}, {Name: "a", Observer: collectortest.Constantly(t, s)}, {Name: "c", Observer: collectortest.Constantly(t, s)}}, Options{})
+	defer f.Close()
+	var names []string
+	for _, v := range f.Observe(context.Background(), "c", "b", "no such cluster") {
+		names = append(names, v.Cluster)
+	}
+	if want := []string{"b", "c"}; !reflect.DeepEqual(names, want) {
+		t.Errorf("results of %q, not %q", names, want)
+	}
+	if want := []string{"b", "a", "c"}; !reflect.DeepEqual(f.Names(), want) {
+		t.Errorf("names are %q, not %q", f.Names(), want)
+	}
+	if last := f.Last(); last[1].Snapshot != nil || last[0].Snapshot != s || !last[1].At.IsZero() || last[1].Cluster != "a" {
+		t.Errorf("last results are %+v", last)
+	}
+}
+
+func TestClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, o := fleetOf(t, Options{}, takes(time.Hour, nil))
+		var caller sync.WaitGroup
+		caller.Go(func() { failed(t, within(f, time.Minute)[0], connect.Timeout) })
+		synctest.Wait()
+		f.Close()
+		f.Close()
+		caller.Wait()
+		if n := o.Closed.Load(); n != 1 {
+			t.Errorf("closed %d times", n)
+		}
+		if v := within(f, time.Minute)[0]; !errors.Is(v.Err, series.ErrRemoved) || o.Calls.Load() != 1 {
+			t.Errorf("a closed fleet asks again: %v", v.Err)
+		}
+	})
+}
+
+func TestReplace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := collectortest.Small()
+		stays, goes, comes := collectortest.Constantly(t, s), &collectortest.Observer{T: t, Do: takes(time.Hour, nil)}, collectortest.Constantly(t, s)
+		f := New([]Cluster{{Name: "orders", Observer: goes}, {Name: "stays", Observer: stays}}, Options{SnapshotMaxAge: time.Hour})
+		defer f.Close()
+		var caller sync.WaitGroup
+		caller.Go(func() {
+			results := within(f, time.Minute)
+			failed(t, results[0], connect.Timeout)
+			succeeded(t, results[1], s)
+		})
+		synctest.Wait()
+		f.Replace([]Cluster{{Name: "stays", Observer: stays}, {Name: "orders", Observer: comes}})
+		caller.Wait()
+		synctest.Wait()
+		if goes.Closed.Load() != 1 || stays.Closed.Load() != 0 {
+			t.Errorf("closed: %d that goes, %d that stays", goes.Closed.Load(), stays.Closed.Load())
+		}
+		results := within(f, time.Minute)
+		succeeded(t, results[0], s)
+		succeeded(t, results[1], s)
+		if stays.Calls.Load() != 1 || comes.Calls.Load() != 1 {
+			t.Errorf("what was known of the cluster that stays is gone")
+		}
+	})
+}
+
+// TestHealthIsLogged: a change is one line, a repetition none.
+func TestHealthIsLogged(t *testing.T) {
+	var logs bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&logs, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == "time" || a.Key == "took" {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	var err error
+	f, _ := fleetOf(t, Options{Logger: logger}, func(context.Context, reportFunc) (*connect.Snapshot, error) {
+		if err != nil {
+			return nil, err
+		}
+		return collectortest.Small(), nil
+	})
+	for _, err = range []error{nil, nil, connect.Forbidden, connect.Forbidden, connect.Timeout, nil, nil} {
+		f.Observe(t.Context())
+	}
+	want := `level=INFO msg="cluster is observed" cluster=orders version=4.3.1 observation_version=1 connectors=2
+level=WARN msg="cluster cannot be observed" cluster=orders err="observe orders: forbidden"
+level=INFO msg="cluster is observed again" cluster=orders connectors=2
+`
+	if logs.String() != want {
+		t.Errorf("logged\n%snot\n%s", &logs, want)
+	}
+}
+
+func TestRequestsAreBounded(t *testing.T) {
+	f, _ := fleetOf(t, Options{}, func(_ context.Context, report reportFunc) (*connect.Snapshot, error) {
+		var callers sync.WaitGroup
+		for range 3 {
+			callers.Go(func() {
+				for range series.MaxRequests {
+					report(connect.Request{Endpoint: "status"})
+				}
+			})
+		}
+		callers.Wait()
+		return collectortest.Small(), nil
+	})
+	if n := len(f.Observe(t.Context())[0].Requests); n != series.MaxRequests {
+		t.Errorf("%d requests are listed", n)
+	}
+}
+
+// TestResultsTellTheirDeadline: how long the snapshot might have taken, whoever asks,
+// whether or not it used the time.
+func TestResultsTellTheirDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		took := time.Second
+		f, _ := fleetOf(t, Options{SnapshotMaxAge: 2 * time.Second}, func(ctx context.Context, report reportFunc) (*connect.Snapshot, error) {
+			return takes(took, collectortest.Small())(ctx, report)
+		})
+		deadline := func(want time.Duration, results []series.Result) {
+			t.Helper()
+			if got := results[0].Deadline; got != want {
+				t.Errorf("the deadline is %v, not %v", got, want)
+			}
+		}
+		deadline(0, f.Last())
+		deadline(9900*time.Millisecond, within(f, 10*time.Second))
+		// A result that is given again had the time of its own snapshot.
+		deadline(9900*time.Millisecond, within(f, 20*time.Second))
+		time.Sleep(3 * time.Second)
+		took = time.Hour
+		deadline(4900*time.Millisecond, within(f, 5*time.Second))
+		deadline(4900*time.Millisecond, f.Last())
+	})
+}

@@ -1,0 +1,2 @@
+// Package otlp turns results into OTLP data, for package push to send.
+package otlp
