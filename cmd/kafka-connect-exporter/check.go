@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/prometheus/common/promslog"
@@ -16,7 +17,7 @@ import (
 
 type checkCommand struct {
 	sourceFlags
-	Connect bool          `name:"connect" help:"Look at each cluster too: version, observation version, connectors, time taken."`
+	Connect bool          `name:"connect" help:"Also take a snapshot of each cluster: version, observation version, connectors, time taken."`
 	Timeout time.Duration `name:"timeout" default:"10s" help:"How long --connect waits for the clusters."`
 }
 
@@ -45,7 +46,7 @@ func (c checkCommand) Run(ctx context.Context, sys system) error {
 	}
 	defer closeAll(clusters)
 	if !c.Connect {
-		_, err := sys.Stdout.Write(cfg.Masked())
+		_, err := io.WriteString(sys.Stdout, escaped(string(cfg.Masked())))
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
@@ -53,33 +54,32 @@ func (c checkCommand) Run(ctx context.Context, sys system) error {
 	return reach(ctx, sys, clusters)
 }
 
-// reach prints what a look at each cluster brought.
-func reach(ctx context.Context, sys system, clusters []fleet.Cluster) error {
-	var result error
-	for _, look := range lookAt(ctx, clusters) {
-		if look.err != nil {
-			result = errTrouble
+// reach prints what a snapshot of each cluster brought.
+func reach(ctx context.Context, sys system, clusters []fleet.Cluster) (verdict error) {
+	for _, r := range observe(ctx, clusters) {
+		if r.err != nil {
+			verdict = errTrouble
 		}
-		fmt.Fprintf(sys.Stdout, "%s: %s\n", printable(look.cluster), found(look))
+		fmt.Fprintf(sys.Stdout, "%s: %s\n", printable(r.cluster), found(r))
 	}
-	return result
+	return verdict
 }
 
-// found says in one line what a look at a cluster brought.
-func found(l look) string {
-	took := l.took.Round(time.Millisecond)
-	if l.err != nil {
-		return fmt.Sprintf("FAILED after %s (%s): %s", took, connect.ReasonOf(l.err), printable(l.err.Error()))
+// found says in one line what a snapshot of a cluster brought.
+func found(r result) string {
+	took := r.took.Round(time.Millisecond)
+	if r.err != nil {
+		return fmt.Sprintf("FAILED after %s (%s): %s", took, connect.ReasonOf(r.err), printable(r.err.Error()))
 	}
-	how := "provider " + string(l.provider)
-	if l.snapshot.ObservationVersion != "" {
-		how = "observation version " + l.snapshot.ObservationVersion
+	how := "provider " + string(r.provider)
+	if r.snapshot.ObservationVersion != "" {
+		how = "observation version " + r.snapshot.ObservationVersion
 	}
-	line := fmt.Sprintf("ok, version %s, %s, %d connectors", printable(cmp.Or(l.snapshot.Version, "not told")), how, len(l.snapshot.Connectors))
-	if state := l.snapshot.ResourceState; state != "" && state != connect.ResourceRunning {
+	line := fmt.Sprintf("ok, version %s, %s, %d connectors", printable(cmp.Or(r.snapshot.Version, "not told")), how, len(r.snapshot.Connectors))
+	if state := r.snapshot.ResourceState; state != "" && state != connect.ResourceRunning {
 		line += ", the service is " + string(state)
 	}
-	if n := len(l.snapshot.Unobserved); n > 0 {
+	if n := len(r.snapshot.Unobserved); n > 0 {
 		line += fmt.Sprintf(" and %d that could not be observed", n)
 	}
 	return line + fmt.Sprintf(", %s", took)

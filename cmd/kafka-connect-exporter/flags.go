@@ -2,10 +2,11 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/common/promslog"
@@ -29,7 +30,9 @@ type logFlags struct {
 	Format string `name:"log.format" default:"logfmt" enum:"logfmt,json" help:"Format of the log: ${enum}."`
 }
 
-func (f logFlags) logger(w io.Writer) (*slog.Logger, error) {
+// logger returns the logger of a program that goes on: what reads its log may be
+// slow, stuck or gone, and neither holds it up nor ends it.
+func (f logFlags) logger(sys system) (*slog.Logger, error) {
 	level, format := promslog.NewLevel(), promslog.NewFormat()
 	if err := level.Set(f.Level); err != nil {
 		return nil, err
@@ -37,7 +40,14 @@ func (f logFlags) logger(w io.Writer) (*slog.Logger, error) {
 	if err := format.Set(f.Format); err != nil {
 		return nil, err
 	}
-	return promslog.New(&promslog.Config{Level: level, Format: format, Writer: w}), nil
+	logger := promslog.New(&promslog.Config{Level: level, Format: format, Writer: sys.Stderr})
+	if sys.stderr != nil {
+		// Without this, a write to a pipe that nobody holds ends the process.
+		signal.Ignore(syscall.SIGPIPE)
+		tell := func(dropped uint64) { logger.Warn("log lines were dropped, nobody read them", "count", dropped) }
+		sys.stderr.recovered.Store(&tell)
+	}
+	return logger, nil
 }
 
 // What the demo takes from the defaults of the flags.

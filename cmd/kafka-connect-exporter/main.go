@@ -10,11 +10,11 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/prometheus/common/version"
@@ -36,24 +36,33 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	version.Version = buildVersion()
-	returnStartup()
-	runtime.MemProfileRate = 0 // There is no page that shows a profile of the heap.
 	// All that is said goes to a logger of our own. What is left is net/http's
 	// client, which quotes what a server sends without having been asked.
 	log.SetOutput(io.Discard)
-	// A look at a large cluster is a short burst of memory: collecting it sooner
+	// A snapshot of a large cluster is a short burst of memory: collecting it sooner
 	// costs little time and keeps the process a third smaller. GOGC still says
 	// otherwise.
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbagePercent)
 	}
 	// A second signal ends the program at once: from the first on, the default
-	// behaviour is restored.
-	context.AfterFunc(ctx, stop)
+	// behaviour is restored. The first one ends it too, whatever may hang.
+	context.AfterFunc(ctx, func() {
+		stop()
+		time.AfterFunc(stopPatience, func() { os.Exit(exitTrouble) })
+	})
+	// Nobody waits for who reads the log.
+	stderr := newRelay(os.Stderr)
+	defer stderr.close(time.Second)
 	return execute(ctx, os.Args[1:], system{
-		Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
+		Stdout: os.Stdout, Stderr: escapeWriter{stderr}, Environ: os.Environ(), stderr: stderr,
 	})
 }
+
+// stopPatience is how long a command may take to end after SIGINT or SIGTERM: a
+// little more than [app.Run] takes at most, and less than the 30 s after which
+// Kubernetes kills.
+const stopPatience = 25 * time.Second
 
 // garbagePercent is how much the heap grows before it is collected, in percent
 // of what is in use.
@@ -64,7 +73,7 @@ const garbagePercent = 25
 const (
 	// exitWell: done, and all is well.
 	exitWell = 0
-	// exitFailed: done, and something that was looked at has failed.
+	// exitFailed: done, and something that was observed has failed.
 	exitFailed = 1
 	// exitTrouble: it could not be done (command line, configuration, a port in
 	// use, a cluster that does not answer).
@@ -76,6 +85,8 @@ type system struct {
 	Stdout, Stderr io.Writer
 	// Environ in the form of os.Environ.
 	Environ []string
+	// stderr is what Stderr writes through, nil if it is written at once.
+	stderr *relay
 }
 
 // getenv returns the value of one variable, "" if it is not set.
@@ -98,7 +109,7 @@ var errTrouble = errors.New("it could not be done")
 type commandLine struct {
 	Serve    serveCommand    `cmd:"" default:"withargs" help:"Serve the metrics of the configured clusters (the default command)."`
 	Check    checkCommand    `cmd:"" help:"Check the configuration and print it, secrets masked; with --connect reach each cluster too."`
-	Snapshot snapshotCommand `cmd:"" help:"Look at the clusters once and print their connectors and tasks, failed ones first."`
+	Snapshot snapshotCommand `cmd:"" help:"Take one snapshot of the clusters and print their connectors and tasks, failed ones first."`
 	Demo     demoCommand     `cmd:"" help:"Serve the metrics of a lively simulated fleet: needs no Kafka and no configuration."`
 	Export   exportCommand   `cmd:"" help:"Write the alert rules or the Grafana dashboards that ship with the exporter."`
 
@@ -117,7 +128,7 @@ Without any Kafka at hand:
 
   kafka-connect-exporter demo
 
-Exit status: 0 all is well, 1 something looked at has failed, 2 it could not be done.`
+Exit status: 0 all is well, 1 something that was observed has failed, 2 it could not be done.`
 
 // exited carries an exit status out of the parser, which ends --help and
 // --version by calling an exit function.

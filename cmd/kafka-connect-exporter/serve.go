@@ -37,7 +37,7 @@ func (c serveCommand) Run(ctx context.Context, sys system) error {
 	if c.ConfigCheck {
 		return checkCommand{sourceFlags: c.sourceFlags}.Run(ctx, sys)
 	}
-	logger, err := c.logger(sys.Stderr)
+	logger, err := c.logger(sys)
 	if err != nil {
 		return err
 	}
@@ -57,10 +57,8 @@ func (c serveCommand) Run(ctx context.Context, sys system) error {
 		TimeoutOffset:   time.Duration(c.TimeoutOffset),
 		Logger:          logger,
 		Hangup:          hangup,
-		Ready: func([]net.Addr) { // What the start needed is not needed again.
-			debug.FreeOSMemory()
-			returnStartup()
-		},
+		// What the start needed is not needed again.
+		Ready:      func([]net.Addr) { debug.FreeOSMemory() },
 		AutoReload: autoReload,
 	})
 }

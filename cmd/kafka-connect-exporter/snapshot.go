@@ -30,15 +30,15 @@ type snapshotCommand struct {
 
 // Help is shown by snapshot --help.
 func (snapshotCommand) Help() string {
-	return `One look at every configured cluster.
+	return `Takes one snapshot of every configured cluster and prints it, what has failed first.
 
   kafka-connect-exporter snapshot --connect.url=http://connect:8083
   kafka-connect-exporter snapshot --config.file=clusters.yml -o json
 
-Exit status: 0 all is well, 1 a connector or a task has failed, is degraded or could not be observed, 2 a cluster could not be looked at.`
+Exit status: 0 all is well, 1 a connector or a task has failed, is degraded or could not be observed, 2 of a cluster there is no snapshot.`
 }
 
-// Run prints what one look at the clusters brings.
+// Run prints one snapshot of each cluster.
 func (c snapshotCommand) Run(ctx context.Context, sys system) error {
 	cfg, err := config.Load(c.sources(sys))
 	if err != nil {
@@ -51,17 +51,17 @@ func (c snapshotCommand) Run(ctx context.Context, sys system) error {
 	defer closeAll(clusters)
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	looks := lookAt(ctx, clusters)
+	results := observe(ctx, clusters)
 
 	if c.Output == "json" {
-		err = writeJSON(sys.Stdout, looks)
+		err = writeJSON(sys.Stdout, results)
 	} else {
-		err = writeTable(sys.Stdout, looks, c.coloured(sys))
+		err = writeTable(sys.Stdout, results, c.coloured(sys))
 	}
 	if err != nil {
 		return fmt.Errorf("print the snapshot: %w", err)
 	}
-	return verdict(looks)
+	return verdict(results)
 }
 
 // coloured follows --color, and without it https://no-color.org.
@@ -73,17 +73,17 @@ func (c snapshotCommand) coloured(sys system) bool {
 	return isFile && term.IsTerminal(int(file.Fd())) && sys.getenv("NO_COLOR") == "" && sys.getenv("TERM") != "dumb"
 }
 
-// verdict is the exit status of the looks, as an error.
-func verdict(looks []look) (result error) {
-	for _, l := range looks {
-		if l.err != nil {
+// verdict is the exit status of the results, as an error.
+func verdict(results []result) (worst error) {
+	for _, r := range results {
+		if r.err != nil {
 			return errTrouble
 		}
-		if len(l.snapshot.Unobserved) > 0 || slices.ContainsFunc(l.snapshot.Connectors, func(c connect.Connector) bool { return severity(c) < well }) {
-			result = errFailed
+		if len(r.snapshot.Unobserved) > 0 || slices.ContainsFunc(r.snapshot.Connectors, func(c connect.Connector) bool { return severity(c) < well }) {
+			worst = errFailed
 		}
 	}
-	return result
+	return worst
 }
 
 // Severities of a connector, worst first: the order of the table.
@@ -130,25 +130,25 @@ const stateColumn = 2
 
 // writeTable prints a table a cluster, failed connectors first, the tasks of a
 // connector under it.
-func writeTable(w io.Writer, looks []look, coloured bool) error {
+func writeTable(w io.Writer, results []result, coloured bool) error {
 	var out strings.Builder
-	for i, l := range looks {
+	for i, r := range results {
 		if i > 0 {
 			out.WriteByte('\n')
 		}
-		fmt.Fprintf(&out, "%s: %s\n", printable(l.cluster), found(l))
-		if l.err != nil || len(l.snapshot.Connectors) == 0 {
+		fmt.Fprintf(&out, "%s: %s\n", printable(r.cluster), found(r))
+		if r.err != nil || len(r.snapshot.Connectors) == 0 {
 			continue
 		}
 		rows := []row{{cells: []string{"CONNECTOR", "TASK", "STATE", "TYPE", "WORKER", "EXCEPTION"}}}
-		for _, c := range bySeverity(l.snapshot.Connectors) {
+		for _, c := range bySeverity(r.snapshot.Connectors) {
 			rows = append(rows, row{[]string{c.Name, "", c.State.String(), c.Type, c.Worker, cause(c.Failure)}, c.State})
 			for _, t := range c.Tasks {
 				rows = append(rows, row{[]string{"", strconv.Itoa(t.ID), t.State.String(), "", t.Worker, cause(t.Failure)}, t.State})
 			}
 		}
 		writeRows(&out, rows, coloured)
-		for _, u := range l.snapshot.Unobserved {
+		for _, u := range r.snapshot.Unobserved {
 			fmt.Fprintf(&out, "  not observed: %s (%s)\n", printable(u.Connector), u.Reason)
 		}
 	}
@@ -254,28 +254,28 @@ type (
 	}
 )
 
-// writeJSON prints the looks as one JSON array of clusters.
-func writeJSON(w io.Writer, looks []look) error {
-	clusters := make([]jsonCluster, len(looks))
-	for i, l := range looks {
-		clusters[i] = toJSON(l)
+// writeJSON prints the results as one JSON array of clusters.
+func writeJSON(w io.Writer, results []result) error {
+	clusters := make([]jsonCluster, len(results))
+	for i, r := range results {
+		clusters[i] = toJSON(r)
 	}
-	encoder := json.NewEncoder(w)
+	encoder := json.NewEncoder(escapeWriter{w})
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(clusters)
 }
 
-func toJSON(l look) jsonCluster {
+func toJSON(r result) jsonCluster {
 	out := jsonCluster{
-		Cluster: l.cluster, Provider: string(l.provider), Up: l.err == nil,
-		Seconds: l.took.Seconds(), Connectors: []jsonConnector{},
+		Cluster: r.cluster, Provider: string(r.provider), Up: r.err == nil,
+		Seconds: r.took.Seconds(), Connectors: []jsonConnector{},
 	}
-	if l.err != nil {
-		out.Reason, out.Error = string(connect.ReasonOf(l.err)), l.err.Error()
+	if r.err != nil {
+		out.Reason, out.Error = string(connect.ReasonOf(r.err)), r.err.Error()
 		return out
 	}
-	s := l.snapshot
+	s := r.snapshot
 	out.ObservationVersion, out.Version, out.Commit, out.KafkaClusterID = s.ObservationVersion, s.Version, s.Commit, s.KafkaClusterID
 	out.ResourceState = string(s.ResourceState)
 	for _, c := range bySeverity(s.Connectors) {

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestEscaped(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain, ünïcode → 漢字 \U0001F600\n\ttab": "plain, ünïcode → 漢字 \U0001F600\n\ttab",
+		"esc \x1b[31m":                           `esc \u001b[31m`,
+		"c1 \u009b31m \u0085":                    `c1 \u009b31m \u0085`,
+		"return \r bell \a delete \x7f nul \x00": `return \u000d bell \u0007 delete \u007f nul \u0000`,
+		"bidi \u202e \u2066 \u200f \u061c":       `bidi \u202e \u2066 \u200f \u061c`,
+		"separators \u2028 \u2029 \ufeff":        `separators \u2028 \u2029 \ufeff`,
+		"tag \U000E0041":                         `tag \udb40\udc41`,
+		"no utf-8 \x9b31m":                       "no utf-8 \ufffd31m",
+	} {
+		if got := escaped(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+		if got := printable(text); strings.ContainsFunc(got, drivesTerminal) {
+			t.Errorf("%q as a cell: %q", text, got)
+		}
+	}
+	// JSON means what it meant.
+	const name = "a\u009b\u202e\U000E0041\x1b\u2028\"\\"
+	whole, err := json.Marshal(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if n, err := (escapeWriter{&out}).Write(whole); n != len(whole) || err != nil {
+		t.Errorf("%d of %d bytes: %v", n, len(whole), err)
+	}
+	var got string
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got != name || strings.ContainsFunc(out.String(), drivesTerminal) {
+		t.Errorf("%s reads %q: %v", out.String(), got, err)
+	}
+}
+
+// gate is a writer that is stuck while it is shut.
+type gate struct {
+	mu      sync.Mutex
+	err     error
+	written bytes.Buffer
+	open    chan struct{}
+}
+
+func (g *gate) Write(p []byte) (int, error) {
+	<-g.open
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err != nil {
+		return 0, g.err
+	}
+	return g.written.Write(p)
+}
+
+func TestRelayNeverWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{open: make(chan struct{})}
+		r := newRelay(g)
+		line := strings.Repeat("x", 1023) + "\n"
+		const lines = 4000
+		for range lines {
+			if n, err := io.WriteString(r, line); n != len(line) || err != nil {
+				t.Fatalf("%d, %v", n, err)
+			}
+		}
+		// Nobody reads: it ends all the same.
+		start := time.Now()
+		r.close(time.Second)
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("closing took %s", took)
+		}
+		close(g.open)
+		synctest.Wait()
+
+		g = &gate{open: make(chan struct{})}
+		r = newRelay(g)
+		var told []uint64
+		tell := func(n uint64) { told = append(told, n) }
+		r.recovered.Store(&tell)
+		for range lines {
+			_, _ = io.WriteString(r, line)
+		}
+		dropped := r.dropped.Load()
+		if dropped < lines/4 || dropped >= lines {
+			t.Errorf("%d lines dropped", dropped)
+		}
+		close(g.open)
+		synctest.Wait()
+		if len(told) != 1 || told[0] != dropped {
+			t.Errorf("told of %d dropped lines, not of %d", told, dropped)
+		}
+		// A reader that is gone costs the lines, and the next one gets his.
+		g.mu.Lock()
+		g.err = errors.New("broken pipe")
+		g.mu.Unlock()
+		_, _ = io.WriteString(r, "lost\n")
+		synctest.Wait()
+		g.mu.Lock()
+		g.err = nil
+		g.mu.Unlock()
+		_, _ = io.WriteString(r, "last\n")
+		r.close(time.Second)
+		if got := strings.Count(g.written.String(), line); uint64(got) != lines-dropped {
+			t.Errorf("%d lines written, %d dropped, of %d", got, dropped, lines)
+		}
+		if got := g.written.String(); strings.Contains(got, "lost") || !strings.Contains(got, "last\n") || r.dropped.Load() != dropped+1 {
+			t.Errorf("%d dropped, and written: %.200s", r.dropped.Load(), got[max(0, len(got)-200):])
+		}
+	})
+}

@@ -1,6 +1,0 @@
-//go:build !linux
-
-package main
-
-// returnStartup is for Linux only.
-func returnStartup() {}
