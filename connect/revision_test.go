@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"testing"
+	"time"
 )
 
 func TestRevision(t *testing.T) {
@@ -45,6 +46,10 @@ func TestConnectorEqualKnowsEveryField(t *testing.T) {
 func fill(t *testing.T, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
+		if _, ok := v.Interface().(time.Time); ok {
+			change(t, v)
+			return
+		}
 		for i := range v.NumField() {
 			fill(t, v.Field(i))
 		}
@@ -69,6 +74,10 @@ func walk(t *testing.T, v reflect.Value, path string, leaf func(path string, ste
 	}
 	switch v.Kind() {
 	case reflect.Struct:
+		if _, ok := v.Interface().(time.Time); ok {
+			leaf(path, steps)
+			return
+		}
 		for i := range v.NumField() {
 			step(v.Field(i), path+"."+v.Type().Field(i).Name, i)
 		}
@@ -110,6 +119,8 @@ func change(t *testing.T, v reflect.Value) {
 		v.SetInt(v.Int() + 1)
 	case reflect.Uint8:
 		v.SetUint(v.Uint() + 1)
+	case reflect.Struct:
+		v.Set(reflect.ValueOf(v.Interface().(time.Time).Add(time.Hour)))
 	case reflect.Pointer:
 		v.SetZero()
 	case reflect.Slice:

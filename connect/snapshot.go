@@ -75,6 +75,21 @@ type Snapshot struct {
 	// by worker, none twice; nil where nobody asked.
 	Probes []Probe
 
+	// Health is what workers said of themselves to GET /health (KIP-1017, Kafka 3.9),
+	// sorted by worker, none twice: those at the cluster's own URLs, named host:port
+	// as in the URL, and those that were probed. One that was not asked lately, or
+	// knows no such question, is not in it. It is asked beside the snapshots, so
+	// that it may be older than the rest.
+	Health []Health
+
+	// Certificates are what hosts showed of themselves when they were connected to
+	// by TLS, sorted by host, none twice.
+	Certificates []Certificate
+
+	// ForeignHosts are the hosts among the cluster's URLs that lead to another
+	// Connect cluster than the one that this snapshot is of, sorted.
+	ForeignHosts []string
+
 	// Bytes is the size of all answers that made this snapshot.
 	Bytes int64
 
@@ -95,6 +110,19 @@ type Probe struct {
 	Up     bool
 	// Version and Commit as the worker tells them; empty where it did not.
 	Version, Commit string
+}
+
+// Health is whether a worker says that it can do its work: its herder answers
+// and, with that, Kafka does. One that is still starting cannot.
+type Health struct {
+	Worker  string
+	Healthy bool
+}
+
+// A Certificate is the leaf that a host, host:port, showed in a TLS handshake.
+type Certificate struct {
+	Host     string
+	NotAfter time.Time
 }
 
 // A Connector and its tasks.
@@ -124,10 +152,22 @@ type Connector struct {
 	// Tasks that have a status, sorted by ID, no ID twice.
 	Tasks []Task
 
+	// Labels are the values of the configuration's keys that the observer was told
+	// to show, in that order and without those that are not set, are too long for
+	// a label, or may be secret.
+	Labels []Label
+	// ConfigChanged is when another configuration than before was first seen, zero
+	// if none was: the configuration itself is not kept, and nothing is known of
+	// the time before this process.
+	ConfigChanged time.Time
+
 	// Runtime and Reported are nil where the provider tells no such thing.
 	Runtime  *Runtime
 	Reported *Reported
 }
+
+// A Label is one setting of a connector that may be shown.
+type Label struct{ Key, Value string }
 
 // A Task of a connector.
 type Task struct {
