@@ -24,6 +24,7 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/web"
 )
 
@@ -69,6 +70,12 @@ var errStarting = errors.New("waiting for the clusters with startup_validation")
 // Run is the program: it serves until ctx ends, then lets requests in flight
 // finish and returns nil. An error says why it could not start or go on.
 func Run(ctx context.Context, o Options) error {
+	if o.WebConfigFile != "" {
+		// exporter-toolkit would wait for what a pipe has to say.
+		if _, err := safefile.Read(o.WebConfigFile, safefile.MaxConfig); err != nil {
+			return fmt.Errorf("--web.config.file %s: %w", o.WebConfigFile, err)
+		}
+	}
 	if err := toolkit.Validate(o.WebConfigFile); err != nil {
 		return fmt.Errorf("--web.config.file %s: %s", o.WebConfigFile, strings.Join(strings.Fields(err.Error()), " "))
 	}

@@ -3,8 +3,6 @@ package app
 import (
 	"context"
 	"crypto/sha256"
-	"io"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
 // watch is the fleet and the configuration that it follows.
@@ -148,12 +147,9 @@ func (w *watch) run(ctx context.Context, failed <-chan error) error {
 func checksum(files []string) (sum [sha256.Size]byte) {
 	hash := sha256.New()
 	for _, name := range files {
-		content := sha256.New()
-		if file, err := os.Open(name); err == nil {
-			_, _ = io.Copy(content, file)
-			_ = file.Close()
-		}
-		hash.Write(content.Sum(nil))
+		content, _ := safefile.Read(name, safefile.MaxConfig)
+		digest := sha256.Sum256(content)
+		hash.Write(digest[:])
 	}
 	hash.Sum(sum[:0])
 	return sum

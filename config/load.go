@@ -3,10 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -17,11 +14,9 @@ import (
 	"unicode/utf8"
 
 	commoncfg "github.com/prometheus/common/config"
-)
 
-// maxFileBytes is far above any configuration, secret or key store, and keeps a
-// wrong path (a device, a log) from filling the memory.
-const maxFileBytes = 16 << 20
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
+)
 
 // Load reads the configuration from all doors that are open, and validates it.
 // It keeps no state: to reload is to load again. Relative paths in the file are
@@ -106,7 +101,7 @@ func (l *loader) fromFile() (settings []clusterSettings, origins []origin, err e
 	document := &l.config.effective
 	place := func(field string) string { return field }
 	if l.sources.File != "" {
-		content, err := readFile(l.sources.File)
+		content, err := safefile.Read(l.sources.File, safefile.MaxConfig)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w: check --config.file", l.sources.File, err)
 		}
@@ -518,26 +513,4 @@ func selectProvider(settings *clusterSettings, at origin) error {
 }
 
 // readFile reads a file of configuration. Its error says why, not which file.
-func readFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot be read: %w", cause(err))
-	}
-	defer func() { _ = file.Close() }()
-	content, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("cannot be read: %w", cause(err))
-	}
-	if len(content) > maxFileBytes {
-		return nil, fmt.Errorf("cannot be read: it is larger than %d MB", maxFileBytes>>20)
-	}
-	return content, nil
-}
-
-// cause takes the operation and path off an error of the file system.
-func cause(err error) error {
-	if at, ok := errors.AsType[*fs.PathError](err); ok {
-		return at.Err
-	}
-	return err
-}
+func readFile(path string) ([]byte, error) { return safefile.Read(path, safefile.MaxSecret) }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
 const (
@@ -45,7 +46,7 @@ func NewClient(cfg commoncfg.HTTPClientConfig, name string) (*http.Client, error
 func newClient(cfg commoncfg.HTTPClientConfig, name string, tokens time.Duration) (*http.Client, error) {
 	// The library remembers the name of each client as long as the process runs:
 	// clusters that come and go have one together.
-	transport, err := commoncfg.NewRoundTripperFromConfig(cfg, "kafka-connect",
+	transport, err := safefile.Transport(cfg, "kafka-connect",
 		commoncfg.WithIdleConnTimeout(idleConnTimeout),
 		commoncfg.WithUserAgent("kafka-connect-exporter"),
 		commoncfg.WithDialContextFunc(dialer(tokens)))
