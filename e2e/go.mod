@@ -9,6 +9,7 @@ go 1.26.0
 require (
 	github.com/twmb/franz-go v1.22.0
 	github.com/twmb/franz-go/pkg/kadm v1.19.0
+	go.yaml.in/yaml/v3 v3.0.6
 )
 
 require (

@@ -4,7 +4,9 @@
 #
 #   tools/build.sh NAME...      prints one line per tool: the folder of its programs
 #
-# Names: prometheus (with promtool), alertmanager (with amtool), otelcol, toxiproxy.
+# Names: prometheus (with promtool), alertmanager (with amtool), otelcol, toxiproxy,
+# helm, kubeconform, kubernetes (kube-apiserver, and the schema of its API), etcd,
+# prometheus-operator (its resource definitions), goreleaser.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/kafka-connect-exporter/tools
@@ -29,7 +31,23 @@ build() { # name, output folder
   otelcol)
     go build -trimpath -ldflags='-s -w' -o "$2/otelcol" . ;;
   toxiproxy)
-    go build -trimpath -ldflags='-s -w' -o "$2/toxiproxy-server" github.com/Shopify/toxiproxy/v2/cmd/server
+    go build -trimpath -ldflags='-s -w' -o "$2/toxiproxy-server" github.com/Shopify/toxiproxy/v2/cmd/server ;;
+  helm)
+    go build -trimpath -ldflags='-s -w' -o "$2/" helm.sh/helm/v4/cmd/helm ;;
+  kubeconform)
+    go build -trimpath -ldflags='-s -w' -o "$2/" github.com/yannh/kubeconform/cmd/kubeconform ;;
+  kubernetes) # An API server without its version refuses to start.
+    local flags='-s -w' field
+    for field in gitVersion=v1.36.3 gitMajor=1 gitMinor=36; do flags+=" -X k8s.io/component-base/version.$field"; done
+    go build -trimpath -ldflags="$flags" -o "$2/" k8s.io/kubernetes/cmd/kube-apiserver
+    cp "$(go list -m -f '{{.Dir}}' k8s.io/kubernetes)/api/openapi-spec/swagger.json" "$2/" ;;
+  etcd)
+    go build -trimpath -ldflags='-s -w' -o "$2/etcd" go.etcd.io/etcd/server/v3 ;;
+  prometheus-operator) # Its resource definitions.
+    go mod download github.com/prometheus-operator/prometheus-operator
+    cp "$(go list -m -f '{{.Dir}}' github.com/prometheus-operator/prometheus-operator)"/example/prometheus-operator-crd/*.yaml "$2/" ;;
+  goreleaser)
+    go build -trimpath -ldflags='-s -w' -o "$2/" github.com/goreleaser/goreleaser/v2 ;;
   esac
 }
 
