@@ -6,12 +6,13 @@ ARG BASE_IMAGE=gcr.io/distroless/static-debian12:nonroot
 FROM ${GO_IMAGE} AS build
 WORKDIR /src
 COPY . .
+# The Makefile takes what the build says of itself from these.
 ARG VERSION=dev
 ARG REVISION=unknown
+ARG BRANCH=unknown
+ARG BUILD_DATE=unknown
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 go build -trimpath -buildvcs=false \
-      -ldflags "-s -w -X github.com/prometheus/common/version.Version=${VERSION} -X github.com/prometheus/common/version.Revision=${REVISION}" \
-      -o /out/kafka-connect-exporter ./cmd/kafka-connect-exporter
+    make build BIN=/out
 
 # The base brings CA certificates and time zones, no shell. There is no
 # HEALTHCHECK, which would need one: ask /-/healthy from outside.

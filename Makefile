@@ -1,20 +1,31 @@
 # Everything here needs Go alone, but for e2e (Java; it says what else) and docker.
 GO          ?= go
 BIN         ?= bin
+# What a build says of itself. All of it is of the commit, so that two builds of
+# one commit are the same, byte for byte.
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-REVISION    ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+REVISION    ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+BRANCH      ?= $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unknown)
+BUILD_DATE  ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo unknown)
 IMAGE       ?= kafka-connect-exporter:$(VERSION)
 # The newest release that the module proxy has; built once, then cached by Go.
 GOLANGCI    ?= github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 BENCHTIME   ?= 1s
 
 VERSION_PACKAGE = github.com/prometheus/common/version
-LDFLAGS = -s -w -X $(VERSION_PACKAGE).Version=$(VERSION) -X $(VERSION_PACKAGE).Revision=$(REVISION)
+LDFLAGS = -s -w -X $(VERSION_PACKAGE).Version=$(VERSION) -X $(VERSION_PACKAGE).Revision=$(REVISION) \
+	-X $(VERSION_PACKAGE).Branch=$(BRANCH) -X $(VERSION_PACKAGE).BuildDate=$(BUILD_DATE)
 
-.PHONY: build test vet lint bench bench-compare e2e docs docker clean
+.PHONY: build ldflags release-snapshot test vet lint bench bench-compare e2e docs docker clean
 
 build: ## The static binary, in bin/.
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/kafka-connect-exporter
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/kafka-connect-exporter
+
+ldflags: ## What the linker is told; the release is built with it too.
+	@echo '$(LDFLAGS)'
+
+release-snapshot: ## Archives and packages of all platforms, in dist/; images, signatures and SBOMs are made by the release alone.
+	LDFLAGS="$$($(MAKE) -s ldflags)" $$(./tools/build.sh goreleaser)/goreleaser release --snapshot --clean --skip=docker,sign,sbom,publish
 
 test: ## Every test, with the race detector.
 	$(GO) test -race ./...
@@ -38,10 +49,10 @@ e2e: ## The suite on real parts: Kafka, Kafka Connect, Prometheus.
 
 docs: ## What is generated: dashboards, references, and what the commands print in their tests.
 	$(GO) generate ./...
-	$(GO) test ./collector/series ./config ./cmd/... -run 'TestReference|TestCommandLines' -update
+	$(GO) test ./collector/series ./config ./cmd/... ./deploy -run 'TestReference|TestCommandLines|TestChart' -update
 
 docker: ## The image.
-	docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .
+	docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg BRANCH=$(BRANCH) --build-arg BUILD_DATE=$(BUILD_DATE) -t $(IMAGE) .
 
 clean:
-	rm -rf $(BIN)
+	rm -rf $(BIN) dist
