@@ -29,3 +29,46 @@ func (c *Connector) Equal(other *Connector) bool {
 func equalPointees[T comparable](a, b *T) bool {
 	return a == b || a != nil && b != nil && *a == *b
 }
+
+// Revisions gives the successive snapshots of one Observer their Revision. The
+// zero value has seen none.
+type Revisions struct {
+	revision   Revision
+	connectors []Connector
+	unobserved []Unobserved
+}
+
+// Next sets the Revision of the snapshot that follows, which is complete and not
+// returned yet. What is the same as before takes the memory of before, which is
+// therefore never written to: neither here nor by the Observer.
+func (r *Revisions) Next(s *Snapshot) {
+	same := r.revision != Revision{}
+	if equalConnectors(r.connectors, s.Connectors) {
+		s.Connectors = r.connectors
+	} else {
+		same, r.connectors = false, s.Connectors
+	}
+	if slices.Equal(r.unobserved, s.Unobserved) {
+		s.Unobserved = r.unobserved
+	} else {
+		same, r.unobserved = false, s.Unobserved
+	}
+	if !same {
+		r.revision = NewRevision()
+	}
+	s.Revision = r.revision
+}
+
+// equalConnectors tells whether both hold equal connectors, at once where they
+// are the same memory.
+func equalConnectors(a, b []Connector) bool {
+	if len(a) != len(b) || len(a) == 0 || &a[0] == &b[0] {
+		return len(a) == len(b)
+	}
+	for i := range a {
+		if !a[i].Equal(&b[i]) {
+			return false
+		}
+	}
+	return true
+}

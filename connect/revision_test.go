@@ -129,3 +129,36 @@ func change(t *testing.T, v reflect.Value) {
 		t.Fatalf("%s: teach this test to change it", v.Type())
 	}
 }
+
+func TestRevisions(t *testing.T) {
+	var revisions Revisions
+	next := func(unobserved string, names ...string) *Snapshot {
+		s := &Snapshot{}
+		for _, name := range names {
+			s.Connectors = append(s.Connectors, Connector{Name: name})
+		}
+		if unobserved != "" {
+			s.Unobserved = []Unobserved{{Connector: unobserved, Reason: NoStatus}}
+		}
+		revisions.Next(s)
+		return s
+	}
+	before := next("")
+	if (before.Revision == Revision{}) {
+		t.Error("a snapshot of nothing has no revision")
+	}
+	for _, step := range []struct {
+		unobserved string
+		names      []string
+		same       bool
+	}{{"", nil, true}, {"", []string{"a", "b"}, false}, {"", []string{"a", "b"}, true}, {"", []string{"a"}, false}, {"b", []string{"a"}, false}, {"b", []string{"a"}, true}, {"c", []string{"a"}, false}} {
+		s := next(step.unobserved, step.names...)
+		if s.Revision.Same(before.Revision) != step.same {
+			t.Errorf("%+v: same is %v", step, !step.same)
+		}
+		if step.same && len(s.Connectors) > 0 && &s.Connectors[0] != &before.Connectors[0] {
+			t.Errorf("%+v: the memory is not shared", step)
+		}
+		before = s
+	}
+}

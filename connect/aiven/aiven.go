@@ -65,7 +65,8 @@ type Observer struct {
 	asked    time.Time // of the API, zero: at once
 	state    connect.ResourceState
 	endpoint endpoint
-	cluster  *rest.Observer // nil until it is known where
+	cluster  *rest.Observer   // nil until it is known where
+	nothing  connect.Revision // of a service that is off
 	warned   string
 }
 
@@ -80,7 +81,7 @@ func New(options Options) (*Observer, error) {
 	if options.Rest.RequestTimeout <= 0 {
 		options.Rest.RequestTimeout = rest.DefaultRequestTimeout
 	}
-	o := &Observer{options: options, logger: options.Rest.Logger, now: time.Now}
+	o := &Observer{options: options, logger: options.Rest.Logger, now: time.Now, nothing: connect.NewRevision()}
 	if o.logger == nil {
 		o.logger = slog.New(slog.DiscardHandler)
 	}
@@ -152,7 +153,7 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 // API again, which is all that there is to ask.
 func (o *Observer) off() *connect.Snapshot {
 	o.asked = time.Time{}
-	return &connect.Snapshot{Provider: connect.Aiven, HasTasks: true, Taken: time.Now()}
+	return &connect.Snapshot{Provider: connect.Aiven, HasTasks: true, Revision: o.nothing, Taken: time.Now()}
 }
 
 // refreshWithin leaves the cluster its time where it is known already.

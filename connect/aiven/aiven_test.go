@@ -19,6 +19,7 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/aiven/aiventest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest/observertest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
 )
 
@@ -356,5 +357,20 @@ func TestEndpoint(t *testing.T) {
 				t.Errorf("%s, want %s", whole.String(), test.want)
 			}
 		})
+	}
+}
+
+func TestOverlappingSnapshots(t *testing.T) {
+	s := start(t, "kafka_connect", nil)
+	observertest.Overlap(t, s.observer,
+		func() { s.cluster.FailTask("orders", 1, "a.B: x") },
+		func() {
+			s.service.Change(func(state *aiventest.State) { state.State = "POWEROFF" })
+			s.now = s.now.Add(time.Hour)
+		},
+	)
+	off := s.expect(t, connect.ResourcePowerOff)
+	if again := s.expect(t, connect.ResourcePowerOff); !again.Revision.Same(off.Revision) {
+		t.Error("another revision although the service is off as before")
 	}
 }

@@ -28,6 +28,7 @@ var dialect = rest.Dialect{
 	ExpandQuery:    "expand=info,status,id",
 	TypeInConfig:   true,
 	NoRoot:         true,
+	NoWorkers:      true, // worker_id repeats the connector's name
 	ConnectorState: connectorState,
 	TaskState:      taskState,
 	TaskFailure:    taskFailure,
@@ -112,17 +113,6 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 	}
 	if refused := o.limiter.refusal(); refused != nil && len(snapshot.Connectors) == 0 && len(snapshot.Unobserved) > 0 {
 		return nil, o.advise(refused)
-	}
-	for i := range snapshot.Connectors {
-		c := &snapshot.Connectors[i]
-		// worker_id repeats the connector's name: there are no workers to see.
-		c.Worker = ""
-		for t := range c.Tasks {
-			c.Tasks[t].Worker = ""
-		}
-		if c.Type == "" {
-			c.Type = "unknown"
-		}
 	}
 	return snapshot, nil
 }

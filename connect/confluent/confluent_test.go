@@ -17,6 +17,7 @@ import (
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/confluent/confluenttest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest/observertest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
 )
 
@@ -358,4 +359,14 @@ func TestBaseURLWithTrailingSlash(t *testing.T) {
 	if snapshot := observe(t, o); len(snapshot.Connectors) != 1 {
 		t.Errorf("connectors %+v", snapshot.Connectors)
 	}
+}
+
+func TestOverlappingSnapshots(t *testing.T) {
+	simulated, o := start(t, nil)
+	connector := confluenttest.Connector{Name: "orders", ID: "lcc-1", State: "RUNNING", Tasks: []confluenttest.Task{{State: "RUNNING"}}}
+	simulated.Put(connector)
+	observertest.Overlap(t, o,
+		func() { connector.Tasks[0].State = "SYSTEM_ERROR"; simulated.Put(connector) },
+		func() { simulated.Delete("orders") },
+	)
 }

@@ -98,6 +98,7 @@ type Observer struct {
 	describe     bool
 	descriptions map[string]description // by ARN
 	counts       counts
+	revisions    connect.Revisions
 
 	warnings sync.Mutex
 	warned   map[string]string // by what: the last warning, so that it is not repeated
@@ -200,6 +201,7 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 		snapshot.Connectors = append(snapshot.Connectors, o.connector(&listed[i]))
 	}
 	connect.SortConnectors(snapshot.Connectors)
+	o.revisions.Next(snapshot)
 	snapshot.Bytes, snapshot.Taken = current.bytes.Load(), time.Now()
 	return snapshot, nil
 }

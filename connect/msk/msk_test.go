@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest/observertest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/msk/msktest"
 )
 
@@ -455,4 +456,14 @@ func TestEmptyAccount(t *testing.T) {
 	if s := observe(t, observer(t, Options{Endpoint: base, Describe: true, CloudWatch: true})); len(s.Connectors) != 0 {
 		t.Errorf("connectors %v", names(s))
 	}
+}
+
+func TestOverlappingSnapshots(t *testing.T) {
+	simulated, base := service(t, msktest.Options{})
+	connector := msktest.Connector{Name: "orders", State: "RUNNING", Config: map[string]string{"connector.class": "a.B"}}
+	simulated.Put(connector)
+	observertest.Overlap(t, observer(t, Options{Endpoint: base, Describe: true, CloudWatch: true}),
+		func() { connector.State = "FAILED"; simulated.Put(connector) },
+		func() { simulated.Put(msktest.Connector{Name: "payments", State: "CREATING"}) },
+	)
 }

@@ -305,6 +305,9 @@ func (d *decoder) statusLine(bad *bool, line *statusLine) error {
 		case `"state"`:
 			return d.textInto(bad, &line.state)
 		case `"worker_id"`:
+			if d.dialect.NoWorkers {
+				return d.skip()
+			}
 			return d.textInto(bad, &line.worker)
 		case `"version"`:
 			return d.textInto(bad, &line.version)

@@ -11,6 +11,8 @@ type Dialect struct {
 	// TypeInConfig tells that a connector's type may stand in its configuration
 	// instead of beside it.
 	TypeInConfig bool
+	// NoWorkers tells that worker_id names no worker, and is left out.
+	NoWorkers bool
 	// NoRoot tells that there is no GET / that names a version.
 	NoRoot bool
 	// ConnectorState and TaskState map the provider's words; nil is

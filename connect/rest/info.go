@@ -16,6 +16,10 @@ type info struct {
 	hasTasks bool
 }
 
+// typeUnknown is what Kafka Connect says of a connector whose configuration it
+// has not read yet, or whose plugin is missing.
+const typeUnknown = "unknown"
+
 // known is the last info of a connector, and what its status looked like when
 // that was had.
 type known struct {
@@ -73,6 +77,11 @@ func (i *infos) put(name string, got info, now time.Time) {
 // looked like with it.
 func (i *infos) fill(c *connect.Connector) {
 	c.TaskCount = len(c.Tasks)
+	defer func() {
+		if c.Type == "" {
+			c.Type = typeUnknown
+		}
+	}()
 	k := i.byName[c.Name]
 	i.wanting = i.wanting || k == nil || k.stale
 	if k == nil || k.had.IsZero() {

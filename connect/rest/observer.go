@@ -84,6 +84,7 @@ type Observer struct {
 	rootAsked  time.Time
 	fellBack   bool
 	same       same
+	revisions  connect.Revisions
 	seed       maphash.Seed
 	buffer     []byte // of the answer that is looked at, wiped after it
 }
@@ -176,6 +177,10 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 	} else {
 		l.finish()
 	}
+	o.revisions.Next(s)
+	if !l.reused {
+		o.same = same{known: s.ObservationVersion == Version2 && l.whole, hash: l.hash, connectors: s.Connectors, unobserved: s.Unobserved}
+	}
 	s.Version, s.Commit, s.KafkaClusterID = o.root.version, o.root.commit, o.root.kafkaClusterID
 	s.Bytes = l.bytes.Load()
 	s.Taken = time.Now()
@@ -195,7 +200,6 @@ func (l *look) finish() {
 		s.Unobserved = append(s.Unobserved, connect.Unobserved{Connector: name, Reason: reason})
 	}
 	connect.SortUnobserved(s.Unobserved)
-	l.same = same{known: s.ObservationVersion == Version2 && l.whole, hash: l.hash, connectors: s.Connectors, unobserved: s.Unobserved}
 }
 
 func (l *look) observe(ctx context.Context) error {

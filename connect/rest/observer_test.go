@@ -21,6 +21,7 @@ import (
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest/observertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -837,5 +838,35 @@ func TestLazyInfoIsRight(t *testing.T) {
 				compare()
 			})
 		})
+	}
+}
+
+func TestOverlappingSnapshots(t *testing.T) {
+	for _, v := range []string{Version1, Version2} {
+		t.Run(v, func(t *testing.T) {
+			c := fleet("4.3.1")
+			// One worker alone: the answers of two may differ in order.
+			o := newObserver(t, serve(t, c)[:1], version(v), infoAge(0))
+			observertest.Overlap(t, o,
+				func() { c.FailTask("healthy", 2, "a.B: x") },
+				func() { c.SetConfig("healthy", "tasks.max", "9") },
+				func() { c.DropStatus("paused") },
+				func() { c.Delete("paused") },
+				func() { c.Create(connecttest.Connector{Name: "new", Tasks: 1}) },
+			)
+		})
+	}
+}
+
+// What comes to the same is the same, though no byte of the answer is where it
+// was.
+func TestRevisionOfAnotherAnswer(t *testing.T) {
+	c := fleet("4.3.1")
+	o := newObserver(t, serve(t, c)[:1], version(Version2))
+	first := mustObserve(t, o)
+	c.SetFault(connecttest.Match{Endpoint: connecttest.EndpointExpand}, connecttest.EditJSON(func(document any) any { return document }))
+	second := mustObserve(t, o)
+	if !second.Revision.Same(first.Revision) || &first.Connectors[0] != &second.Connectors[0] {
+		t.Error("the same in other words is taken for another snapshot")
 	}
 }

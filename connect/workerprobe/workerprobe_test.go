@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest/observertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,6 +25,8 @@ type names struct {
 	workers []string
 	err     error
 	closed  bool
+
+	revisions connect.Revisions
 }
 
 func (n *names) Observe(context.Context, func(connect.Request)) (*connect.Snapshot, error) {
@@ -34,7 +37,9 @@ func (n *names) Observe(context.Context, func(connect.Request)) (*connect.Snapsh
 	for i, worker := range n.workers {
 		c.Tasks = append(c.Tasks, connect.Task{ID: i, Worker: worker})
 	}
-	return &connect.Snapshot{Connectors: []connect.Connector{c}}, nil
+	snapshot := &connect.Snapshot{Connectors: []connect.Connector{c}}
+	n.revisions.Next(snapshot)
+	return snapshot, nil
 }
 
 func (n *names) Close() { n.closed = true }
@@ -186,4 +191,14 @@ func TestAFailedLookAsksNobody(t *testing.T) {
 	if _, err := o.Observe(t.Context(), nil); !errors.Is(err, connect.Timeout) {
 		t.Errorf("error %v", err)
 	}
+}
+
+func TestOverlappingSnapshots(t *testing.T) {
+	inner := &names{workers: []string{"a:1", "b:1"}}
+	answers := client(func(r *http.Request) (*http.Response, error) { return status(http.StatusOK), nil })
+	o := New(Options{
+		Observer: inner, Scheme: "http", Anonymous: answers, Authenticated: answers,
+		SendCredentials: func(string) bool { return false },
+	})
+	observertest.Overlap(t, o, func() { inner.workers = []string{"b:1"} })
 }
