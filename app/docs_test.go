@@ -43,6 +43,25 @@ func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
 	}
 }
 
+// docs/index.md is the one map: from it every page can be reached.
+func TestEveryPageIsOnTheMap(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#\s]+\.md)[^)]*\)`)
+	texts := documents(t)
+	const index = "../docs/index.md"
+	reached := map[string]bool{index: true}
+	for _, match := range link.FindAllStringSubmatch(texts[index], -1) {
+		reached[filepath.Join(filepath.Dir(index), match[1])] = true
+	}
+	for name := range texts {
+		if !reached[name] {
+			t.Errorf("%s: docs/index.md does not link it", strings.TrimPrefix(name, "../"))
+		}
+	}
+	if readme := texts["../README.md"]; !strings.Contains(readme, "(docs/index.md)") {
+		t.Error("README.md does not link docs/index.md")
+	}
+}
+
 // What a reader may copy into a configuration file is accepted.
 func TestConfigurationsInDocumentsAreRight(t *testing.T) {
 	block := regexp.MustCompile("(?s)```ya?ml\n(.*?)```")

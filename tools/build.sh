@@ -5,7 +5,7 @@
 #   tools/build.sh NAME...      prints one line per tool: the folder of its programs
 #
 # Names: prometheus (with promtool), alertmanager (with amtool), otelcol, toxiproxy,
-# helm, kubeconform, kubernetes (kube-apiserver, and the schema of its API), etcd,
+# helm, kustomize, kubeconform, kubernetes (kube-apiserver, and the schema of its API), etcd,
 # prometheus-operator (its resource definitions), goreleaser.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,6 +34,8 @@ build() { # name, output folder
     go build -trimpath -ldflags='-s -w' -o "$2/toxiproxy-server" github.com/Shopify/toxiproxy/v2/cmd/server ;;
   helm)
     go build -trimpath -ldflags='-s -w' -o "$2/" helm.sh/helm/v4/cmd/helm ;;
+  kustomize)
+    go build -trimpath -ldflags='-s -w' -o "$2/kustomize" sigs.k8s.io/kustomize/kustomize/v5 ;;
   kubeconform)
     go build -trimpath -ldflags='-s -w' -o "$2/" github.com/yannh/kubeconform/cmd/kubeconform ;;
   kubernetes) # An API server without its version refuses to start.
