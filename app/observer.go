@@ -125,10 +125,13 @@ func observer(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
 }
 
 // probed adds probes of the workers. The client is that of the cluster, with its
-// credentials; workers that may not have these are asked by another without.
+// credentials; workers that may not have these are asked by another without, and
+// without the client certificate.
 func probed(c config.Cluster, observer connect.Observer, client *http.Client) (connect.Observer, error) {
 	bare := commoncfg.DefaultHTTPClientConfig
 	bare.TLSConfig, bare.ProxyConfig, bare.EnableHTTP2 = c.HTTPClient.TLSConfig, c.HTTPClient.ProxyConfig, c.HTTPClient.EnableHTTP2
+	bare.TLSConfig.Cert, bare.TLSConfig.CertFile, bare.TLSConfig.CertRef = "", "", ""
+	bare.TLSConfig.Key, bare.TLSConfig.KeyFile, bare.TLSConfig.KeyRef = "", "", ""
 	anonymous, err := rest.NewClient(bare, c.Name)
 	if err != nil {
 		return nil, err

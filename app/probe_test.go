@@ -1,11 +1,16 @@
 package app
 
 import (
+	"crypto/tls"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
@@ -91,5 +96,53 @@ func TestFilterKeepsTheConnectorsThatAreWanted(t *testing.T) {
 		if match.Connector == "sink" {
 			t.Errorf("a connector that is not wanted was asked for %d times: %+v", n, match)
 		}
+	}
+}
+
+// A worker that may have no credentials is not shown the client certificate
+// either: a cluster names workers as it likes.
+func TestClientCertificateGoesToTrustedWorkersOnly(t *testing.T) {
+	directory := t.TempDir()
+	certificate(t, directory)
+	shown := map[string]bool{} // by worker: whether it saw a certificate
+	var mu sync.Mutex
+	var workers []string
+	c := connecttest.NewCluster(connecttest.Options{})
+	secured := func(name string, handler http.Handler) string {
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			shown[name] = shown[name] || len(r.TLS.PeerCertificates) > 0
+			mu.Unlock()
+			handler.ServeHTTP(w, r)
+		}))
+		server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		return server.Listener.Addr().String()
+	}
+	root := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
+	for _, name := range []string{"trusted", "other"} {
+		workers = append(workers, secured(name, root))
+	}
+	c.Create(connecttest.Connector{Name: "x", Tasks: 1})
+	document := fmt.Sprintf(`{"x":{"status":{"connector":{"state":"RUNNING","worker_id":%q},"tasks":[{"id":0,"state":"RUNNING","worker_id":%q}]}}}`, workers[0], workers[1])
+	c.SetFault(connecttest.Match{Endpoint: connecttest.EndpointExpand}, connecttest.Reply(http.StatusOK, "application/json", document))
+	cluster := secured("cluster", c.Handler(c.Workers()[0]))
+	path := filepath.Join(directory, "config.yml")
+	write(t, path, `clusters:
+- name: orders
+  urls: ["https://%s"]
+  http_client: {tls_config: {insecure_skip_verify: true, cert_file: cert.pem, key_file: key.pem}}
+  worker_probe: {credentials_hosts: [%q]}
+`, cluster, workers[0])
+	p := start(t, Options{Sources: fromFile(path)})
+	p.scrape("/metrics").want(t, series{
+		fmt.Sprintf(`kafka_connect_worker_up{connect_cluster="orders",worker=%q}`, workers[0]): 1,
+		fmt.Sprintf(`kafka_connect_worker_up{connect_cluster="orders",worker=%q}`, workers[1]): 1,
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if !shown["cluster"] || !shown["trusted"] || shown["other"] {
+		t.Errorf("the client certificate was shown to %v", shown)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
 )
 
 // maxServiceBytes bounds one answer of the API: that of a Kafka service lists
@@ -131,14 +132,10 @@ func (c *counter) Read(p []byte) (int, error) {
 }
 
 func unanswered(ctx context.Context, host string, err error) error {
-	var timeout interface{ Timeout() bool }
-	if ctx.Err() != nil || errors.As(err, &timeout) && timeout.Timeout() {
+	if err = rest.TransportError(ctx, err); errors.Is(err, connect.Timeout) {
 		return &failure{connect.Timeout, "no complete answer of " + host + " in time"}
 	}
-	if where, ok := errors.AsType[*url.Error](err); ok {
-		err = where.Err
-	}
-	return &failure{connect.Unreachable, fmt.Sprintf("%s: check aiven.api_url and proxy", err)}
+	return fmt.Errorf("%w: check aiven.api_url and proxy", err)
 }
 
 func (o *Observer) refused(code int) error {

@@ -30,6 +30,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
 )
 
 const (
@@ -130,7 +131,11 @@ func New(ctx context.Context, options Options) (*Observer, error) {
 	}
 	transport := options.Transport
 	if transport == nil {
-		transport = cfg.HTTPClient.(*awshttp.BuildableClient).GetTransport()
+		build := cfg.HTTPClient.(*awshttp.BuildableClient)
+		transport, err = rest.Transport(func() (http.RoundTripper, error) { return build.GetTransport(), nil })
+		if err != nil {
+			return nil, err
+		}
 	}
 	recorder.client = &http.Client{
 		Transport: transport,

@@ -13,17 +13,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	commoncfg "github.com/prometheus/common/config"
-	"golang.org/x/oauth2"
-
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
 const (
-	// idleConnTimeout lies below the 30 s after which Jetty 9 (Kafka up to 3.9)
-	// closes an idle connection, so that we never write into a closed one.
-	idleConnTimeout = 25 * time.Second
 	// drainLimit is what we read of a body that we do not want, to keep its
 	// connection; more than that costs more than a new connection.
 	drainLimit = 256 << 10
@@ -32,47 +25,6 @@ const (
 	errorBodyLimit = 64 << 10
 	// rebalanceBackoff before the one retry of a call that a rebalance refused.
 	rebalanceBackoff = 200 * time.Millisecond
-	maxRedirects     = 5
-)
-
-// NewClient returns the HTTP client that observers use: prometheus/common's
-// authentication, TLS and proxy settings, and redirects only within the host
-// that was asked, so that no credential follows one elsewhere. name is the
-// cluster's, for errors.
-func NewClient(cfg commoncfg.HTTPClientConfig, name string) (*http.Client, error) {
-	return newClient(cfg, name, tokenTimeout)
-}
-
-func newClient(cfg commoncfg.HTTPClientConfig, name string, tokens time.Duration) (*http.Client, error) {
-	// The library remembers the name of each client as long as the process runs:
-	// clusters that come and go have one together.
-	transport, err := safefile.Transport(cfg, "kafka-connect",
-		commoncfg.WithIdleConnTimeout(idleConnTimeout),
-		commoncfg.WithUserAgent("kafka-connect-exporter"),
-		commoncfg.WithDialContextFunc(dialer(tokens)))
-	if err != nil {
-		return nil, fmt.Errorf("set up HTTP for %s: %w", name, err)
-	}
-	follow := cfg.FollowRedirects
-	return &http.Client{
-		Transport: marking{transport},
-		CheckRedirect: func(next *http.Request, via []*http.Request) error {
-			switch first := via[0].URL; {
-			case !follow:
-				return http.ErrUseLastResponse
-			case next.URL.Scheme != first.Scheme || next.URL.Host != first.Host:
-				return fmt.Errorf("%w (%.100q)", errRedirect, next.URL.Scheme+"://"+next.URL.Host)
-			case len(via) >= maxRedirects:
-				return errRedirectLoop
-			}
-			return nil
-		},
-	}, nil
-}
-
-var (
-	errRedirect     = fmt.Errorf("%w: a redirect to another host, port or scheme, which is not followed; name that one in urls", connect.HTTPStatus)
-	errRedirectLoop = fmt.Errorf("%w: more than %d redirects", connect.HTTPStatus, maxRedirects)
 )
 
 // statusError is an answer other than 200.
@@ -243,7 +195,7 @@ func (c *client) get(ctx context.Context, base *url.URL, call call) (code int, s
 	response, err := c.http.Do(request)
 	waiting = time.Since(start)
 	if err != nil {
-		return 0, 0, waiting, transportError(ctx, err)
+		return 0, 0, waiting, TransportError(ctx, err)
 	}
 	plain, unreadable := uncompressed(response.Header.Get("Content-Encoding"), response.Body)
 	body := &body{Reader: plain, left: c.limit}
@@ -265,42 +217,35 @@ func (c *client) get(ctx context.Context, base *url.URL, call call) (code int, s
 	if err := call.decode(body); err != nil {
 		// Why reading broke off says more than what the decoder made of it.
 		if body.err != nil && !errors.Is(body.err, io.ErrUnexpectedEOF) {
-			return response.StatusCode, 0, waiting, transportError(ctx, body.err)
+			return response.StatusCode, 0, waiting, TransportError(ctx, body.err)
 		}
 		return response.StatusCode, 0, waiting, err
 	}
 	return response.StatusCode, 0, waiting, nil
 }
 
-// transportError gives an error of net/http its reason, and takes the URL out
-// of its text.
-func transportError(ctx context.Context, err error) error {
-	asked := ""
-	for requests := 0; ; requests++ {
-		outer, ok := errors.AsType[*url.Error](err)
-		if !ok {
-			break
+// TransportError gives an error of an HTTP client its reason, and takes out of
+// its text the URL and what the other side sent.
+func TransportError(ctx context.Context, err error) error {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		// Whether its time is over says the outer one.
+		if outer.Timeout() {
+			return fmt.Errorf("%w: no complete answer in time", connect.Timeout)
 		}
-		// A request within a request is that for a token.
-		if err = outer.Err; requests > 0 {
-			asked = "ask the OAuth 2.0 token endpoint: "
-		}
+		err = outer.Err
 	}
 	var reason connect.Reason
 	var timeout interface{ Timeout() bool }
-	var refused *oauth2.RetrieveError
 	switch {
 	case errors.As(err, &reason):
 		return err
 	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("%w: %sno complete answer in time", connect.Timeout, asked)
-	case errors.As(err, &refused):
-		return tokenError(refused)
+		return fmt.Errorf("%w: no complete answer in time", connect.Timeout)
 	}
-	// What net/http quotes is what the other side sent. Only the first line:
-	// OAuth 2.0's errors go on with the answer.
+	// What net/http quotes is what the other side sent. Only the first line: what
+	// follows may be the answer.
 	text, _, _ := strings.Cut(quoted.ReplaceAllLiteralString(err.Error(), `"…"`), "\n")
-	return fmt.Errorf("%w: %s%s", connect.Unreachable, asked, text)
+	return fmt.Errorf("%w: %s", connect.Unreachable, text)
 }
 
 // quoted is a text as %q writes it.

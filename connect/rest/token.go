@@ -1,77 +1,173 @@
 package rest
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"net/url"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+	commoncfg "github.com/prometheus/common/config"
 	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
-const (
-	// tokenTimeout is how long the token endpoint of OAuth 2.0 may take to be
-	// reached, and then to answer.
-	tokenTimeout = 5 * time.Second
-	// dialTimeout is how long a connection may take to come about, for which
-	// further requests may wait.
-	dialTimeout = 30 * time.Second
-)
+// tokenTimeout is how long the token endpoint of OAuth 2.0 may take to answer.
+const tokenTimeout = 5 * time.Second
 
-// ofCluster marks the context of requests that go to the cluster.
-type ofCluster struct{}
+var errTokenRedirect = fmt.Errorf("%w: the OAuth 2.0 token endpoint redirects to another host, port or scheme, which gets no credentials; name that one in token_url", connect.HTTPStatus)
 
-// marking marks requests as going to the cluster.
-type marking struct{ next http.RoundTripper }
+// authorized adds tokens of OAuth 2.0 to requests. The library's own follows
+// redirects of the token endpoint with the credentials, and waits for it without
+// regard to the request that needs the token.
+type authorized struct {
+	next   http.RoundTripper
+	config *commoncfg.OAuth2
+	client *http.Client // for the token endpoint
 
-func (m marking) RoundTrip(r *http.Request) (*http.Response, error) {
-	return m.next.RoundTrip(r.WithContext(context.WithValue(r.Context(), ofCluster{}, true)))
+	mu       sync.Mutex
+	secret   string
+	source   tokenSource // for secret
+	token    *oauth2.Token
+	fetching *fetch
 }
 
-// CloseIdleConnections is what http.Client calls by that name.
-func (m marking) CloseIdleConnections() {
-	if closer, ok := m.next.(interface{ CloseIdleConnections() }); ok {
-		closer.CloseIdleConnections()
+// tokenSource is what both grant types have.
+type tokenSource interface {
+	TokenSource(context.Context) oauth2.TokenSource
+}
+
+// fetch is a token that is being fetched; all who need it wait for it.
+type fetch struct {
+	done  chan struct{}
+	token *oauth2.Token
+	err   error
+}
+
+func newAuthorized(next http.RoundTripper, config *commoncfg.OAuth2, timeout time.Duration) (http.RoundTripper, error) {
+	transport, err := library(commoncfg.HTTPClientConfig{TLSConfig: config.TLSConfig, ProxyConfig: config.ProxyConfig})
+	if err != nil {
+		return nil, fmt.Errorf("oauth2: %w", err)
 	}
+	return &authorized{
+		next: next, config: config,
+		client: &http.Client{Transport: &upright{transport}, Timeout: timeout, CheckRedirect: within(errTokenRedirect)},
+	}, nil
 }
 
-// dialer returns a function that dials. The library asks the token endpoint
-// without the deadline of the request that needs the token, and without one of
-// its own: an endpoint that hangs would be waited for until the process ends. So
-// its connections, which are those that marking has not marked, end by timeout.
-func dialer(timeout time.Duration) func(ctx context.Context, network, address string) (net.Conn, error) {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		if ctx.Value(ofCluster{}) != nil {
-			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
+func (a *authorized) RoundTrip(r *http.Request) (*http.Response, error) {
+	token, err := a.get(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	token.SetAuthHeader(r)
+	return a.next.RoundTrip(r)
+}
+
+func (a *authorized) CloseIdleConnections() {
+	a.client.CloseIdleConnections()
+	closeIdle(a.next)
+}
+
+// get returns a token that is valid, by ctx's end.
+func (a *authorized) get(ctx context.Context) (*oauth2.Token, error) {
+	text, file := a.config.ClientSecret, a.config.ClientSecretFile
+	if a.config.GrantType == grantJWT {
+		text, file = a.config.ClientCertificateKey, a.config.ClientCertificateKeyFile
+	}
+	secret := string(text)
+	if file != "" {
+		var err error
+		if secret, err = safefile.ReadSecret(file); err != nil {
+			return nil, fmt.Errorf("read the OAuth 2.0 client's secret: %s %w", file, err)
 		}
-		conn, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, network, address)
-		if err != nil {
-			return nil, err
+	}
+	a.mu.Lock()
+	if a.source == nil || secret != a.secret {
+		a.secret, a.source, a.token, a.fetching = secret, newSource(a.config, secret), nil, nil
+	}
+	if a.token.Valid() {
+		defer a.mu.Unlock()
+		return a.token, nil
+	}
+	f := a.fetching
+	if f == nil {
+		f = &fetch{done: make(chan struct{})}
+		a.fetching = f
+		go a.fetch(f, a.source)
+	}
+	a.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.token, f.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: ask the OAuth 2.0 token endpoint: no complete answer in time", connect.Timeout)
+	}
+}
+
+// fetch asks the token endpoint. Its time is that of the client: others than the
+// one who began may wait for it.
+func (a *authorized) fetch(f *fetch, source tokenSource) {
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), oauth2.HTTPClient, a.client), a.client.Timeout)
+	defer cancel()
+	f.token, f.err = source.TokenSource(ctx).Token()
+	if f.err != nil {
+		f.err = tokenError(ctx, f.err)
+	}
+	a.mu.Lock()
+	if a.fetching == f { // not for another secret by now
+		a.token, a.fetching = f.token, nil
+	}
+	a.mu.Unlock()
+	close(f.done)
+}
+
+// grantJWT is the grant type of RFC 7523, as the library spells it.
+const grantJWT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+func newSource(config *commoncfg.OAuth2, secret string) tokenSource {
+	parameters := url.Values{}
+	for name, value := range config.EndpointParams {
+		parameters.Set(name, value)
+	}
+	if config.GrantType != grantJWT {
+		return &clientcredentials.Config{
+			ClientID: config.ClientID, ClientSecret: secret, Scopes: config.Scopes,
+			TokenURL: config.TokenURL, EndpointParams: parameters,
 		}
-		return impatient{conn, timeout}, nil
+	}
+	algorithm := jwt.SigningMethodRS256
+	for _, known := range []*jwt.SigningMethodRSA{jwt.SigningMethodRS384, jwt.SigningMethodRS512} {
+		if config.SignatureAlgorithm == known.Name {
+			algorithm = known
+		}
+	}
+	return &commoncfg.JwtGrantTypeConfig{
+		PrivateKey: []byte(secret), PrivateKeyID: config.ClientCertificateKeyID, SigningAlgorithm: algorithm,
+		Scopes: config.Scopes, TokenURL: config.TokenURL, EndpointParams: parameters,
+		Iss: cmp.Or(config.Iss, config.ClientID), Subject: config.ClientID, Audience: config.Audience, PrivateClaims: config.Claims,
 	}
 }
 
-// impatient is a connection whose other side has to answer what was written
-// within the timeout.
-type impatient struct {
-	net.Conn
-	timeout time.Duration
-}
-
-func (c impatient) Write(p []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(c.timeout)); err != nil {
-		return 0, err
+// tokenError says why no token was had, without the text of an answer.
+func tokenError(ctx context.Context, err error) error {
+	refused, ok := errors.AsType[*oauth2.RetrieveError](err)
+	if !ok {
+		err = TransportError(ctx, err)
+		if errors.Is(err, errTokenRedirect) {
+			return err
+		}
+		return fmt.Errorf("ask the OAuth 2.0 token endpoint: %w", err)
 	}
-	return c.Conn.Write(p)
-}
-
-// tokenError says why a token endpoint refused, without the text of its answer.
-func tokenError(refused *oauth2.RetrieveError) error {
 	reason, code := connect.Unreachable, 0
 	if refused.Response != nil {
 		code = refused.Response.StatusCode

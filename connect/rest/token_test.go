@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,13 +23,16 @@ import (
 
 // withTokens returns an observer of a cluster that fetches tokens from there,
 // waiting for one at most as long as patience.
-func withTokens(t *testing.T, endpoint *url.URL, patience time.Duration) *Observer {
+func withTokens(t *testing.T, endpoint *url.URL, patience time.Duration, change ...func(*commoncfg.OAuth2)) *Observer {
 	t.Helper()
 	c := connecttest.NewCluster(connecttest.Options{})
 	c.Create(connecttest.Connector{Name: "x", Tasks: 1})
 	config := commoncfg.DefaultHTTPClientConfig
 	config.OAuth2 = &commoncfg.OAuth2{ClientID: "scout", ClientSecret: "hunter2", TokenURL: endpoint.String() + "/hunter2"}
-	client, err := newClient(config, "test", patience)
+	for _, c := range change {
+		c(config.OAuth2)
+	}
+	client, err := newClient(config, "test", clientTimes{token: patience, connection: connectionLifetime})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,24 +64,84 @@ func TestTokenEndpointHangs(t *testing.T) {
 	}
 }
 
-// The patience with token endpoints is none with the cluster, which has that of
-// its request.
-func TestTokenPatienceIsNotOfCluster(t *testing.T) {
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// One that goes on sending without ever ending is not waited for either: neither
+// beyond its time, nor by a request whose own time is over before.
+func TestTokenEndpointDrips(t *testing.T) {
+	endpoint := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			_, _ = io.WriteString(w, " ")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(time.Millisecond)
+		}
+	}))
+	if _, err := observe(t, withTokens(t, endpoint, 100*time.Millisecond)); !errors.Is(err, connect.Timeout) || !strings.Contains(err.Error(), "token endpoint") {
+		t.Errorf("%v", err)
 	}
-	t.Cleanup(func() { _ = listener.Close() })
-	dial := dialer(time.Second)
-	for name, ctx := range map[string]context.Context{"cluster": context.WithValue(t.Context(), ofCluster{}, true), "token": t.Context()} {
-		conn, err := dial(ctx, "tcp", listener.Addr().String())
-		if err != nil {
+	o := withTokens(t, endpoint, time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if _, err := o.Observe(ctx, nil); !errors.Is(err, connect.Timeout) || time.Since(began) > 900*time.Millisecond {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+	o.Close()
+}
+
+// No credential follows a redirect of the token endpoint elsewhere, and nothing
+// of where it leads is told.
+func TestTokenEndpointRedirects(t *testing.T) {
+	var leaked atomic.Int32
+	elsewhere := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		leaked.Add(1)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, token)
+	}))
+	for _, code := range []int{301, 302, 303, 307, 308} {
+		endpoint := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			user, password, _ := r.BasicAuth()
+			to := *elsewhere
+			to.User, to.Path = url.UserPassword(user, password), "/hunter2"
+			http.Redirect(w, r, to.String(), code)
+		}))
+		_, err := observe(t, withTokens(t, endpoint, tokenTimeout, func(o *commoncfg.OAuth2) {
+			o.EndpointParams = map[string]string{"resource": "hunter2"}
+		}))
+		if !errors.Is(err, connect.HTTPStatus) || !strings.Contains(err.Error(), "token_url") {
+			t.Errorf("%d: %v", code, err)
+		}
+		if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), elsewhere.Host) || strings.Contains(err.Error(), "scout") {
+			t.Errorf("%d: quotes where it leads: %v", code, err)
+		}
+	}
+	if n := leaked.Load(); n > 0 {
+		t.Errorf("another host was asked %d times", n)
+	}
+}
+
+// A token serves until it ends, or until the secret is another.
+func TestTokenIsKept(t *testing.T) {
+	var secrets []string
+	endpoint := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, secret, _ := r.BasicAuth()
+		secrets = append(secrets, secret)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, token)
+	}))
+	file := t.TempDir() + "/secret"
+	write := func(secret string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, limited := conn.(impatient); limited != (name == "token") {
-			t.Errorf("%s: a %T", name, conn)
-		}
-		_ = conn.Close()
+	}
+	write("first")
+	o := withTokens(t, endpoint, tokenTimeout, func(o *commoncfg.OAuth2) { o.ClientSecret, o.ClientSecretFile = "", file })
+	mustObserve(t, o)
+	mustObserve(t, o)
+	write("second")
+	mustObserve(t, o)
+	if !slices.Equal(secrets, []string{"first", "second"}) {
+		t.Errorf("asked with %q", secrets)
 	}
 }
 

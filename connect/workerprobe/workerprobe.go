@@ -58,7 +58,18 @@ type Observer struct{ options Options }
 var _ connect.Observer = (*Observer)(nil)
 
 // New returns an Observer. It asks nobody yet.
-func New(o Options) *Observer { return &Observer{o} }
+func New(o Options) *Observer {
+	o.Anonymous, o.Authenticated = straight(o.Anonymous), straight(o.Authenticated)
+	return &Observer{o}
+}
+
+// straight returns a client that follows no redirect: a worker is asked what is
+// meant to be asked, and nothing that it wants to be.
+func straight(client *http.Client) *http.Client {
+	copied := *client
+	copied.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &copied
+}
 
 // Close releases idle connections.
 func (o *Observer) Close() {
@@ -129,7 +140,7 @@ func (o *Observer) probe(ctx context.Context, worker string, report func(connect
 	if report != nil {
 		report(request)
 	}
-	probe.Up = request.Err == nil && request.Code < http.StatusInternalServerError && request.Code != http.StatusNotFound
+	probe.Up = request.Code >= http.StatusOK && request.Code < http.StatusInternalServerError && request.Code != http.StatusNotFound
 	return probe
 }
 

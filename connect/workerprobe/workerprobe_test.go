@@ -50,7 +50,7 @@ type tripper func(*http.Request) (*http.Response, error)
 func (t tripper) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
 
 func client(t tripper) *http.Client {
-	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: t}
 }
 
 func status(code int) *http.Response {
@@ -83,6 +83,8 @@ func TestProbes(t *testing.T) {
 				return recorder.Result(), nil
 			}
 			switch r.URL.Host {
+			case "switching:8083":
+				return status(http.StatusSwitchingProtocols), nil
 			case "secured:8083":
 				return status(http.StatusUnauthorized), nil
 			case "starting:8083":
@@ -91,7 +93,7 @@ func TestProbes(t *testing.T) {
 				return status(http.StatusBadGateway), nil
 			case "moved:8083":
 				response := status(http.StatusFound)
-				response.Header.Set("Location", "http://elsewhere:80/")
+				response.Header.Set("Location", "http://moved:8083/admin/secrets")
 				return response, nil
 			}
 			return nil, errors.New("connection refused")
@@ -99,8 +101,8 @@ func TestProbes(t *testing.T) {
 	}
 	inner := &names{workers: []string{
 		"well:8083", "secured:8083", "well:8083", "starting:8083", "broken:8083", "gone:8083", "moved:8083", "",
-		"text:8083", "odd:8083", "twice:8083", "foreign:8083", "long:8083", "endless:8083",
-		"no-port", "user:password@well:8083", "well:8083/path", "well:8083?query", ":8083", "a b:80", "[::1]:8083",
+		"switching:8083", "text:8083", "odd:8083", "twice:8083", "foreign:8083", "long:8083", "endless:8083",
+		"no-port", "user:password@well:8083", "well:8083/path", "well:8083/admin/secrets", "well:8083?query", "well:8083#fragment", "well:80%2F83", `well:8083\admin`, "//well:8083", "well:8083 ", "http://well:8083", "well%2Fadmin:8083", ":8083", "a b:80", "[::1]:8083",
 	}}
 	o := New(Options{
 		Observer: inner, Scheme: "https", Anonymous: answers("anonymous"), Authenticated: answers("authenticated"),
@@ -126,6 +128,7 @@ func TestProbes(t *testing.T) {
 		{Worker: "odd:8083", Up: true},
 		{Worker: "secured:8083", Up: true},
 		{Worker: "starting:8083"},
+		{Worker: "switching:8083"},
 		{Worker: "text:8083", Up: true},
 		{Worker: "twice:8083", Up: true},
 		{Worker: "well:8083", Up: true, Version: "4.3.1", Commit: "abc"},
@@ -138,6 +141,9 @@ func TestProbes(t *testing.T) {
 	}
 	if got := asked["secured:8083"]; got != "authenticated GET https://secured:8083/" {
 		t.Errorf("asked the trusted worker: %s", got)
+	}
+	if got := asked["moved:8083"]; got != "anonymous GET https://moved:8083/" {
+		t.Errorf("followed a redirect: %s", got)
 	}
 	if got := asked["well:8083"]; got != "anonymous GET https://well:8083/" {
 		t.Errorf("asked another worker: %s", got)
