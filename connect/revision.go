@@ -21,6 +21,7 @@ func (r Revision) Same(other Revision) bool { return r.token != nil && r == othe
 func (c *Connector) Equal(other *Connector) bool {
 	return c.Name == other.Name && c.State == other.State && c.Worker == other.Worker && c.Failure == other.Failure &&
 		c.Type == other.Type && c.Class == other.Class && c.Version == other.Version && c.ID == other.ID &&
+		c.ConsumerGroup == other.ConsumerGroup && c.OffsetsTopic == other.OffsetsTopic &&
 		c.TasksMax == other.TasksMax && c.TaskCount == other.TaskCount && slices.Equal(c.Tasks, other.Tasks) &&
 		slices.Equal(c.Labels, other.Labels) && c.ConfigChanged.Equal(other.ConfigChanged) &&
 		equalPointees(c.Runtime, other.Runtime) && equalPointees(c.Reported, other.Reported)

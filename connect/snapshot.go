@@ -13,7 +13,8 @@ type Observer interface {
 	// goroutine at a time. An error wraps a [Reason] and says what was being
 	// done; it carries no credential, and nothing of a connector's
 	// configuration or trace. What fails for single connectors is no error but
-	// counted in Snapshot.Unobserved.
+	// counted in Snapshot.Unobserved. A snapshot that comes with an error holds
+	// nothing but Brokers: what was had in spite of it.
 	//
 	// report is told of each API call as it ends, possibly from several
 	// goroutines at once; it may be nil.
@@ -90,6 +91,9 @@ type Snapshot struct {
 	// Connect cluster than the one that this snapshot is of, sorted.
 	ForeignHosts []string
 
+	// Brokers are what the Kafka brokers tell; nil where they are not asked.
+	Brokers *Brokers
+
 	// Bytes is the size of all answers that made this snapshot.
 	Bytes int64
 
@@ -143,6 +147,10 @@ type Connector struct {
 	// ID is the provider's own id of the connector (lcc-… on Confluent Cloud,
 	// the ARN on MSK Connect).
 	ID string
+
+	// ConsumerGroup is consumer.override.group.id, OffsetsTopic
+	// offsets.storage.topic (KIP-618); "" where not set or not known.
+	ConsumerGroup, OffsetsTopic string
 
 	// TasksMax is tasks.max, 0 if not known.
 	TasksMax int

@@ -1,0 +1,235 @@
+// Package kafkatest is a simulated Kafka cluster that holds what the workers of a
+// Connect cluster write: statuses, offsets, their group, the groups of sinks.
+package kafkatest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Names of what a Cluster has.
+const (
+	Group        = "connect-orders"
+	StatusTopic  = "orders-status"
+	OffsetsTopic = "orders-offsets"
+)
+
+// A Cluster is one simulated Kafka cluster.
+type Cluster struct {
+	*kfake.Cluster
+	// Client of a user who may do everything.
+	Client *kgo.Client
+
+	t testing.TB
+
+	mu sync.Mutex
+	// group is what DescribeGroups tells of [Group]; nil: there is none.
+	group *kmsg.DescribeGroupsResponseGroup
+}
+
+// New starts a cluster with the topics of a Connect cluster. client are further
+// options of its own client.
+func New(t testing.TB, client []kgo.Opt, options ...kfake.Opt) *Cluster {
+	t.Helper()
+	fake, err := kfake.NewCluster(append([]kfake.Opt{
+		kfake.NumBrokers(2), kfake.SeedTopics(5, StatusTopic), kfake.SeedTopics(25, OffsetsTopic), kfake.ClusterID("kafka-of-orders"),
+	}, options...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fake.Close)
+	c := &Cluster{Cluster: fake, t: t}
+	c.Client, err = kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(fake.ListenAddrs()...), kgo.AllowAutoTopicCreation()}, client...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Client.Close)
+	fake.ControlKey(int16(kmsg.DescribeGroups), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		fake.KeepControl()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		asked := request.(*kmsg.DescribeGroupsRequest)
+		if c.group == nil || len(asked.Groups) != 1 || asked.Groups[0] != Group {
+			return nil, nil, false
+		}
+		response := asked.ResponseKind().(*kmsg.DescribeGroupsResponse)
+		group := *c.group
+		group.Members = append([]kmsg.DescribeGroupsResponseGroupMember(nil), group.Members...)
+		response.Groups = append(response.Groups, group)
+		return response, nil, true
+	})
+	return c
+}
+
+// Produce writes records and waits until they are there, in order.
+func (c *Cluster) Produce(records ...*kgo.Record) {
+	c.t.Helper()
+	if err := c.Client.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// A Status is a record of the status topic.
+type Status struct {
+	// Connector, and Task unless it is negative, that it is of.
+	Connector string
+	Task      int
+	// State in upper case; "" is a tombstone.
+	State, Trace, Worker string
+	Generation           int
+	// At is its time; now if zero.
+	At time.Time
+}
+
+// Record returns the status as a worker writes it (KafkaStatusBackingStore).
+func (s Status) Record() *kgo.Record {
+	r := &kgo.Record{Topic: StatusTopic, Key: []byte("status-connector-" + s.Connector), Timestamp: s.At}
+	if s.Task >= 0 {
+		r.Key = fmt.Appendf(nil, "status-task-%s-%d", s.Connector, s.Task)
+	}
+	if s.State != "" {
+		value := map[string]any{"state": s.State, "trace": nil, "worker_id": s.Worker, "generation": s.Generation}
+		if s.Trace != "" {
+			value["trace"] = s.Trace
+		}
+		r.Value, _ = json.Marshal(value)
+	}
+	return r
+}
+
+// Write writes statuses.
+func (c *Cluster) Write(statuses ...Status) {
+	c.t.Helper()
+	records := make([]*kgo.Record, len(statuses))
+	for i, s := range statuses {
+		records[i] = s.Record()
+	}
+	c.Produce(records...)
+}
+
+// Recreate deletes a topic and makes another one under its name.
+func (c *Cluster) Recreate(topic string, partitions int32, configs map[string]string) {
+	c.t.Helper()
+	if err := c.DeleteTopic(topic); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.CreateTopic(topic, partitions, configs); err != nil {
+		c.t.Fatal(err)
+	}
+	c.Client.PurgeTopicsFromClient(topic)
+}
+
+// UseTopic writes that a connector uses a topic.
+func (c *Cluster) UseTopic(connector, topic string) {
+	c.t.Helper()
+	c.Produce(&kgo.Record{
+		Topic: StatusTopic, Key: []byte("status-topic-" + topic + ":connector-" + connector),
+		Value: fmt.Appendf(nil, `{"topic":{"name":%q,"connector":%q,"task":0,"discoverTimestamp":1795741532459}}`, topic, connector),
+	})
+}
+
+// Commit writes an offset of a source.
+func (c *Cluster) Commit(connector, partition string, value []byte, at time.Time) {
+	c.t.Helper()
+	c.Produce(&kgo.Record{Topic: OffsetsTopic, Key: fmt.Appendf(nil, `[%q,{"file":%q}]`, connector, partition), Value: value, Timestamp: at})
+}
+
+// Fill writes so many records to partition 0 of a topic, which is made on demand.
+func (c *Cluster) Fill(topic string, n int) {
+	c.t.Helper()
+	records := make([]*kgo.Record, n)
+	for i := range records {
+		records[i] = &kgo.Record{Topic: topic, Key: []byte("k"), Value: []byte("v")}
+	}
+	c.Produce(records...)
+}
+
+// CommitGroup commits an offset of a consumer group in each partition given.
+func (c *Cluster) CommitGroup(group, topic string, offsets map[int32]int64) {
+	c.t.Helper()
+	commits := kadm.Offsets{}
+	for partition, offset := range offsets {
+		commits.AddOffset(topic, partition, offset, -1)
+	}
+	if err := kadm.NewClient(c.Client).CommitAllOffsets(context.Background(), group, commits); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// A Member of the workers' group.
+type Member struct {
+	ID, Client, Host, URL string
+	ConfigOffset          int64
+	// Current is what it had when it joined, Given and Revoked what it was told
+	// then: "connector" or "connector/task".
+	Current, Given, Revoked []string
+}
+
+// A State of the workers' group.
+type State struct {
+	// State as brokers write it: Stable, PreparingRebalance, …
+	State   string
+	Members []Member
+	// Leader is the id of a member.
+	Leader       string
+	ConfigOffset int64
+	Delay        time.Duration
+	// Protocol type, connect if empty.
+	Protocol string
+}
+
+// SetGroup makes the group look so. As brokers do, it tells what members have only
+// while it is Stable.
+func (c *Cluster) SetGroup(s State) {
+	group := kmsg.NewDescribeGroupsResponseGroup()
+	group.Group, group.State, group.ProtocolType, group.Protocol = Group, s.State, "connect", "sessioned"
+	if s.Protocol != "" {
+		group.ProtocolType = s.Protocol
+	}
+	for _, m := range s.Members {
+		member := kmsg.NewDescribeGroupsResponseGroupMember()
+		member.MemberID, member.ClientID, member.ClientHost = m.ID, m.Client, "/"+m.Host
+		if s.State == "Stable" {
+			metadata := kmsg.ConnectMemberMetadata{Version: 2, URL: m.URL, ConfigOffset: m.ConfigOffset}
+			current := kmsg.ConnectMemberAssignment{Version: 2, Leader: s.Leader, Assignment: assignment(m.Current)}
+			metadata.CurrentAssignment = current.AppendTo(nil)
+			given := kmsg.ConnectMemberAssignment{
+				Version: 2, Leader: s.Leader, ConfigOffset: s.ConfigOffset, Assignment: assignment(m.Given),
+				ScheduledDelay: int32(s.Delay.Milliseconds()),
+			}
+			for _, revoked := range assignment(m.Revoked) {
+				given.Revoked = append(given.Revoked, kmsg.ConnectMemberAssignmentRevoked(revoked))
+			}
+			member.ProtocolMetadata, member.MemberAssignment = metadata.AppendTo(nil), given.AppendTo(nil)
+		}
+		group.Members = append(group.Members, member)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.group = &group
+}
+
+func assignment(work []string) []kmsg.ConnectMemberAssignmentAssignment {
+	var all []kmsg.ConnectMemberAssignmentAssignment
+	for _, one := range work {
+		a := kmsg.NewConnectMemberAssignmentAssignment()
+		a.Connector, a.Tasks = one, []int16{-1}
+		if at := strings.LastIndexByte(one, '/'); at >= 0 {
+			var task int16
+			_, _ = fmt.Sscan(one[at+1:], &task)
+			a.Connector, a.Tasks = one[:at], []int16{task}
+		}
+		all = append(all, a)
+	}
+	return all
+}

@@ -1,0 +1,227 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+)
+
+// A sinkGroup is a connector and the consumer group that its tasks read by.
+type sinkGroup struct {
+	connector, group string
+	// topics that the connector is known to read, beside those it has committed.
+	topics []string
+}
+
+// groupOf is the consumer group of a sink that has no other configured
+// (SinkUtils.consumerGroupId).
+func groupOf(connector string) string { return "connect-" + connector }
+
+// A lagReader reads how far sinks have come. It remembers where topics ended in
+// earlier snapshots, to tell when what is not committed yet was written.
+type lagReader struct {
+	max  int
+	ends map[topicPartition]*history
+}
+
+type topicPartition struct {
+	topic     string
+	partition int32
+}
+
+// read reads the lag of the groups: their commits, then the ends of the topics
+// that these are in, so that an end is never older than a commit.
+//
+// Commits are asked for without describing the group: for one of the protocol of
+// KIP-848 a broker knows no members under the old name, and commits all the same.
+func (r *lagReader) read(ctx context.Context, client *kgo.Client, groups []sinkGroup) (sinks []connect.Sink, limited bool, err error) {
+	if len(groups) == 0 {
+		r.ends = nil
+		return nil, false, nil
+	}
+	admin := kadm.NewClient(client)
+	names := make([]string, len(groups))
+	for i := range groups {
+		names[i] = groups[i].group
+	}
+	slices.Sort(names)
+	commits := admin.FetchManyOffsets(ctx, slices.Compact(names)...)
+	topics := map[string]struct{}{}
+	for i := range groups {
+		commit := commits[groups[i].group]
+		if errors.Is(commit.Err, kerr.GroupIDNotFound) {
+			continue // It has not begun to read, or is no sink.
+		}
+		if commit.Err != nil {
+			err = cmp.Or(err, explain("read the commits of group "+groups[i].group, "DESCRIBE on groups connect-*", commit.Err))
+			continue
+		}
+		for topic := range commit.Fetched {
+			topics[topic] = struct{}{}
+		}
+		for _, topic := range groups[i].topics {
+			topics[topic] = struct{}{}
+		}
+	}
+	if len(topics) == 0 {
+		return nil, false, err
+	}
+	ends, failed := admin.ListEndOffsets(ctx, sortedKeys(topics)...)
+	if failed != nil {
+		err = cmp.Or(err, explain("list the ends of the topics of sinks", "DESCRIBE on these topics", failed))
+	}
+	if len(ends) == 0 {
+		return nil, false, err
+	}
+	now := time.Now()
+	r.remember(ends, now)
+	partitions := 0
+	for i := range groups {
+		commit := commits[groups[i].group]
+		if commit.Err != nil && !errors.Is(commit.Err, kerr.GroupIDNotFound) {
+			continue
+		}
+		sink, failed := r.sink(&groups[i], commit.Fetched, ends, now)
+		err = cmp.Or(err, failed)
+		if len(sink.Partitions) > 0 || sink.Uncommitted > 0 {
+			partitions += len(sink.Partitions)
+			sinks = append(sinks, sink)
+		}
+	}
+	slices.SortFunc(sinks, func(a, b connect.Sink) int { return cmp.Compare(a.Connector, b.Connector) })
+	if limited = partitions > r.max; limited {
+		for i := range sinks {
+			sinks[i].Partitions = nil
+		}
+	}
+	return sinks, limited, err
+}
+
+// sink tells how far one group has come.
+func (r *lagReader) sink(group *sinkGroup, commits kadm.OffsetResponses, ends kadm.ListedOffsets, now time.Time) (sink connect.Sink, err error) {
+	sink = connect.Sink{Connector: group.connector}
+	topics := map[string]struct{}{}
+	for topic := range commits {
+		topics[topic] = struct{}{}
+	}
+	for _, topic := range group.topics {
+		topics[topic] = struct{}{}
+	}
+	unknown := false
+	for _, topic := range sortedKeys(topics) {
+		for _, id := range sortedKeys(ends[topic]) {
+			end := ends[topic][id]
+			if end.Err != nil {
+				// A topic that was deleted has commits for a while.
+				if reason, _ := classify(end.Err); reason != connect.NotFound {
+					err = cmp.Or(err, explain("list the end of topic "+topic, "DESCRIBE on topic "+topic, end.Err))
+				}
+				continue
+			}
+			commit, found := commits[topic][id]
+			if !found || commit.Err != nil || commit.At < 0 {
+				sink.Uncommitted++
+				continue
+			}
+			lag := max(0, end.Offset-commit.At)
+			sink.Lag += lag
+			sink.Committed += commit.At
+			sink.Partitions = append(sink.Partitions, connect.PartitionLag{Topic: topic, Partition: int(id), Lag: lag})
+			if lag == 0 {
+				continue
+			}
+			since, known := r.ends[topicPartition{topic, id}].at(commit.At, now)
+			unknown = unknown || !known
+			sink.Seconds = max(sink.Seconds, now.Sub(since).Seconds())
+		}
+	}
+	if unknown && sink.Seconds == 0 {
+		sink.Seconds = -1
+	}
+	return sink, err
+}
+
+// remember adds where topics end now, and forgets topics that no sink has.
+func (r *lagReader) remember(ends kadm.ListedOffsets, now time.Time) {
+	next := make(map[topicPartition]*history, len(r.ends))
+	ends.Each(func(end kadm.ListedOffset) {
+		if end.Err != nil {
+			return
+		}
+		id := topicPartition{end.Topic, end.Partition}
+		h := r.ends[id]
+		if h == nil {
+			h = &history{}
+		}
+		h.add(now, end.Offset)
+		next[id] = h
+	})
+	r.ends = next
+}
+
+// A history is where a partition ended at some moments, the oldest first.
+type history struct {
+	points []point
+}
+
+type point struct {
+	at     int64 // milliseconds
+	offset int64
+}
+
+// maxPoints bounds a history; when it is full, every other point is left out, so
+// that it reaches back ever further, and is ever less exact there.
+const maxPoints = 32
+
+func (h *history) add(now time.Time, offset int64) {
+	p := point{now.UnixMilli(), offset}
+	n := len(h.points)
+	switch {
+	case n > 0 && offset < h.points[n-1].offset:
+		h.points = append(h.points[:0], p) // Another topic under the same name.
+		return
+	case n > 1 && offset == h.points[n-1].offset && offset == h.points[n-2].offset:
+		h.points[n-1].at = p.at // While nothing comes, only the first and the last moment count.
+		return
+	}
+	if n == maxPoints {
+		kept := h.points[:0]
+		for i, old := range h.points {
+			// The last two are kept: the next one may go on with them.
+			if i%2 == 0 || i >= n-2 {
+				kept = append(kept, old)
+			}
+		}
+		h.points = kept
+	}
+	h.points = append(h.points, p)
+}
+
+// at tells when the partition ended at an offset that it has passed, which is
+// when the record of that offset was written, between two moments as if records
+// had come evenly. Before the first moment it is that moment at the latest; known tells
+// whether that says anything.
+func (h *history) at(offset int64, now time.Time) (at time.Time, known bool) {
+	if h == nil || len(h.points) == 0 {
+		return now, false
+	}
+	after, _ := slices.BinarySearchFunc(h.points, offset+1, func(p point, offset int64) int { return cmp.Compare(p.offset, offset) })
+	if after == 0 {
+		first := time.UnixMilli(h.points[0].at)
+		return first, len(h.points) > 1
+	}
+	if after == len(h.points) {
+		return now, true
+	}
+	before, next := h.points[after-1], h.points[after]
+	part := float64(offset-before.offset) / float64(next.offset-before.offset)
+	return time.UnixMilli(before.at + int64(part*float64(next.at-before.at))), true
+}

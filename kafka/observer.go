@@ -1,0 +1,494 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+)
+
+// Version is the observation version of clusters that only the brokers tell of.
+const Version = "brokers"
+
+// An Observer reads the brokers behind one Connect cluster. It reads when it is
+// asked and does nothing in between.
+type Observer struct {
+	options Options
+	client  *kgo.Client
+
+	log     *statusLog
+	status  *topic
+	group   *workGroup
+	offsets map[string]*offsetLog // by topic
+	lag     lagReader
+
+	errors map[connect.Reason]int
+	down   bool
+
+	// rest is the last snapshot of the other observer.
+	rest *connect.Snapshot
+
+	// Of an observer without another: what the last snapshot was made of.
+	connectors []connect.Connector
+	made       connect.Revision // of the log
+	revision   connect.Revision
+	types      map[string]string
+}
+
+var _ connect.Observer = (*Observer)(nil)
+
+// New returns an Observer. It connects to nobody yet.
+func New(o Options) (*Observer, error) {
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case len(o.BootstrapServers) == 0:
+		return nil, errors.New("the brokers need bootstrap_servers")
+	case o.Observer == nil && o.StatusTopic == "":
+		return nil, errors.New("a cluster without a REST API needs status_storage_topic")
+	}
+	client, err := newClient(&o)
+	if err != nil {
+		return nil, err
+	}
+	observer := &Observer{
+		options: o, client: client, errors: map[connect.Reason]int{}, types: map[string]string{},
+		log: newStatusLog(o.Keep, o.ConnectorTopics), offsets: map[string]*offsetLog{},
+		lag: lagReader{max: o.MaxLagPartitions},
+	}
+	if o.StatusTopic != "" {
+		observer.status = &topic{name: o.StatusTopic, take: observer.log.take, restart: observer.log.restart}
+	}
+	if o.Group != "" {
+		observer.group = newWorkGroup(o.Group)
+	}
+	return observer, nil
+}
+
+// Close ends the connections.
+func (o *Observer) Close() {
+	if o.options.Observer != nil {
+		o.options.Observer.Close()
+	}
+	o.client.Close()
+}
+
+// Observe takes a snapshot of the other observer, if there is one, and reads the
+// brokers at the same time. Neither waits for the other longer than the other may take, and
+// neither fails with the other; without another, a status topic that could not
+// be read is an error.
+func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*connect.Snapshot, error) {
+	asking, cancel := context.WithTimeout(ctx, o.patience(ctx))
+	defer cancel()
+	if o.options.Observer == nil {
+		return o.alone(asking)
+	}
+	var (
+		snapshot *connect.Snapshot
+		err      error
+		observed = make(chan struct{})
+	)
+	go func() {
+		defer close(observed)
+		snapshot, err = o.options.Observer.Observe(ctx, report)
+	}()
+	r := o.read(asking)
+	if o.rest == nil && ctx.Err() == nil {
+		// Which connectors there are, and of what type, was never told: what
+		// comes next needs that. From then on the last snapshot says it.
+		half := time.NewTimer(o.patience(ctx) / 2)
+		select {
+		case <-observed:
+		case <-half.C:
+		}
+		half.Stop()
+	}
+	select {
+	case <-observed:
+		o.rest = cmp.Or(snapshot, o.rest)
+	default:
+	}
+	o.follow(asking, r, o.rest)
+	<-observed
+	o.rest = cmp.Or(snapshot, o.rest)
+	brokers := o.conclude(r)
+	if err != nil {
+		return &connect.Snapshot{Brokers: brokers}, err
+	}
+	whole := *snapshot // A snapshot does not change once it is returned.
+	whole.Brokers = brokers
+	return &whole, nil
+}
+
+// patience leaves a tenth of the time for what comes after the brokers.
+func (o *Observer) patience(ctx context.Context) time.Duration {
+	limit := o.options.Timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)*9/10)
+	}
+	return limit
+}
+
+// A reading is what one snapshot reads of the brokers.
+type reading struct {
+	brokers connect.Brokers
+	// status tells that the status topic was read to its end.
+	status bool
+	// clusterID of the brokers.
+	clusterID string
+	mu        sync.Mutex
+	errs      []error
+}
+
+func (r *reading) failed(err error) {
+	if err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.errs = append(r.errs, err)
+	}
+}
+
+// read reads what needs nothing but the configuration: status topic, group,
+// offset topics, all at the same time.
+func (o *Observer) read(ctx context.Context) *reading {
+	r := &reading{}
+	o.topicsOfOffsets()
+	var group sync.WaitGroup
+	if o.group != nil {
+		group.Go(func() {
+			view, err := o.group.describe(ctx, o.client, time.Now())
+			r.brokers.Group = view
+			r.failed(err)
+		})
+	}
+	var names []string
+	if o.status != nil {
+		names = append(names, o.status.name)
+	}
+	names = append(names, sortedKeys(o.offsets)...)
+	metadata, err := describe(ctx, o.client, names...)
+	if err != nil {
+		r.failed(explain("ask the brokers for "+fmt.Sprint(names), "DESCRIBE on these topics", err))
+		group.Wait()
+		return r
+	}
+	if metadata.ClusterID != nil {
+		r.clusterID = *metadata.ClusterID
+	}
+	if o.status != nil {
+		group.Go(func() {
+			undecoded := o.log.undecoded
+			err := o.status.read(ctx, o.client, metadata)
+			r.failed(err)
+			if r.status = err == nil; o.log.undecoded > undecoded {
+				r.failed(fmt.Errorf("read topic %s: %w: %d records are not what workers write", o.status.name, connect.Decode, o.log.undecoded-undecoded))
+			}
+		})
+	}
+	for _, offsets := range o.offsets {
+		group.Go(func() { r.failed(offsets.topic.read(ctx, o.client, metadata)) })
+	}
+	group.Wait()
+	if o.status != nil && o.status.caughtUp {
+		o.log.publish(time.Now())
+		r.brokers.Events, r.brokers.EventsRevision = o.log.events, o.log.revision
+	}
+	return r
+}
+
+// topicsOfOffsets follows which offset topics there are: the workers' and those of
+// sources that have their own.
+func (o *Observer) topicsOfOffsets() {
+	wanted := map[string]struct{}{}
+	if o.options.OffsetsTopic != "" {
+		wanted[o.options.OffsetsTopic] = struct{}{}
+		if o.rest != nil {
+			for i := range o.rest.Connectors {
+				if own := o.rest.Connectors[i].OffsetsTopic; own != "" {
+					wanted[own] = struct{}{}
+				}
+			}
+		}
+	}
+	for name := range o.offsets {
+		if _, still := wanted[name]; !still {
+			delete(o.offsets, name)
+		}
+	}
+	for name := range wanted {
+		if o.offsets[name] == nil {
+			o.offsets[name] = newOffsetLog(name)
+		}
+	}
+}
+
+// follow reads what needs to know which connectors there are: from a snapshot of
+// the other observer, or from the status topic.
+func (o *Observer) follow(ctx context.Context, r *reading, rest *connect.Snapshot) {
+	kinds := o.kinds(rest)
+	if g := o.group; g != nil && r.brokers.Group != nil {
+		running, revision := o.running(rest)
+		r.brokers.OrphanedTasks = g.orphans(running, revision, time.Now())
+		r.brokers.DuplicatedTasks = g.duplicates()
+	}
+	var group sync.WaitGroup
+	group.Go(func() {
+		sinks, limited, err := o.lag.read(ctx, o.client, o.sinkGroups(kinds, rest))
+		r.brokers.Sinks, r.brokers.SinksLimited = sinks, limited
+		r.failed(err)
+	})
+	group.Go(func() {
+		sources, err := o.sources(ctx, kinds)
+		r.brokers.Sources = sources
+		r.failed(err)
+	})
+	group.Wait()
+}
+
+// kinds returns the connectors that are alive and their type, "" where that is not
+// known.
+func (o *Observer) kinds(rest *connect.Snapshot) map[string]string {
+	kinds := map[string]string{}
+	if o.status != nil && o.status.caughtUp {
+		for name, c := range o.log.connectors {
+			if c.has {
+				kinds[name] = o.types[name]
+			}
+		}
+	}
+	if rest != nil {
+		for i := range rest.Connectors {
+			c := &rest.Connectors[i]
+			_, logged := kinds[c.Name]
+			if logged || o.status == nil || !o.status.caughtUp {
+				kinds[c.Name] = known(c.Type)
+			}
+		}
+	}
+	return kinds
+}
+
+func known(kind string) string {
+	if kind == "source" || kind == "sink" {
+		return kind
+	}
+	return ""
+}
+
+// running walks the tasks that are said to run: by the status topic where it is
+// known, else by the last snapshot of the other observer.
+func (o *Observer) running(rest *connect.Snapshot) (iter.Seq2[taskID, string], connect.Revision) {
+	if o.status != nil && o.status.caughtUp {
+		return func(yield func(taskID, string) bool) {
+			for name, c := range o.log.connectors {
+				for i := range c.tasks {
+					if t := &c.tasks[i]; t.state == connect.StateRunning && !yield(taskID{name, t.id}, t.worker) {
+						return
+					}
+				}
+			}
+		}, o.log.revision
+	}
+	if rest == nil {
+		return func(func(taskID, string) bool) {}, connect.Revision{}
+	}
+	return func(yield func(taskID, string) bool) {
+		for i := range rest.Connectors {
+			c := &rest.Connectors[i]
+			for j := range c.Tasks {
+				if t := &c.Tasks[j]; t.State == connect.StateRunning && !yield(taskID{c.Name, t.ID}, t.Worker) {
+					return
+				}
+			}
+		}
+	}, rest.Revision
+}
+
+// sinkGroups returns the groups of connectors that are sinks, or may be.
+func (o *Observer) sinkGroups(kinds map[string]string, rest *connect.Snapshot) []sinkGroup {
+	own := map[string]string{}
+	if rest != nil {
+		for i := range rest.Connectors {
+			if c := &rest.Connectors[i]; c.ConsumerGroup != "" {
+				own[c.Name] = c.ConsumerGroup
+			}
+		}
+	}
+	var groups []sinkGroup
+	for _, name := range sortedKeys(kinds) {
+		if kinds[name] == "source" || o.options.KeepLag != nil && !o.options.KeepLag(name) {
+			continue
+		}
+		group := sinkGroup{connector: name, group: cmp.Or(own[name], groupOf(name))}
+		if c := o.log.connectors[name]; c != nil && kinds[name] == "sink" {
+			group.topics = sortedKeys(c.topics)
+		}
+		groups = append(groups, group)
+	}
+	return groups
+}
+
+// sources returns how far the connectors that are sources have come.
+func (o *Observer) sources(ctx context.Context, kinds map[string]string) ([]connect.Source, error) {
+	committed := map[string]time.Time{}
+	caughtUp := len(o.offsets) > 0
+	for _, offsets := range o.offsets {
+		offsets.prune(func(name string) bool { _, alive := kinds[name]; return alive }, len(kinds))
+		caughtUp = caughtUp && offsets.topic.caughtUp
+		for name, at := range offsets.committed {
+			if _, alive := kinds[name]; alive && kinds[name] != "sink" && at.After(committed[name]) {
+				committed[name] = at
+			}
+		}
+	}
+	if !caughtUp {
+		clear(committed) // What is known may be older than what is not read yet.
+	}
+	topics := map[string]struct{}{}
+	if o.options.SourceTopics {
+		for name, kind := range kinds {
+			if c := o.log.connectors[name]; c != nil && (kind == "source" || !committed[name].IsZero()) {
+				maps.Copy(topics, c.topics)
+			}
+		}
+	}
+	var times map[string]time.Time
+	var err error
+	if len(topics) > 0 {
+		times, err = newest(ctx, o.client, sortedKeys(topics))
+	}
+	var sources []connect.Source
+	for _, name := range sortedKeys(kinds) {
+		source := connect.Source{Connector: name, Committed: committed[name]}
+		if c := o.log.connectors[name]; c != nil && (kinds[name] == "source" || !source.Committed.IsZero()) {
+			for _, topic := range sortedKeys(c.topics) {
+				if at := times[topic]; !at.IsZero() {
+					source.Topics = append(source.Topics, connect.TopicTime{Topic: topic, Newest: at})
+				}
+			}
+		}
+		if !source.Committed.IsZero() || source.Topics != nil {
+			sources = append(sources, source)
+		}
+	}
+	return sources, err
+}
+
+// conclude counts and tells what failed.
+func (o *Observer) conclude(r *reading) *connect.Brokers {
+	b := &r.brokers
+	b.Taken = time.Now()
+	b.Err = errors.Join(r.errs...)
+	if len(r.errs) > 0 {
+		o.errors = maps.Clone(o.errors)
+		for _, err := range r.errs {
+			o.errors[connect.ReasonOf(err)]++
+		}
+	}
+	b.Errors = o.errors
+	switch down := b.Err != nil; {
+	case down && !o.down:
+		o.options.Logger.Warn("brokers cannot be read in full", "cluster", o.options.Name, "err", b.Err)
+	case down:
+		o.options.Logger.Debug("brokers still cannot be read in full", "cluster", o.options.Name, "err", b.Err)
+	case o.down:
+		o.options.Logger.Info("brokers are read again", "cluster", o.options.Name)
+	}
+	o.down = b.Err != nil
+	return b
+}
+
+// alone takes a snapshot of a cluster that has no REST API.
+func (o *Observer) alone(ctx context.Context) (*connect.Snapshot, error) {
+	before := o.status.bytes
+	r := o.read(ctx)
+	if r.status {
+		o.tell(ctx, r)
+	}
+	o.follow(ctx, r, nil)
+	brokers := o.conclude(r)
+	if !r.status {
+		return &connect.Snapshot{Brokers: brokers}, brokers.Err
+	}
+	return &connect.Snapshot{
+		Provider: connect.SelfManaged, ObservationVersion: Version, KafkaClusterID: r.clusterID,
+		Revision: o.revision, Connectors: o.connectors, HasTasks: true,
+		Bytes: o.status.bytes - before, Taken: brokers.Taken, Brokers: brokers,
+	}, nil
+}
+
+// tell makes connectors of the status topic, and tells their type by what else
+// the brokers know: a sink has a consumer group, a source has offsets.
+func (o *Observer) tell(ctx context.Context, r *reading) {
+	var unknown []string
+	for name, c := range o.log.connectors {
+		if c.has && o.types[name] == "" {
+			unknown = append(unknown, name)
+		}
+	}
+	changed := false
+	learn := func(name, kind string) {
+		o.types[name] = kind
+		changed = true
+	}
+	for _, name := range unknown {
+		if o.options.MirrorMaker2 && mirrorClasses[name] != "" {
+			learn(name, "source")
+			continue
+		}
+		for _, offsets := range o.offsets {
+			if !offsets.committed[name].IsZero() {
+				learn(name, "source")
+			}
+		}
+	}
+	unknown = slices.DeleteFunc(unknown, func(name string) bool { return o.types[name] != "" })
+	if len(unknown) > 0 {
+		groups, err := kadm.NewClient(o.client).ListGroups(ctx)
+		r.failed(explain("list the groups of sinks", "DESCRIBE on groups connect-*", err))
+		for _, name := range unknown {
+			if _, found := groups[groupOf(name)]; found {
+				learn(name, "sink")
+			}
+		}
+	}
+	for name := range o.types {
+		if c := o.log.connectors[name]; c == nil || !c.has {
+			delete(o.types, name)
+		}
+	}
+	if !changed && o.made.Same(o.log.revision) {
+		return
+	}
+	o.connectors, o.made, o.revision = o.log.list(), o.log.revision, connect.NewRevision()
+	for i := range o.connectors {
+		c := &o.connectors[i]
+		c.Type = cmp.Or(o.types[c.Name], "unknown")
+		if o.options.MirrorMaker2 {
+			c.Class = mirrorClasses[c.Name]
+		}
+	}
+}
+
+// mirrorClasses are the connectors that MirrorMaker 2 in dedicated mode runs,
+// each under the name of its class.
+var mirrorClasses = map[string]string{
+	"MirrorSourceConnector":     "org.apache.kafka.connect.mirror.MirrorSourceConnector",
+	"MirrorCheckpointConnector": "org.apache.kafka.connect.mirror.MirrorCheckpointConnector",
+	"MirrorHeartbeatConnector":  "org.apache.kafka.connect.mirror.MirrorHeartbeatConnector",
+}

@@ -1,0 +1,320 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/kafka"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/kafka/kafkatest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func observer(t *testing.T, c *kafkatest.Cluster, change ...func(*kafka.Options)) *kafka.Observer {
+	t.Helper()
+	o := kafka.Options{
+		Name: "orders", BootstrapServers: c.ListenAddrs(), Group: kafkatest.Group,
+		StatusTopic: kafkatest.StatusTopic, OffsetsTopic: kafkatest.OffsetsTopic, MaxLagPartitions: 100,
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	observer, err := kafka.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(observer.Close)
+	return observer
+}
+
+// without leaves out parts of what is read.
+func without(group, offsets bool) func(*kafka.Options) {
+	return func(o *kafka.Options) {
+		if group {
+			o.Group = ""
+		}
+		if offsets {
+			o.OffsetsTopic = ""
+		}
+	}
+}
+
+func observe(t *testing.T, o *kafka.Observer) *connect.Snapshot {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	snapshot, err := o.Observe(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if snapshot.Brokers.Err != nil {
+		t.Fatal(snapshot.Brokers.Err)
+	}
+	return snapshot
+}
+
+const worker1, worker2 = "10.0.0.1:8083", "10.0.0.2:8083"
+
+func running(connector string, task int, worker string) kafkatest.Status {
+	return kafkatest.Status{Connector: connector, Task: task, State: "RUNNING", Worker: worker, Generation: 1}
+}
+
+// Twenty restarts between two snapshots are twenty, and none of them is counted
+// again by an observer that comes later.
+func TestEveryTransitionIsCounted(t *testing.T) {
+	c := kafkatest.New(t, nil)
+	start := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
+	c.Write(running("bad", -1, worker1), kafkatest.Status{Connector: "bad", State: "FAILED", Trace: "a.B: x", Worker: worker1, Generation: 1, At: start})
+	o := observer(t, c, without(true, true))
+	s := observe(t, o)
+	if e := s.Brokers.Of("bad"); e == nil || e.TaskFailures != 0 || e.TaskRestarts != 0 || e.TaskStateChanges != 0 {
+		t.Fatalf("what was there before is counted: %+v", e)
+	} else if len(e.Tasks) != 1 || !e.Tasks[0].Since.Equal(start) || e.Tasks[0].State != connect.StateFailed {
+		t.Errorf("the task is %+v, want failed since %v", e.Tasks, start)
+	}
+	var records []kafkatest.Status
+	for i := range 20 {
+		at := start.Add(time.Minute + time.Duration(i)*15*time.Millisecond)
+		records = append(records,
+			kafkatest.Status{Connector: "bad", State: "RESTARTING", Worker: worker2, Generation: 1, At: at},
+			kafkatest.Status{Connector: "bad", State: "FAILED", Trace: "a.B: x", Worker: worker1, Generation: 1, At: at.Add(15 * time.Millisecond)})
+	}
+	c.Write(records...)
+	for range 2 { // It is counted once, however often it is asked for.
+		s = observe(t, o)
+		if e := s.Brokers.Of("bad"); e.TaskFailures != 20 || e.TaskRestarts != 20 || e.TaskStateChanges != 40 || e.Failures != 0 || e.StateChanges != 0 {
+			t.Errorf("events are %+v", e)
+		} else if want := records[39].At; !e.Tasks[0].Since.Equal(want) {
+			t.Errorf("failed since %v, want %v", e.Tasks[0].Since, want)
+		}
+	}
+	if again := observe(t, o); !again.Revision.Same(s.Revision) || !again.Brokers.EventsRevision.Same(s.Brokers.EventsRevision) {
+		t.Error("nothing changed, and the revision did")
+	}
+	later := observer(t, c, without(true, true))
+	if e := observe(t, later).Brokers.Of("bad"); e.TaskFailures != 0 || e.TaskRestarts != 0 {
+		t.Errorf("a new observer begins with %+v", e)
+	}
+	c.Write(records[:2]...)
+	for _, o := range []*kafka.Observer{o, later} {
+		if e := observe(t, o).Brokers.Of("bad"); e.TaskFailures%20 != 1 {
+			t.Errorf("after one more failure: %+v", e)
+		}
+	}
+}
+
+// What a restart is, and what is none.
+func TestRestarts(t *testing.T) {
+	type step struct {
+		state, worker string
+		generation    int
+	}
+	for name, test := range map[string]struct {
+		steps                       []step
+		changes, failures, restarts int
+	}{
+		"tasks/0/restart of one that runs":            {[]step{{"UNASSIGNED", worker1, 1}, {"RUNNING", worker1, 1}}, 2, 0, 1},
+		"a rebalance moves it":                        {[]step{{"UNASSIGNED", worker1, 1}, {"RUNNING", worker2, 2}}, 2, 0, 0},
+		"a rebalance gives it back":                   {[]step{{"UNASSIGNED", worker1, 1}, {"RUNNING", worker1, 2}}, 2, 0, 0},
+		"a worker died":                               {[]step{{"RUNNING", worker2, 2}}, 0, 0, 0},
+		"it fails":                                    {[]step{{"FAILED", worker1, 1}}, 1, 1, 0},
+		"it fails and a rebalance starts it":          {[]step{{"FAILED", worker1, 1}, {"FAILED", worker2, 2}}, 1, 2, 1},
+		"it fails at each start":                      {[]step{{"FAILED", worker1, 1}, {"FAILED", worker1, 1}, {"FAILED", worker1, 1}}, 1, 3, 2},
+		"restart?includeTasks, by word first":         {[]step{{"RESTARTING", worker2, 1}, {"UNASSIGNED", worker1, 1}, {"RUNNING", worker1, 1}}, 3, 0, 1},
+		"restart?includeTasks, after it was put down": {[]step{{"UNASSIGNED", worker1, 1}, {"RESTARTING", worker1, 1}, {"RUNNING", worker1, 1}}, 3, 0, 1},
+		"it fails and is restarted":                   {[]step{{"FAILED", worker1, 1}, {"RESTARTING", worker1, 1}, {"RUNNING", worker1, 1}, {"FAILED", worker1, 1}}, 4, 2, 1},
+		"pause and resume":                            {[]step{{"PAUSED", worker1, 1}, {"RUNNING", worker1, 1}}, 2, 0, 0},
+		"stop and resume":                             {[]step{{"UNASSIGNED", worker1, 1}, {"", "", 0}, {"RUNNING", worker1, 2}}, 1, 0, 0},
+		"the same once more":                          {[]step{{"RUNNING", worker1, 1}, {"RUNNING", worker1, 1}}, 0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := kafkatest.New(t, nil)
+			o := observer(t, c, without(true, true))
+			c.Write(running("x", -1, worker1), running("x", 0, worker1))
+			observe(t, o)
+			for _, s := range test.steps {
+				c.Write(kafkatest.Status{Connector: "x", State: s.state, Worker: s.worker, Generation: s.generation})
+			}
+			e := observe(t, o).Brokers.Of("x")
+			if e.TaskStateChanges != test.changes || e.TaskFailures != test.failures || e.TaskRestarts != test.restarts {
+				t.Errorf("%d changes, %d failures, %d restarts; want %+v", e.TaskStateChanges, e.TaskFailures, e.TaskRestarts, test)
+			}
+		})
+	}
+}
+
+// A connector that is deleted goes, and with it all that is known but its counts.
+func TestTombstones(t *testing.T) {
+	c := kafkatest.New(t, nil)
+	o := observer(t, c, without(true, true))
+	c.Write(running("a-1", -1, worker1), running("a-1", 0, worker1), running("a", -1, worker1), running("a", 1, worker2))
+	c.UseTopic("a", "t")
+	if names := namesOf(observe(t, o)); !slices.Equal(names, []string{"a 1", "a-1 0"}) {
+		t.Errorf("connectors are %q", names)
+	}
+	c.Write(kafkatest.Status{Connector: "a-1", State: "FAILED", Worker: worker1}, kafkatest.Status{Connector: "a-1"}, kafkatest.Status{Connector: "a-1", Task: -1})
+	s := observe(t, o)
+	if names := namesOf(s); !slices.Equal(names, []string{"a 1"}) || s.Brokers.Of("a-1") != nil {
+		t.Errorf("connectors are %q, events %+v", names, s.Brokers.Of("a-1"))
+	}
+	c.Write(running("a-1", -1, worker1), running("a-1", 0, worker1))
+	if e := observe(t, o).Brokers.Of("a-1"); e == nil || e.TaskFailures != 1 || e.TaskStateChanges != 1 {
+		t.Errorf("made again under its name it goes on with %+v", e)
+	}
+	// stop: the connector stays, its tasks go.
+	c.Write(kafkatest.Status{Connector: "a", Task: -1, State: "STOPPED", Worker: worker1}, kafkatest.Status{Connector: "a", Task: 1})
+	if names := namesOf(observe(t, o)); !slices.Equal(names, []string{"a", "a-1 0"}) {
+		t.Errorf("connectors are %q", names)
+	}
+}
+
+// namesOf returns the connectors and the ids of their tasks.
+func namesOf(s *connect.Snapshot) (names []string) {
+	for _, c := range s.Connectors {
+		name := c.Name
+		for _, task := range c.Tasks {
+			name += fmt.Sprintf(" %d", task.ID)
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// A topic that was compacted, cut, or made again is read, and nothing counted
+// twice.
+func TestTopicsThatChange(t *testing.T) {
+	statuses := func(state string) (all []kafkatest.Status) {
+		for i := range 50 {
+			all = append(all, kafkatest.Status{Connector: fmt.Sprintf("c%d", i), Task: -1, State: state, Worker: worker1})
+		}
+		return all
+	}
+	failures := func(s *connect.Snapshot) (n int) {
+		for _, e := range s.Brokers.Events {
+			n += e.Failures
+		}
+		return n
+	}
+	t.Run("compacted", func(t *testing.T) {
+		c := kafkatest.New(t, nil)
+		c.Recreate(kafkatest.StatusTopic, 5, map[string]string{"cleanup.policy": "compact", "segment.bytes": "1024"})
+		for range 3 {
+			c.Write(statuses("RUNNING")...)
+			c.Write(statuses("FAILED")...)
+		}
+		before := observer(t, c, without(true, true))
+		if n := failures(observe(t, before)); n != 0 {
+			t.Errorf("%d failures of before", n)
+		}
+		c.Write(statuses("FAILED")...)
+		c.Compact()
+		after := observer(t, c, without(true, true))
+		for o, want := range map[*kafka.Observer]int{before: 50, after: 0} {
+			s := observe(t, o)
+			if n := failures(s); n != want || len(s.Connectors) != 50 || s.Connectors[7].State != connect.StateFailed {
+				t.Errorf("%d failures, want %d; %d connectors", n, want, len(s.Connectors))
+			}
+		}
+	})
+	t.Run("records deleted", func(t *testing.T) {
+		c := kafkatest.New(t, nil)
+		o := observer(t, c, without(true, true))
+		c.Write(statuses("RUNNING")...)
+		observe(t, o)
+		c.Write(statuses("FAILED")...)
+		for p := range int32(5) {
+			if err := c.DeleteRecords(kafkatest.StatusTopic, p, -1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Write(statuses("FAILED")...)
+		s := observe(t, o)
+		if n := failures(s); n != 50 || len(s.Connectors) != 50 {
+			t.Errorf("%d failures of %d connectors: those that were deleted cannot be known, the others must be", n, len(s.Connectors))
+		}
+	})
+	t.Run("made again", func(t *testing.T) {
+		c := kafkatest.New(t, nil)
+		o := observer(t, c, without(true, true))
+		c.Write(statuses("RUNNING")...)
+		observe(t, o)
+		c.Write(statuses("FAILED")[:10]...)
+		observe(t, o)
+		c.Recreate(kafkatest.StatusTopic, 5, nil)
+		c.Write(statuses("FAILED")[:5]...)
+		s := observe(t, o)
+		if len(s.Connectors) != 5 {
+			t.Errorf("%d connectors, want those of the new topic", len(s.Connectors))
+		}
+		if n := failures(s); n != 5 {
+			t.Errorf("%d failures counted of the connectors that are left, want the 5 of before", n)
+		}
+		c.Write(statuses("FAILED")[:5]...)
+		if n := failures(observe(t, o)); n != 10 {
+			t.Errorf("%d failures, want 10", n)
+		}
+	})
+	t.Run("leaders move", func(t *testing.T) {
+		c := kafkatest.New(t, nil)
+		o := observer(t, c, without(true, true))
+		c.Write(statuses("RUNNING")...)
+		observe(t, o)
+		for p := range int32(5) {
+			if err := c.MoveTopicPartition(kafkatest.StatusTopic, p, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Write(statuses("FAILED")...)
+		if n := failures(observe(t, o)); n != 50 {
+			t.Errorf("%d failures after the leaders moved, want 50", n)
+		}
+	})
+}
+
+// A record that is not what a worker writes costs itself alone, and is told.
+func TestRecordsThatCannotBeDecoded(t *testing.T) {
+	c := kafkatest.New(t, nil)
+	o := observer(t, c, without(true, true))
+	c.Write(running("good", -1, worker1), running("good", 0, worker1))
+	c.Produce(
+		&kgo.Record{Topic: kafkatest.StatusTopic, Key: []byte("status-task-good-0"), Value: []byte("hunter2")},
+		&kgo.Record{Topic: kafkatest.StatusTopic, Key: []byte("status-task-good"), Value: []byte(`{"state":"RUNNING"}`)},
+		&kgo.Record{Topic: kafkatest.StatusTopic, Key: []byte("status-plugin-good"), Value: []byte("of a later Kafka")},
+		&kgo.Record{Topic: kafkatest.StatusTopic, Value: []byte("without a key")},
+	)
+	s, err := o.Observe(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(s.Brokers.Err, connect.Decode) || strings.Contains(s.Brokers.Err.Error(), "hunter2") || s.Brokers.Errors[connect.Decode] != 1 {
+		t.Errorf("the error is %v", s.Brokers.Err)
+	}
+	if len(s.Connectors) != 1 || s.Connectors[0].Tasks[0].State != connect.StateRunning {
+		t.Errorf("%+v", s.Connectors)
+	}
+	observe(t, o)
+}
+
+// The filter of connectors holds here too.
+func TestKeep(t *testing.T) {
+	c := kafkatest.New(t, nil)
+	o := observer(t, c, without(true, true), func(o *kafka.Options) { o.Keep = func(name string) bool { return name != "secret" } })
+	c.Write(running("secret", -1, worker1), running("secret", 0, worker1), running("open", -1, worker1))
+	s := observe(t, o)
+	if names := slices.Collect(maps.Keys(s.Brokers.Events)); len(s.Connectors) != 1 || !slices.Equal(names, []string{"open"}) {
+		t.Errorf("%v, %q", s.Connectors, names)
+	}
+}
+
+var _ = kfake.NumBrokers
