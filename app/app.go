@@ -163,7 +163,7 @@ func validate(ctx context.Context, cfg *config.Config, fleet *fleet.Fleet) error
 	}
 	looking, cancel := context.WithTimeout(ctx, validationLimit)
 	defer cancel()
-	for _, view := range fleet.Observe(looking, names...) {
+	for _, view := range fleet.Refresh(looking, names...) {
 		if view.Err != nil && ctx.Err() == nil {
 			return fmt.Errorf("startup validation of cluster %s (%s): %w", view.Cluster, origins[view.Cluster], view.Err)
 		}

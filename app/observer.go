@@ -46,12 +46,13 @@ func (c clusters) follow(cfg *config.Config, logger *slog.Logger) (clusters, err
 			next[settings.Name] = before
 			continue
 		}
-		observer, err := observer(settings, logger)
+		renew := func() (connect.Observer, error) { return observer(settings, logger) }
+		observer, err := renew()
 		if err != nil {
 			next.closeBut(c)
 			return nil, fmt.Errorf("%s: cluster %s: %w", settings.Origin, settings.Name, err)
 		}
-		cluster := fleet.Cluster{Name: settings.Name, Provider: connect.Provider(settings.Provider), Observer: observer}
+		cluster := fleet.Cluster{Name: settings.Name, Provider: connect.Provider(settings.Provider), Observer: observer, Renew: renew}
 		next[settings.Name] = observed{cluster, settings.Fingerprint()}
 	}
 	return next, nil
@@ -60,7 +61,7 @@ func (c clusters) follow(cfg *config.Config, logger *slog.Logger) (clusters, err
 // closeBut closes the observers that others do not have.
 func (c clusters) closeBut(others clusters) {
 	for name, cluster := range c {
-		if others[name] != cluster {
+		if others[name].Observer != cluster.Observer {
 			cluster.Observer.Close()
 		}
 	}

@@ -69,6 +69,7 @@ func (w *watch) use(cfg *config.Config) {
 		w.options.Logger.Warn("The configuration is accepted, but hardly meant so", "warning", warning)
 	}
 	w.current.Store(&loaded{cfg, exposition.NewRenderer(exposition.Options{AllStates: cfg.StateSeriesAll()})})
+	w.fleet.KeepStale(cfg.OTLP() != nil)
 	w.instruments.Reloaded(true, time.Now())
 }
 

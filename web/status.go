@@ -115,7 +115,7 @@ func (s *server) recent(ctx context.Context) []series.Result {
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(statusPatience, s.Limit))
 	defer cancel()
-	s.Fleet.Observe(ctx, old...)
+	s.Fleet.Refresh(ctx, old...)
 	return s.Fleet.Last()
 }
 

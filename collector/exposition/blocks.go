@@ -13,8 +13,8 @@ import (
 // of it changes.
 type block struct {
 	connectors []connect.Connector
-	// counted are the changes of each connector.
-	counted []series.Counted
+	// pasts of each connector.
+	pasts []*series.Past
 	// encoded is the series of each family that the block has, by format.
 	encoded map[encoding]*encodedBlock
 }
@@ -31,14 +31,14 @@ func blocksOf(v *series.Result, seed maphash.Seed, usual int, before []*block) [
 	for _, r := range before {
 		known[r.connectors[0].Name] = r
 	}
-	connectors, counts := v.Snapshot.Connectors, v.Counted()
+	connectors, pasts := v.Snapshot.Connectors, v.Pasts()
 	var blocks []*block
 	for start := 0; start < len(connectors); {
 		end := start + 1
 		for end < len(connectors) && end-start < 4*usual && maphash.String(seed, connectors[end-1].Name)%uint64(usual) != 0 {
 			end++
 		}
-		r := &block{connectors: connectors[start:end:end], counted: counts[start:end:end]}
+		r := &block{connectors: connectors[start:end:end], pasts: pasts[start:end:end]}
 		if old := known[connectors[start].Name]; old != nil && old.sameAs(r) {
 			// Of the old snapshot nothing may be kept in memory by this.
 			r.encoded = old.encoded
@@ -53,19 +53,6 @@ func blocksOf(v *series.Result, seed maphash.Seed, usual int, before []*block) [
 
 // sameAs tells whether two blocks have the same series.
 func (r *block) sameAs(other *block) bool {
-	return slices.Equal(r.counted, other.counted) &&
-		slices.EqualFunc(r.connectors, other.connectors, func(a, b connect.Connector) bool { return alike(&a, &b) })
-}
-
-// alike tells whether a connector is the same in every field in two snapshots.
-func alike(a, b *connect.Connector) bool {
-	return a.Name == b.Name && a.State == b.State && a.Worker == b.Worker && a.Failure == b.Failure &&
-		a.Type == b.Type && a.Class == b.Class && a.Version == b.Version && a.ID == b.ID &&
-		a.TasksMax == b.TasksMax && a.TaskCount == b.TaskCount && slices.Equal(a.Tasks, b.Tasks) &&
-		equalValues(a.Runtime, b.Runtime) && equalValues(a.Reported, b.Reported)
-}
-
-// equalValues compares what two pointers point to.
-func equalValues[T comparable](a, b *T) bool {
-	return a == b || a != nil && b != nil && *a == *b
+	return slices.EqualFunc(r.pasts, other.pasts, (*series.Past).Equal) &&
+		slices.EqualFunc(r.connectors, other.connectors, func(a, b connect.Connector) bool { return a.Equal(&b) })
 }

@@ -62,12 +62,11 @@ type encoding struct {
 type exposed struct {
 	mu    sync.Mutex
 	asked time.Time
-	// The blocks are those of these connectors and changes.
-	connectors []connect.Connector
-	history    series.History
-	provider   connect.Provider
-	hasTasks   bool
-	blocks     []*block
+	// The blocks are those of this revision.
+	revision connect.Revision
+	provider connect.Provider
+	hasTasks bool
+	blocks   []*block
 }
 
 // encodedBlock is the series of a block by family, without the family's header.
@@ -173,11 +172,11 @@ func (r *Renderer) encodedBlocks(v *series.Result, how encoding, compressing *ti
 	snapshot := v.Snapshot
 	x.asked = time.Now()
 	if x.provider != snapshot.Provider || x.hasTasks != snapshot.HasTasks {
-		x.provider, x.hasTasks, x.connectors, x.blocks = snapshot.Provider, snapshot.HasTasks, nil, nil
+		x.provider, x.hasTasks, x.blocks = snapshot.Provider, snapshot.HasTasks, nil
 	}
-	if !sameSlice(x.connectors, snapshot.Connectors) || !x.history.SameChanges(&v.History) {
+	if revision := v.History.Revision(); !x.revision.Same(revision) {
 		x.blocks = blocksOf(v, e.seed, e.usualBlock, x.blocks)
-		x.connectors, x.history = snapshot.Connectors, v.History
+		x.revision = revision
 	}
 	encoded := make([]*encodedBlock, len(x.blocks))
 	for i, of := range x.blocks {
@@ -192,18 +191,13 @@ func (r *Renderer) encodedBlocks(v *series.Result, how encoding, compressing *ti
 	return encoded, nil
 }
 
-// sameSlice tells whether two slices are the same memory; empty ones never are.
-func sameSlice[T any](a, b []T) bool {
-	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
-}
-
 // encode encodes the series of a block.
 func (r *Renderer) encode(v *series.Result, of *block, how encoding, compressing *time.Duration) (*encodedBlock, error) {
 	var counts [series.FamilyCount]int
 	w := series.Walk{AllStates: r.options.AllStates, Emit: func(f series.Family, _ float64, _ series.Labels) { counts[f]++ }}
 	walkBlock := func() {
 		for i := range of.connectors {
-			w.Connector(v.Snapshot, &of.connectors[i], of.counted[i])
+			w.Connector(v.Snapshot, &of.connectors[i], of.pasts[i])
 		}
 	}
 	walkBlock()

@@ -107,7 +107,7 @@ func TestAnswersAreTheFamilies(t *testing.T) {
 		options := Options{AllStates: rapid.Bool().Draw(r, "all states")}
 		renderer := NewRenderer(options)
 		renderer.kept.usualBlock = 3
-		trackers := map[string]*series.Tracker{"a": {}, "b": {}}
+		histories := map[string]series.History{}
 		snapshots := map[string]*connect.Snapshot{}
 		for range rapid.IntRange(1, 8).Draw(r, "scrapes") {
 			var results []series.Result
@@ -116,8 +116,9 @@ func TestAnswersAreTheFamilies(t *testing.T) {
 				snapshots[name] = snapshot
 				result := series.Result{Cluster: name, Provider: connect.SelfManaged}
 				if rapid.IntRange(0, 5).Draw(r, "fails") > 0 {
-					trackers[name].Update(snapshot, time.Now())
-					result.Snapshot, result.History = snapshot, trackers[name].History
+					history := histories[name]
+					histories[name] = history.Next(snapshot, time.Now(), true)
+					result.Snapshot, result.History = snapshot, histories[name]
 				}
 				results = append(results, result)
 			}

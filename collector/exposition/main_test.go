@@ -18,29 +18,28 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // resultOf returns a result as the first successful snapshot of a cluster yields it.
 func resultOf(cluster string, snapshot *connect.Snapshot) series.Result {
-	var t series.Tracker
-	t.Update(snapshot, snapshot.Taken)
+	var h series.History
 	return series.Result{
 		Cluster: cluster, Provider: snapshot.Provider, Snapshot: snapshot, At: snapshot.Taken, Duration: time.Second,
-		History: t.History,
+		History: h.Next(snapshot, snapshot.Taken, true),
 	}
 }
 
 // TestResultsDoNotChange: what a result holds stays as it is while more
 // snapshots follow.
 func TestResultsDoNotChange(t *testing.T) {
-	var tracker series.Tracker
-	tracker.Update(collectortest.Cluster("a:running 0:running", "b:running"), collectortest.Taken)
+	var history series.History
+	history = history.Next(collectortest.Cluster("a:running 0:running", "b:running"), collectortest.Taken, true)
 	newest := collectortest.Cluster("a:failed 0:running", "b:running")
-	tracker.Update(newest, collectortest.Taken)
-	result := series.Result{Cluster: "c", Snapshot: newest, History: tracker.History}
+	history = history.Next(newest, collectortest.Taken, true)
+	result := series.Result{Cluster: "c", Snapshot: newest, History: history}
 	renderer := NewRenderer(Options{})
 	shown := func() ([]string, []series.Series) {
 		return collectortest.Samples(t, renderer.Families([]series.Result{result})), slices.Collect(result.History.Stale(collectortest.Taken))
 	}
 	before, stale := shown()
-	tracker.Update(collectortest.Cluster("a:running 0:failed", "aa:running"), collectortest.Taken.Add(time.Minute))
-	tracker.Update(collectortest.Cluster(), collectortest.Taken.Add(time.Hour))
+	history = history.Next(collectortest.Cluster("a:running 0:failed", "aa:running"), collectortest.Taken.Add(time.Minute), true)
+	history = history.Next(collectortest.Cluster(), collectortest.Taken.Add(time.Hour), true)
 	if after, staleAfter := shown(); !reflect.DeepEqual(before, after) || !reflect.DeepEqual(stale, staleAfter) {
 		t.Errorf("a result changed from\n%s\nto\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
 	}

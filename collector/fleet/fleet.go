@@ -19,6 +19,9 @@ type Cluster struct {
 	Provider connect.Provider
 	// Observer takes its snapshots. The fleet closes it.
 	Observer connect.Observer
+	// Renew makes another Observer of the same cluster, for when a call to the one
+	// before does not return; nil if there is no way to.
+	Renew func() (connect.Observer, error)
 }
 
 // Options configure a Fleet.
@@ -61,6 +64,7 @@ type Fleet struct {
 	ctx     context.Context // ends with the fleet
 	cancel  context.CancelFunc
 	maxAge  atomic.Int64 // SnapshotMaxAge, which may change, in nanoseconds
+	stale   atomic.Bool  // whether series that ended are kept
 
 	mu       sync.RWMutex
 	clusters []*coalescer
@@ -85,34 +89,44 @@ func New(clusters []Cluster, options Options) *Fleet {
 }
 
 // Replace makes these the fleet's clusters. One that was there with the same
-// name, provider and Observer goes on with what is known of it; the others are
-// let go and their observers closed, without waiting for snapshots under way.
+// name, provider and Observer goes on with what is known of it, one with the same
+// name and provider with what was counted. The others are let go: who waits for a
+// snapshot of one gets it, then its Observer is closed.
 func (f *Fleet) Replace(clusters []Cluster) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	before := make(map[Cluster]*coalescer, len(f.clusters))
+	before := make(map[string]*coalescer, len(f.clusters))
 	for _, c := range f.clusters {
-		before[c.Cluster] = c
+		before[c.Name] = c
 	}
 	f.clusters = make([]*coalescer, 0, len(clusters))
 	names := make([]string, 0, len(clusters))
 	for _, cluster := range clusters {
-		c := before[cluster]
-		if c == nil {
-			c = newCoalescer(f, cluster)
+		c := before[cluster.Name]
+		if c == nil || c.Provider != cluster.Provider || c.Observer != cluster.Observer {
+			c = newCoalescer(f, cluster, c)
+		} else {
+			delete(before, cluster.Name)
 		}
-		delete(before, cluster)
 		f.clusters = append(f.clusters, c)
 		names = append(names, cluster.Name)
 	}
 	f.options.Recorder.Configured(names)
 	for _, c := range before {
-		c.close()
+		c.remove(false)
 	}
 }
 
 // SetSnapshotMaxAge changes [Options].SnapshotMaxAge from the next snapshot on.
 func (f *Fleet) SetSnapshotMaxAge(age time.Duration) { f.maxAge.Store(int64(age)) }
+
+func (f *Fleet) snapshotMaxAge() time.Duration { return time.Duration(f.maxAge.Load()) }
+
+// KeepStale says whether series that end are kept for [series.Retention] in the
+// results' History, from the next snapshot on. Only who pushes needs them.
+func (f *Fleet) KeepStale(keep bool) { f.stale.Store(keep) }
+
+func (f *Fleet) keepsStale() bool { return f.stale.Load() }
 
 // Names returns the clusters' names in the configured order.
 func (f *Fleet) Names() []string {
@@ -146,24 +160,64 @@ func (f *Fleet) list(names ...string) []*coalescer {
 }
 
 // Observe takes a snapshot of the named clusters at once, of all if there are
-// none, and
-// returns their results in the configured order; names that are not configured
-// are left out. It returns by ctx's deadline, whatever a cluster does: one that
-// is late is a result with an error that wraps [connect.Timeout].
+// none, and returns their results in the configured order; names that are not
+// configured, or no longer when it is their turn, are left out. It returns by
+// ctx's deadline, whatever a cluster does: one that is late is a result with an
+// error that wraps [connect.Timeout].
 func (f *Fleet) Observe(ctx context.Context, names ...string) []series.Result {
+	return f.observe(ctx, names, true)
+}
+
+// Refresh is Observe for somebody who does not come regularly: how long he waits
+// says nothing of how long a snapshot may take.
+func (f *Fleet) Refresh(ctx context.Context, names ...string) []series.Result {
+	return f.observe(ctx, names, false)
+}
+
+func (f *Fleet) observe(ctx context.Context, names []string, scrapes bool) []series.Result {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, f.options.Timeout)
 		defer cancel()
 	}
 	clusters := f.list(names...)
+	caller, cancel := newCaller(ctx, scrapes)
+	defer cancel()
 	results := make([]series.Result, len(clusters))
+	watched := make([]bool, len(clusters))
 	var wait sync.WaitGroup
 	for i, c := range clusters {
-		wait.Go(func() { results[i] = c.observe(ctx) })
+		wait.Go(func() {
+			for c != nil && !watched[i] {
+				results[i], watched[i] = c.observe(caller)
+				if !watched[i] {
+					c = f.successor(c)
+				}
+			}
+		})
 	}
 	wait.Wait()
-	return results
+	kept := results[:0]
+	for i := range results {
+		if watched[i] {
+			kept = append(kept, results[i])
+		}
+	}
+	return kept
+}
+
+// successor returns the cluster that has taken the place of one that was removed,
+// nil if there is none.
+func (f *Fleet) successor(removed *coalescer) *coalescer {
+	if f.ctx.Err() != nil {
+		return nil
+	}
+	for _, c := range f.list(removed.Name) {
+		if c != removed {
+			return c
+		}
+	}
+	return nil
 }
 
 // Last returns the last result of each cluster in the configured order, and asks
@@ -189,7 +243,7 @@ func (f *Fleet) Close() {
 }
 
 func awaitClosed(c *coalescer) {
-	ended := c.close()
+	ended := c.remove(true)
 	timer := time.NewTimer(endPatience)
 	defer timer.Stop()
 	select {

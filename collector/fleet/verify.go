@@ -9,9 +9,8 @@ import (
 
 // verify checks what a snapshot promises and what the exposition relies on:
 // order, no object twice, valid UTF-8. An observer that breaks it costs its own
-// cluster, not the whole scrape, which Prometheus would refuse. Connectors that
-// are the memory of a snapshot before, which has been verified, are not verified
-// again.
+// cluster, not the whole scrape, which Prometheus would refuse. Connectors of the
+// revision of a snapshot before, which has been verified, are not verified again.
 func verify(snapshot, before *connect.Snapshot) error {
 	if snapshot == nil {
 		return fmt.Errorf("%w: no snapshot and no error", connect.Decode)
@@ -25,7 +24,7 @@ func verify(snapshot, before *connect.Snapshot) error {
 		v.text(probe.Worker, probe.Version, probe.Commit)
 	}
 	connectors := snapshot.Connectors
-	if before != nil && sameSlice(before.Connectors, connectors) {
+	if before != nil && before.Revision.Same(snapshot.Revision) {
 		connectors = nil
 	}
 	for i := range connectors {
@@ -65,9 +64,4 @@ func (v *verifier) text(values ...string) {
 			v.broken = "a text is not valid UTF-8"
 		}
 	}
-}
-
-// sameSlice tells whether two slices are the same memory; empty ones never are.
-func sameSlice[T any](a, b []T) bool {
-	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
 }

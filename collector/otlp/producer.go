@@ -2,7 +2,6 @@ package otlp
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -78,9 +77,6 @@ func (p *Producer) metrics(results []series.Result) []metricdata.Metrics {
 	allStates := p.options.AllStates != nil && p.options.AllStates()
 	var points [series.FamilyCount][]metricdata.DataPoint[float64]
 	for _, r := range series.Sorted(results) {
-		if errors.Is(r.Err, series.ErrRemoved) {
-			continue // It was removed meanwhile, or the exporter ends.
-		}
 		stale := map[series.Series]bool{}
 		for s := range r.History.Stale(now) {
 			stale[s] = true

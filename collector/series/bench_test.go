@@ -9,14 +9,14 @@ import (
 // BenchmarkTrack compares two successive snapshots that are alike, as most are.
 func BenchmarkTrack(b *testing.B) {
 	before, after := collectortest.Large(10_000, 4), collectortest.Large(10_000, 4)
-	var t Tracker
-	t.Update(before, collectortest.Taken)
+	var h History
+	h = h.Next(before, collectortest.Taken, true)
 	b.ReportAllocs()
 	for b.Loop() {
-		t.Update(after, collectortest.Taken)
+		h = h.Next(after, collectortest.Taken, true)
 		before, after = after, before
 	}
-	if t.changes[0].ofConnector != 0 {
+	if h.connectors[0].StateChanges != 0 {
 		b.Fatal("changes were counted where there were none")
 	}
 }

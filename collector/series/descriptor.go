@@ -349,7 +349,7 @@ var table = [FamilyCount]Descriptor{
 	SnapshotDeadline: {
 		Name: "kafka_connect_snapshot_deadline_seconds", OTelName: "kafka.connect.snapshot.deadline", Unit: "s", Kind: Gauge, Group: GroupSnapshot,
 		Labels:      []string{ClusterLabel},
-		Help:        "Time that the last snapshot was given: what is left of the scrape timeout, less what it takes to answer",
+		Help:        "Time that a snapshot may take for this scraper: what is left of its scrape timeout, less what it takes to answer",
 		Cardinality: perCluster, Origin: ofOwnWork,
 	},
 	ResponseBytes: {

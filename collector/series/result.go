@@ -2,7 +2,6 @@ package series
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 	"time"
 
@@ -27,23 +26,18 @@ type Result struct {
 	At time.Time
 	// Duration of the snapshot.
 	Duration time.Duration
-	// Deadline is how long the snapshot might have taken, to a hundredth of a
-	// second; zero if there was none yet.
+	// Deadline is how long the snapshot might take for the caller, to a hundredth
+	// of a second, whoever else waited for it too; zero if nobody asked.
 	Deadline time.Duration
 	// Requests are the first API calls of the snapshot, at most [MaxRequests].
 	Requests []connect.Request
-	// History is what the cluster's [Tracker] knew at that time.
+	// History is what the snapshots so far came to.
 	History History
 }
 
 // MaxRequests is how many API calls a Result lists at most; observation version
 // 1 makes two for each connector.
 const MaxRequests = 1000
-
-// ErrRemoved is the error of a cluster that was removed while somebody waited
-// for its snapshot, or after the exporter was told to end. It says nothing of the
-// cluster.
-var ErrRemoved = errors.New("no longer watched")
 
 // Known returns the snapshot of this result or, if it failed, the last that
 // succeeded; nil if there is none.
@@ -85,6 +79,15 @@ type Summary struct {
 	Workers []Worker
 	// Unobserved connectors, by reason; only reasons that occur.
 	Unobserved map[connect.Reason]int
+}
+
+// objects is how many connectors and tasks there are.
+func (s *Summary) objects() int {
+	n := 0
+	for state := range s.Connectors {
+		n += s.Connectors[state] + s.Tasks[state]
+	}
+	return n
 }
 
 // A Worker and how many connectors and tasks are placed on it, whatever their

@@ -35,9 +35,9 @@ func (w *Walk) Result(r *Result, summary *Summary) {
 	if r.Snapshot == nil {
 		return
 	}
-	counts := r.Counted()
+	pasts := r.Pasts()
 	for i := range r.Snapshot.Connectors {
-		w.Connector(r.Snapshot, &r.Snapshot.Connectors[i], counts[i])
+		w.Connector(r.Snapshot, &r.Snapshot.Connectors[i], pasts[i])
 	}
 }
 
@@ -56,11 +56,11 @@ func (w *Walk) Cluster(r *Result, summary *Summary) {
 }
 
 // Connector emits the series of one connector and its tasks.
-func (w *Walk) Connector(snapshot *connect.Snapshot, c *connect.Connector, n Counted) {
+func (w *Walk) Connector(snapshot *connect.Snapshot, c *connect.Connector, p *Past) {
 	w.connector(snapshot, c)
-	w.Emit(ConnectorStateChanges, float64(n.OfConnector), Labels{c.Name})
+	w.Emit(ConnectorStateChanges, float64(p.StateChanges), Labels{c.Name})
 	if snapshot.HasTasks {
-		w.Emit(TaskStateChanges, float64(n.OfTasks), Labels{c.Name})
+		w.Emit(TaskStateChanges, float64(p.TaskStateChanges), Labels{c.Name})
 	}
 }
 

@@ -12,11 +12,11 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
-// counts lists the counters of a tracker: connector=own/tasks.
-func counts(t *Tracker) []string {
+// counts lists the counters of a history: connector=own/tasks.
+func counts(h *History) []string {
 	var all []string
-	for _, c := range t.changes {
-		all = append(all, fmt.Sprintf("%s=%d/%d", c.connector, c.ofConnector, c.ofTasks))
+	for _, c := range h.connectors {
+		all = append(all, fmt.Sprintf("%s=%d/%d", c.seen.Name, c.StateChanges, c.TaskStateChanges))
 	}
 	return all
 }
@@ -70,12 +70,12 @@ func TestChanges(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var tr Tracker
+			var h History
 			now := collectortest.Taken
 			for i, step := range steps {
 				now = now.Add(step.after)
-				tr.Update(step.snapshot, now)
-				if have := counts(&tr); !reflect.DeepEqual(have, step.want) {
+				h = h.Next(step.snapshot, now, true)
+				if have := counts(&h); !reflect.DeepEqual(have, step.want) {
 					t.Errorf("after step %d: %q, not %q", i, have, step.want)
 				}
 			}
@@ -83,11 +83,11 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// ended lists the series that a tracker holds for ended, without those that
+// ended lists the series that a history holds for stale, without those that
 // only count.
-func ended(t *Tracker) []string {
+func ended(h *History) []string {
 	var all []string
-	for _, d := range t.stale {
+	for d := range h.stale {
 		line := strings.TrimPrefix(table[d.Family].Name, "kafka_connect_")
 		for _, value := range d.Labels {
 			if value != "" {
@@ -101,13 +101,13 @@ func ended(t *Tracker) []string {
 }
 
 func TestEndedSeries(t *testing.T) {
-	var tr Tracker
+	var h History
 	now := collectortest.Taken
 	snapshot := func(after time.Duration, s *connect.Snapshot, want ...string) {
 		t.Helper()
 		now = now.Add(after)
-		tr.Update(s, now)
-		if have := ended(&tr); !slices.Equal(have, want) {
+		h = h.Next(s, now, true)
+		if have := ended(&h); !slices.Equal(have, want) {
 			t.Errorf("ended are %q, not %q", have, want)
 		}
 	}
@@ -132,7 +132,7 @@ func TestEndedSeries(t *testing.T) {
 	snapshot(10*time.Minute, collectortest.Cluster("b:running"))
 }
 
-// TestManagedSeriesEnd holds the tracker to the fields that only providers set:
+// TestManagedSeriesEnd holds the history to the fields that only providers set:
 // a series that ends is remembered.
 func TestManagedSeriesEnd(t *testing.T) {
 	snapshot := func(version string, failed connect.Count) *connect.Snapshot {
@@ -140,15 +140,15 @@ func TestManagedSeriesEnd(t *testing.T) {
 			Name: "orders", Runtime: &connect.Runtime{Version: version}, Reported: &connect.Reported{FailedTasks: failed},
 		}}}
 	}
-	var tracked Tracker
-	tracked.Update(snapshot("2.7.1", connect.Count{Known: true}), collectortest.Taken)
-	tracked.Update(snapshot("2.7.1", connect.Count{Known: true}), collectortest.Taken)
-	if len(tracked.stale) != 0 {
-		t.Errorf("series ended though nothing changed: %v", tracked.stale)
+	var h History
+	h = h.Next(snapshot("2.7.1", connect.Count{Known: true}), collectortest.Taken, true)
+	h = h.Next(snapshot("2.7.1", connect.Count{Known: true}), collectortest.Taken, true)
+	if len(h.stale) != 0 {
+		t.Errorf("series ended though nothing changed: %v", h.stale)
 	}
-	tracked.Update(snapshot("3.7.x", connect.Count{}), collectortest.Taken)
+	h = h.Next(snapshot("3.7.x", connect.Count{}), collectortest.Taken, true)
 	var ended []Family
-	for _, s := range tracked.stale {
+	for s := range h.stale {
 		ended = append(ended, s.Family)
 	}
 	slices.Sort(ended)

@@ -1,0 +1,314 @@
+package series
+
+import (
+	"cmp"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+)
+
+// Retention is how long what is gone is kept: the counters of a connector that
+// vanished, that a series is stale, and what is rendered for nobody.
+const Retention = 10 * time.Minute
+
+const (
+	// fewAbsent and as many as there are connectors is how many that vanished are
+	// kept at most.
+	fewAbsent = 1000
+	// fewStale and stalePer for each connector and task is how many series that
+	// ended are kept at most: more than end when all tasks move to other workers.
+	fewStale, stalePer = 1000, 2
+)
+
+// A History is what the successive snapshots of a cluster come to. It does not
+// change: [History.Next] makes another, so that results may share it. The zero
+// History is that of no snapshot.
+type History struct {
+	// connectors that exist, and those that vanished less than [Retention] ago;
+	// sorted by name.
+	connectors []past
+	// absent is how many of them newest has not.
+	absent int
+	// revision is that of connectors, as far as they are in newest.
+	revision connect.Revision
+	// stale are series that ended within the last ten minutes and have not come
+	// back, and when they did. The map does not change.
+	stale map[Series]time.Time
+	// newest snapshot, and its summary.
+	newest  *connect.Snapshot
+	summary *Summary
+}
+
+// A Series is a metric with its labels.
+type Series struct {
+	Family Family
+	Labels Labels
+}
+
+// past is what is known of a connector over many snapshots.
+type past struct {
+	Past
+	// seen is the connector as it was seen last; at is when it was last known to
+	// exist or, if it was deleted, when that was found.
+	seen *connect.Connector
+	at   time.Time
+	// absent from the newest snapshot; deleted if, since it was seen, the cluster
+	// has not listed it either.
+	absent, deleted bool
+}
+
+// A Past is what was counted of a connector, and since when it is as it is.
+type Past struct {
+	// StateChanges of the connector itself, and TaskStateChanges of its tasks
+	// taken together.
+	StateChanges, TaskStateChanges uint64
+}
+
+// Equal tells whether two pasts have the same series.
+func (p *Past) Equal(other *Past) bool { return *p == *other }
+
+// Stale returns the series that ended less than [Retention] before now and have
+// not come back.
+func (h *History) Stale(now time.Time) iter.Seq[Series] {
+	return func(yield func(Series) bool) {
+		for s, at := range h.stale {
+			if now.Sub(at) < Retention && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// Revision stands for the connectors of the newest snapshot and their pasts: for
+// what [Walk.Connector] emits of them.
+func (h *History) Revision() connect.Revision { return h.revision }
+
+// Pasts returns the past of each connector of the result's snapshot.
+func (r *Result) Pasts() []*Past {
+	pasts := make([]*Past, len(r.Snapshot.Connectors))
+	rest := r.History.connectors
+	for i := range r.Snapshot.Connectors {
+		// Both are sorted by name.
+		name := r.Snapshot.Connectors[i].Name
+		for len(rest) > 0 && rest[0].seen.Name < name {
+			rest = rest[1:]
+		}
+		if len(rest) > 0 && rest[0].seen.Name == name {
+			pasts[i] = &rest[0].Past
+		} else {
+			pasts[i] = &Past{}
+		}
+	}
+	return pasts
+}
+
+// Next returns the history after another snapshot, with what became stale if that
+// is to be kept.
+func (h *History) Next(snapshot *connect.Snapshot, now time.Time, keepStale bool) History {
+	n := History{connectors: h.connectors, absent: h.absent, revision: h.revision, newest: snapshot, summary: h.summary}
+	d := difference{now: now, on: keepStale, before: h.stale}
+	same := h.newest != nil && sameContent(h.newest, snapshot)
+	// What is the same in other memory is merged all the same, so that of an old
+	// snapshot nothing is kept.
+	identical := same && h.newest.Revision.Same(snapshot.Revision)
+	if !same {
+		summary := Summarize(snapshot)
+		n.summary = &summary
+		n.revision = connect.NewRevision()
+	}
+	if h.newest != nil {
+		d.compare(
+			func(w *Walk) { w.cluster(h.newest, h.summary) },
+			func(w *Walk) { w.cluster(snapshot, n.summary) })
+	}
+	if !identical || h.absent > 0 {
+		n.connectors, n.absent = h.merge(snapshot, &d)
+	}
+	n.stale = d.result(fewStale + stalePer*n.summary.objects())
+	return n
+}
+
+// sameContent tells whether two snapshots hold the same of connectors.
+func sameContent(a, b *connect.Snapshot) bool {
+	if a.Provider != b.Provider || a.HasTasks != b.HasTasks {
+		return false
+	}
+	return a.Revision.Same(b.Revision) ||
+		slices.Equal(a.Unobserved, b.Unobserved) &&
+			slices.EqualFunc(a.Connectors, b.Connectors, func(a, b connect.Connector) bool { return a.Equal(&b) })
+}
+
+// merge returns the connectors after a snapshot, and how many of them are absent
+// from it. Both sides are sorted by name.
+func (h *History) merge(snapshot *connect.Snapshot, d *difference) (merged []past, absent int) {
+	merged = make([]past, 0, len(snapshot.Connectors)+h.absent)
+	known, unobserved := h.connectors, snapshot.Unobserved
+	missing := func(entry past) {
+		for len(unobserved) > 0 && unobserved[0].Connector < entry.seen.Name {
+			unobserved = unobserved[1:]
+		}
+		switch exists := len(unobserved) > 0 && unobserved[0].Connector == entry.seen.Name; {
+		case exists:
+			entry.at = d.now
+		case !entry.deleted:
+			entry.at, entry.deleted = d.now, true
+			d.compare(func(w *Walk) { w.connector(snapshot, entry.seen) }, func(*Walk) {})
+		}
+		if d.now.Sub(entry.at) >= Retention {
+			return
+		}
+		if !entry.absent {
+			// Of the snapshot only this is kept.
+			seen := *entry.seen
+			seen.Tasks = slices.Clone(seen.Tasks)
+			entry.seen, entry.absent = &seen, true
+		}
+		merged = append(merged, entry)
+		absent++
+	}
+	for i := range snapshot.Connectors {
+		c := &snapshot.Connectors[i]
+		for len(known) > 0 && known[0].seen.Name < c.Name {
+			missing(known[0])
+			known = known[1:]
+		}
+		entry := past{seen: c, at: d.now}
+		if len(known) > 0 && known[0].seen.Name == c.Name {
+			before := &known[0]
+			known = known[1:]
+			entry.Past = before.Past
+			entry.count(before.seen)
+			if d.on && (before.deleted || !before.seen.Equal(c)) {
+				d.compare(
+					func(w *Walk) { w.connector(snapshot, before.seen) },
+					func(w *Walk) { w.connector(snapshot, c) })
+			}
+		}
+		merged = append(merged, entry)
+	}
+	for _, entry := range known {
+		missing(entry)
+	}
+	if most := max(fewAbsent, len(snapshot.Connectors)); absent > most {
+		merged = withoutOldest(merged, absent-most)
+		absent = most
+	}
+	return merged, absent
+}
+
+// withoutOldest returns the connectors without n of those that are absent, the
+// oldest.
+func withoutOldest(merged []past, n int) []past {
+	var at []time.Time
+	for i := range merged {
+		if merged[i].absent {
+			at = append(at, merged[i].at)
+		}
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	last := at[n-1] // There may be many of this time.
+	for _, t := range at[:n] {
+		if t.Before(last) {
+			n--
+		}
+	}
+	return slices.DeleteFunc(merged, func(p past) bool {
+		if p.absent && p.at.Equal(last) && n > 0 {
+			n--
+			return true
+		}
+		return p.absent && p.at.Before(last)
+	})
+}
+
+// count adds what changed since the connector was seen before. A task that
+// appears or goes is no change of state.
+func (p *past) count(before *connect.Connector) {
+	if p.seen == before {
+		return
+	}
+	if p.seen.State != before.State {
+		p.StateChanges++
+	}
+	tasks := before.Tasks
+	for i := range p.seen.Tasks {
+		t := &p.seen.Tasks[i]
+		for len(tasks) > 0 && tasks[0].ID < t.ID {
+			tasks = tasks[1:]
+		}
+		if len(tasks) > 0 && tasks[0].ID == t.ID && tasks[0].State != t.State {
+			p.TaskStateChanges++
+		}
+	}
+}
+
+// A difference collects the series that are stale after a snapshot.
+type difference struct {
+	now    time.Time
+	on     bool
+	before map[Series]time.Time // not changed
+	ended  []Series
+	back   map[Series]struct{}
+	keep   map[Series]struct{} // scratch
+}
+
+// compare adds the series that before has and after has not, and removes those
+// that came back.
+func (d *difference) compare(before, after func(*Walk)) {
+	if !d.on {
+		return
+	}
+	if d.keep == nil {
+		d.keep, d.back = map[Series]struct{}{}, map[Series]struct{}{}
+	}
+	clear(d.keep)
+	after(&Walk{Emit: func(f Family, _ float64, l Labels) {
+		s := Series{f, l}
+		d.keep[s] = struct{}{}
+		if _, ended := d.before[s]; ended {
+			d.back[s] = struct{}{}
+		}
+	}})
+	before(&Walk{Emit: func(f Family, _ float64, l Labels) {
+		s := Series{f, l}
+		if _, goesOn := d.keep[s]; !goesOn {
+			d.ended = append(d.ended, s)
+		}
+	}})
+}
+
+// result returns all that is stale, at most so many: those that ended last.
+func (d *difference) result(most int) map[Series]time.Time {
+	if !d.on {
+		return nil
+	}
+	old := false
+	for _, at := range d.before {
+		old = old || d.now.Sub(at) >= Retention
+	}
+	if !old && len(d.ended) == 0 && len(d.back) == 0 {
+		return d.before
+	}
+	// A new map, because one does not shrink.
+	stale := make(map[Series]time.Time, len(d.ended))
+	for s, at := range d.before {
+		if _, back := d.back[s]; !back && d.now.Sub(at) < Retention {
+			stale[s] = at
+		}
+	}
+	for _, s := range d.ended {
+		stale[s] = d.now
+	}
+	if len(stale) > most {
+		all := slices.SortedFunc(maps.Keys(stale), func(a, b Series) int { return cmp.Compare(stale[b].UnixNano(), stale[a].UnixNano()) })
+		clipped := make(map[Series]time.Time, most)
+		for _, s := range all[:most] {
+			clipped[s] = stale[s]
+		}
+		stale = clipped
+	}
+	return stale
+}
