@@ -3,10 +3,8 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	commoncfg "github.com/prometheus/common/config"
 	"github.com/prometheus/common/version"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/otlp"
@@ -25,11 +23,13 @@ const (
 type pushing struct {
 	fingerprint string
 	pusher      *push.Pusher
+	// producer goes on when the settings change: it knows what was sent.
+	producer *otlp.Producer
 }
 
 // follow returns the push that cfg wants: this one if it is as before, a new one,
 // or none. It does not end this one.
-func (p pushing) follow(ctx context.Context, cfg *config.Config, w *watch) (pushing, error) {
+func (p pushing) follow(cfg *config.Config, w *watch) (pushing, error) {
 	o := cfg.OTLP()
 	switch {
 	case o == nil:
@@ -37,27 +37,31 @@ func (p pushing) follow(ctx context.Context, cfg *config.Config, w *watch) (push
 	case o.Fingerprint() == p.fingerprint:
 		return p, nil
 	}
-	tls, err := commoncfg.NewTLSConfig(&o.TLS)
-	if err != nil {
-		return pushing{}, fmt.Errorf("otlp.tls_config: %w", err)
-	}
-	w.instruments.ExpectExports()
-	pusher, err := push.Start(ctx, push.Options{
-		Endpoint: o.Endpoint, Protocol: o.Protocol, Headers: o.Headers,
-		Interval: o.Interval, Timeout: o.Timeout, Produce: produceLimit,
-		Gzip: o.Compression == "gzip", TLS: tls, Attributes: o.ResourceAttributes, Version: version.Version,
-		Producer: otlp.New(otlp.Options{
+	producer := p.producer
+	if producer == nil {
+		producer = otlp.New(otlp.Options{
 			Observe: w.fleet.Observe, Own: w.self.Collect, Timeout: produceLimit, Version: version.Version, Logger: w.options.Logger,
 			AllStates: func() bool { return w.current.Load().config.StateSeriesAll() },
-		}),
-		Exported: w.instruments.Exported,
-		Logger:   w.options.Logger,
+		})
+	}
+	w.instruments.ExpectExports()
+	pusher, err := push.Start(push.Options{
+		Endpoint: o.Endpoint, Protocol: o.Protocol, Interval: o.Interval, Timeout: o.Timeout, Gzip: o.Compression == "gzip",
+		Credentials: func() (push.Credentials, error) {
+			c, err := o.Credentials()
+			if err != nil {
+				return push.Credentials{}, err
+			}
+			return push.Credentials{Headers: c.Headers, TLS: c.TLS, Version: c.Version}, nil
+		},
+		Attributes: o.ResourceAttributes, Version: version.Version,
+		Source: producer, Exported: w.instruments.Exported, Logger: w.options.Logger,
 	})
 	if err != nil {
 		return pushing{}, err
 	}
 	w.options.Logger.Info("Pushing over OTLP", "endpoint", o.Endpoint.Redacted(), "protocol", o.Protocol, "interval", o.Interval)
-	return pushing{o.Fingerprint(), pusher}, nil
+	return pushing{o.Fingerprint(), pusher, producer}, nil
 }
 
 // stop sends once more and ends the push.

@@ -48,7 +48,7 @@ func newWatch(ctx context.Context, o Options, self *self.Metrics) (*watch, error
 		SnapshotMaxAge: cfg.SnapshotMaxAge(), Timeout: scrapeLimit, Recorder: w.instruments, Logger: o.Logger,
 	})
 	w.use(cfg)
-	if w.pushing, err = w.pushing.follow(ctx, cfg, w); err != nil {
+	if w.pushing, err = w.pushing.follow(cfg, w); err != nil {
 		w.fleet.Close()
 		return nil, err
 	}
@@ -69,7 +69,6 @@ func (w *watch) use(cfg *config.Config) {
 		w.options.Logger.Warn("The configuration is accepted, but hardly meant so", "warning", warning)
 	}
 	w.current.Store(&loaded{cfg, exposition.NewRenderer(exposition.Options{AllStates: cfg.StateSeriesAll()})})
-	w.fleet.KeepStale(cfg.OTLP() != nil)
 	w.instruments.Reloaded(true, time.Now())
 }
 
@@ -98,7 +97,7 @@ func (w *watch) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pushing, err := w.pushing.follow(ctx, cfg, w)
+	pushing, err := w.pushing.follow(cfg, w)
 	if err != nil {
 		next.closeBut(w.clusters)
 		return err

@@ -8,6 +8,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -222,23 +223,30 @@ type OTLP struct {
 	Endpoint *url.URL
 	// Protocol is "http/protobuf" or "grpc".
 	Protocol string
-	// Headers go with each export; secret.
-	Headers map[string]string
-	// Interval between exports, and Timeout of each.
+	// Interval between exports, and Timeout of each request, retries included.
 	Interval, Timeout time.Duration
 	// Compression is "gzip" or "none".
 	Compression string
-	// TLS verifies the receiver and presents a client certificate.
-	TLS commoncfg.TLSConfig
 	// ResourceAttributes describe the exporter in what it sends; service.name is
 	// among them.
 	ResourceAttributes map[string]string
 
+	settings    *otlpSettings
 	fingerprint string
 }
 
-// Fingerprint is equal for two settings exactly when they and the contents of
-// the files that they name are.
+// OTLPCredentials go with each export, and decide which receiver is trusted.
+// They are secret.
+type OTLPCredentials struct {
+	Headers map[string]string
+	// TLS verifies the receiver and presents a client certificate.
+	TLS *tls.Config
+	// Version is equal for two exactly when their TLS is.
+	Version string
+}
+
+// Fingerprint is equal for two settings exactly when they are. What the files
+// hold that they name is not part of it: see Credentials.
 func (o *OTLP) Fingerprint() string { return o.fingerprint }
 
 // errNothing shows the three ways when none was taken.

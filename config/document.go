@@ -90,12 +90,12 @@ type otlpSettings struct {
 	Endpoint           string                      `yaml:"endpoint" doc:"Where to. http/protobuf: the whole URL; without a path, /v1/metrics is added. grpc: host:port, or a URL whose scheme says whether TLS is used."`
 	Protocol           string                      `yaml:"protocol" doc:"http/protobuf or grpc."`
 	Headers            map[string]commoncfg.Secret `yaml:"headers,omitempty" doc:"Sent with each export; treated as secrets."`
-	HeadersFiles       map[string]string           `yaml:"headers_files,omitempty" doc:"Likewise, from header name to the file that holds the value."`
+	HeadersFiles       map[string]string           `yaml:"headers_files,omitempty" doc:"Likewise, from header name to the file that holds the value; read anew for each export."`
 	Interval           duration                    `yaml:"interval" doc:"Time between exports."`
-	Timeout            duration                    `yaml:"timeout" doc:"Limit of each export."`
+	Timeout            duration                    `yaml:"timeout" doc:"Limit of each request of an export, retries included."`
 	Compression        string                      `yaml:"compression" doc:"gzip or none."`
 	Insecure           bool                        `yaml:"insecure,omitempty" doc:"An endpoint without scheme is spoken to without TLS."`
-	TLSConfig          commoncfg.TLSConfig         `yaml:"tls_config,omitempty" doc:"How the receiver is verified, and a client certificate."`
+	TLSConfig          commoncfg.TLSConfig         `yaml:"tls_config,omitempty" doc:"How the receiver is verified, and a client certificate; files are read anew for each export."`
 	ResourceAttributes map[string]string           `yaml:"resource_attributes,omitempty" doc:"Resource attributes beside service.name, which is kafka-connect-exporter unless set here."`
 }
 

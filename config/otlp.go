@@ -148,41 +148,24 @@ func (l *loader) validateOTLP(settings *otlpSettings, at func(field string) stri
 	if settings.TLSConfig.CARef != "" || settings.TLSConfig.CertRef != "" || settings.TLSConfig.KeyRef != "" {
 		return wrong("tls_config", "a _ref needs a secret manager, which this exporter has none of: use the _file form")
 	}
-	var files []fileField
-	tls := settings.TLSConfig
-	for _, file := range []fileField{{"tls_config.ca_file", tls.CAFile}, {"tls_config.cert_file", tls.CertFile}, {"tls_config.key_file", tls.KeyFile}} {
-		if file.path != "" {
-			files = append(files, file)
-		}
-	}
-	names := slices.Sorted(maps.Keys(settings.HeadersFiles))
-	for _, name := range names {
+	for name := range settings.HeadersFiles {
 		if _, twice := settings.Headers[name]; twice {
 			return wrong("headers_files."+name, "the header is in headers too: keep one")
 		}
-		files = append(files, fileField{"headers_files." + name, settings.HeadersFiles[name]})
 	}
+	files := settings.files()
 	contents, err := readFields(files, origin{field: at})
 	if err != nil {
 		return err
 	}
-	if _, err := commoncfg.NewTLSConfig(&settings.TLSConfig); err != nil {
-		return wrong("tls_config", "%s", err)
-	}
 	for _, file := range files {
 		l.dependOn(file.path)
 	}
-	headers := map[string]string{}
-	for name, value := range settings.Headers {
-		headers[name] = string(value)
+	if _, err := commoncfg.NewTLSConfig(&settings.TLSConfig); err != nil {
+		return wrong("tls_config", "%s", err)
 	}
-	for i, name := range names {
-		headers[name] = strings.TrimSpace(string(contents[len(contents)-len(names)+i]))
-	}
-	for name, value := range headers {
-		if !validHeader(name, value) {
-			return wrong("headers", "%q is no valid HTTP header: a name of letters, digits and -, a value without line breaks", fieldName.FindString(name))
-		}
+	if _, err := settings.credentials(contents); err != nil {
+		return wrong("headers", "%s", err)
 	}
 	attributes := map[string]string{"service.name": defaultServiceName}
 	maps.Copy(attributes, settings.ResourceAttributes)
@@ -191,15 +174,77 @@ func (l *loader) validateOTLP(settings *otlpSettings, at func(field string) stri
 	l.config.otlp = &OTLP{
 		Endpoint:           endpoint,
 		Protocol:           settings.Protocol,
-		Headers:            headers,
 		Interval:           time.Duration(settings.Interval),
 		Timeout:            time.Duration(settings.Timeout),
 		Compression:        settings.Compression,
-		TLS:                settings.TLSConfig,
 		ResourceAttributes: attributes,
-		fingerprint:        fingerprint(*settings, contents),
+		settings:           settings,
+		fingerprint:        fingerprint(*settings, nil),
 	}
 	return nil
+}
+
+// files that credentials come from, in the order in which credentials takes their
+// contents.
+func (o *otlpSettings) files() (files []fileField) {
+	for _, file := range []fileField{
+		{"tls_config.ca_file", o.TLSConfig.CAFile}, {"tls_config.cert_file", o.TLSConfig.CertFile}, {"tls_config.key_file", o.TLSConfig.KeyFile},
+	} {
+		if file.path != "" {
+			files = append(files, file)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.HeadersFiles)) {
+		files = append(files, fileField{"headers_files." + name, o.HeadersFiles[name]})
+	}
+	return files
+}
+
+// credentials are made of the settings and of what the files hold.
+func (o *otlpSettings) credentials(contents [][]byte) (*OTLPCredentials, error) {
+	headers := map[string]string{}
+	for name, value := range o.Headers {
+		headers[name] = string(value)
+	}
+	verify := o.TLSConfig
+	files := o.files()
+	for i, file := range files {
+		text := string(contents[i])
+		switch file.field {
+		case "tls_config.ca_file":
+			verify.CA, verify.CAFile = text, ""
+		case "tls_config.cert_file":
+			verify.Cert, verify.CertFile = text, ""
+		case "tls_config.key_file":
+			verify.Key, verify.KeyFile = commoncfg.Secret(text), ""
+		default:
+			headers[strings.TrimPrefix(file.field, "headers_files.")] = strings.TrimSpace(text)
+		}
+	}
+	for name, value := range headers {
+		if !validHeader(name, value) {
+			return nil, fmt.Errorf("%q is no valid HTTP header: a name of letters, digits and -, a value without line breaks", fieldName.FindString(name))
+		}
+	}
+	config, err := commoncfg.NewTLSConfig(&verify)
+	if err != nil {
+		return nil, fmt.Errorf("tls_config: %w", err)
+	}
+	return &OTLPCredentials{Headers: headers, TLS: config, Version: fingerprint(verify, nil)}, nil
+}
+
+// Credentials reads the files that they come from anew. An error names the
+// setting, and the file if it cannot be read.
+func (o *OTLP) Credentials() (*OTLPCredentials, error) {
+	contents, err := readFields(o.settings.files(), origin{field: func(field string) string { return join("otlp", field) }})
+	if err != nil {
+		return nil, err
+	}
+	credentials, err := o.settings.credentials(contents)
+	if err != nil {
+		return nil, fmt.Errorf("otlp: %w", err)
+	}
+	return credentials, nil
 }
 
 func validHeader(name, value string) bool {

@@ -1,6 +1,11 @@
 package config
 
 import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -35,8 +40,8 @@ otlp:
 	if otlp.Endpoint.String() != "http://collector:4317" || otlp.Protocol != "grpc" || otlp.Interval != 15*time.Second || otlp.Timeout != 3*time.Second || otlp.Compression != "none" {
 		t.Errorf("%+v", otlp)
 	}
-	if want := map[string]string{"api-key": "hunter2", "authorization": "Bearer hunter2"}; !reflect.DeepEqual(otlp.Headers, want) {
-		t.Errorf("headers %q", otlp.Headers)
+	if got, want := credentials(t, otlp).Headers, map[string]string{"api-key": "hunter2", "authorization": "Bearer hunter2"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("headers %q", got)
 	}
 	if want := map[string]string{"service.name": "watcher", "team": "a b", "deployment.environment.name": "prod"}; !reflect.DeepEqual(otlp.ResourceAttributes, want) {
 		t.Errorf("attributes %q", otlp.ResourceAttributes)
@@ -47,10 +52,60 @@ otlp:
 	if strings.Contains(string(config.Masked()), "hunter2") {
 		t.Error("a header is shown")
 	}
-	before := otlp.Fingerprint()
-	write(t, directory, "token", "Bearer other\n")
-	if config, err = Load(Sources{File: file}); err != nil || config.OTLP().Fingerprint() == before {
-		t.Errorf("another token in the file has the same fingerprint (%v)", err)
+}
+
+func credentials(t *testing.T, otlp *OTLP) *OTLPCredentials {
+	t.Helper()
+	credentials, err := otlp.Credentials()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return credentials
+}
+
+// TestOTLPCredentialsAreReadAnew: files are rotated, and nobody reloads for it.
+func TestOTLPCredentialsAreReadAnew(t *testing.T) {
+	directory := t.TempDir()
+	token := write(t, directory, "token", "Bearer first\n")
+	write(t, directory, "ca.pem", authorityPEM(t))
+	file := write(t, directory, "clusters.yml", minimal+`
+otlp: {endpoint: "https://collector:4318", headers_files: {authorization: token}, tls_config: {ca_file: ca.pem}}
+`)
+	config, err := Load(Sources{File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	otlp := config.OTLP()
+	first := credentials(t, otlp)
+	if again := credentials(t, otlp); again.Version != first.Version {
+		t.Error("the same files are another version")
+	}
+	write(t, directory, "token", "Bearer second\n")
+	second := credentials(t, otlp)
+	if second.Headers["authorization"] != "Bearer second" || second.Version != first.Version {
+		t.Errorf("another token: %q, and TLS is another: %v", second.Headers, second.Version != first.Version)
+	}
+	write(t, directory, "ca.pem", authorityPEM(t))
+	if third := credentials(t, otlp); third.Version == first.Version || third.TLS.RootCAs.Equal(first.TLS.RootCAs) {
+		t.Error("another authority is not told")
+	}
+	if again, err := Load(Sources{File: file}); err != nil || again.OTLP().Fingerprint() != otlp.Fingerprint() {
+		t.Errorf("what the files hold changes the settings (%v)", err)
+	}
+	for name, test := range map[string]struct {
+		spoil func()
+		want  string
+	}{
+		"no file":        {func() { _ = os.Remove(token) }, "otlp.headers_files.authorization: " + token + " cannot be read: no such file or directory"},
+		"no header":      {func() { write(t, directory, "token", "a\nb") }, `otlp: "authorization" is no valid HTTP header: a name of letters, digits and -, a value without line breaks`},
+		"no certificate": {func() { write(t, directory, "token", "x"); write(t, directory, "ca.pem", "half") }, "otlp: tls_config: unable to use specified CA cert inline"},
+	} {
+		test.spoil()
+		if _, err := otlp.Credentials(); err == nil || err.Error() != test.want {
+			t.Errorf("%s: got %v, want %s", name, err, test.want)
+		}
+		write(t, directory, "token", "Bearer second\n")
+		write(t, directory, "ca.pem", authorityPEM(t))
 	}
 }
 
@@ -83,7 +138,7 @@ func TestOTLPFromEnvironment(t *testing.T) {
 	}
 	otlp := mustLoad(t, minimal, "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_EXPORTER_OTLP_HEADERS= api-key = a%2Cb ,x=", "OTEL_METRIC_EXPORT_INTERVAL=1500",
 		"OTEL_EXPORTER_OTLP_METRICS_TIMEOUT=2000", "OTEL_EXPORTER_OTLP_TIMEOUT=1", "OTEL_EXPORTER_OTLP_COMPRESSION=none").OTLP()
-	if want := map[string]string{"api-key": "a,b", "x": ""}; !reflect.DeepEqual(otlp.Headers, want) || otlp.Interval != 1500*time.Millisecond || otlp.Timeout != 2*time.Second || otlp.Compression != "none" || otlp.Protocol != "http/protobuf" {
+	if want := map[string]string{"api-key": "a,b", "x": ""}; !reflect.DeepEqual(credentials(t, otlp).Headers, want) || otlp.Interval != 1500*time.Millisecond || otlp.Timeout != 2*time.Second || otlp.Compression != "none" || otlp.Protocol != "http/protobuf" {
 		t.Errorf("%+v", otlp)
 	}
 	if want := map[string]string{"service.name": "kafka-connect-exporter"}; !reflect.DeepEqual(otlp.ResourceAttributes, want) {
@@ -121,4 +176,19 @@ func TestMalformedOTLPVariables(t *testing.T) {
 			t.Errorf("%q\ngot  %v\nwant %s", test.environ, err, test.want)
 		}
 	}
+}
+
+// authorityPEM makes a certificate that nobody else has.
+func authorityPEM(t *testing.T) string {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true}
+	certificate, err := x509.CreateCertificate(nil, template, template, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}))
 }

@@ -1,24 +1,27 @@
-// Package push sends metrics over OTLP, by HTTP or gRPC: the exporters and
-// their life cycle. Where the metrics come from it does not know.
+// Package push sends metrics over OTLP, by HTTP or gRPC: the senders and their
+// life cycle. Where the metrics come from it does not know.
+//
+// It speaks OTLP's own data model, not that of the OpenTelemetry SDK, whose
+// metricdata cannot say that a series has ended (the flag NO_RECORDED_VALUE of
+// a data point), and whose exporters take any answer with status 200 for a
+// success.
 package push
 
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
-	"net/http"
+	"maps"
 	"net/url"
+	"slices"
+	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
-	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
-	"go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/resource"
-	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
-	"google.golang.org/grpc/credentials"
+	common "go.opentelemetry.io/proto/slim/otlp/common/v1"
+	metrics "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
+	resource "go.opentelemetry.io/proto/slim/otlp/resource/v1"
 )
 
 // Protocols that a receiver can speak, as OTEL_EXPORTER_OTLP_PROTOCOL names
@@ -28,10 +31,6 @@ const (
 	GRPC = "grpc"
 )
 
-// maxBatch is how many points go in one request: about a megabyte, where gRPC
-// receivers take four unless told otherwise.
-const maxBatch = 4000
-
 // Options say what is sent where.
 type Options struct {
 	// Endpoint is the whole URL; of gRPC only scheme, host and port are used.
@@ -39,126 +38,142 @@ type Options struct {
 	Endpoint *url.URL
 	// Protocol is [HTTP] or [GRPC].
 	Protocol string
-	// Headers go with each request. They are secret, and follow no redirect.
-	Headers map[string]string
-	// Interval between exports. Timeout of each request, retries included.
-	Interval, Timeout time.Duration
-	// Produce is how much time the Producer gets beside.
-	Produce time.Duration
+	// Credentials are asked for before each export, because files that they come
+	// from are rotated. After an error those before are used again.
+	Credentials func() (Credentials, error)
+	// Interval between exports.
+	Interval time.Duration
+	// Timeout of each request, retries included.
+	Timeout time.Duration
 	// Gzip compresses what is sent.
 	Gzip bool
-	// TLS verifies the receiver; nil takes the system's authorities.
-	TLS *tls.Config
 	// Attributes of the resource, service.name among them.
 	Attributes map[string]string
 	// Version of the exporter: the attribute service.version.
 	Version string
-	// Producer is asked for the metrics of each export.
-	Producer metric.Producer
-	// Exported is told how each request ended; may be nil.
+	// Source is asked for the metrics of each export.
+	Source Source
+	// Exported is told how each export ended, may be nil. An export succeeds if
+	// the receiver has taken all of it.
 	Exported func(succeeded bool)
 	// Logger is told when exports begin to fail and when they succeed again.
 	Logger *slog.Logger
 }
 
+// Credentials are what an exporter shows to the receiver, and what it wants to
+// see. They are secret.
+type Credentials struct {
+	// Headers go with each request and follow no redirect.
+	Headers map[string]string
+	// TLS verifies the receiver; nil takes the system's authorities. It must not
+	// be changed.
+	TLS *tls.Config
+	// Version differs when TLS does: connections are then made anew.
+	Version string
+}
+
+// A Source gives what is sent.
+type Source interface {
+	// Produce yields the metrics of one export in parts, each of a size for one
+	// request: a few megabytes at most, which is what gRPC receivers take unless
+	// told otherwise. When ctx ends it ends soon, too.
+	Produce(ctx context.Context) iter.Seq[*metrics.ScopeMetrics]
+}
+
 // A Pusher sends metrics until it is shut down.
 type Pusher struct {
-	provider *metric.MeterProvider
+	options  Options
+	resource *resource.Resource
+	logger   *slog.Logger
+
+	ctx  context.Context // ends when the Pusher is told to
+	end  context.CancelFunc
+	done chan struct{} // closed when run has returned
+	once sync.Once
+
+	// What follows belongs to run, and after it has returned to Shutdown.
+
+	credentials Credentials
+	unreadable  bool // the credentials, the last time
+	sender      sender
+	connected   time.Time // when sender was made
+	failing     bool
+	hinted      bool
 }
 
 // Start begins to send, one interval from now. A receiver that is not there is
 // no error: it may come.
-func Start(ctx context.Context, options Options) (*Pusher, error) {
-	exporter, release, err := newExporter(ctx, &options)
+func Start(options Options) (*Pusher, error) {
+	p := &Pusher{
+		options: options, resource: &resource.Resource{Attributes: attributes(&options)}, done: make(chan struct{}),
+		logger: options.Logger.With("endpoint", options.Endpoint.Redacted()),
+	}
+	var err error
+	if p.credentials, err = options.Credentials(); err == nil {
+		p.sender, err = p.connect()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("push to %s over %s: %w", options.Endpoint.Redacted(), options.Protocol, err)
 	}
-	attributes := []attribute.KeyValue{semconv.ServiceVersion(options.Version)}
-	for name, value := range options.Attributes {
-		attributes = append(attributes, attribute.String(name, value))
-	}
-	watched := &watched{Exporter: exporter, release: release, options: &options}
-	reader := metric.NewPeriodicReader(watched,
-		metric.WithInterval(options.Interval),
-		metric.WithTimeout(options.Produce+options.Timeout),
-		metric.WithMaxExportBatchSize(maxBatch),
-		metric.WithProducer(cycle{options.Producer, watched}),
-	)
-	// The provider has no instruments: it is what a reader belongs to, and
-	// carries the resource.
-	return &Pusher{metric.NewMeterProvider(
-		metric.WithReader(reader),
-		metric.WithResource(resource.NewSchemaless(attributes...)),
-	)}, nil
+	p.connected = time.Now()
+	p.ctx, p.end = context.WithCancel(context.Background())
+	go p.run()
+	return p, nil
 }
 
-// Shutdown sends once more and ends, by ctx's deadline.
+// attributes of the resource, in the order of their names.
+func attributes(o *Options) []*common.KeyValue {
+	all := maps.Clone(o.Attributes)
+	if all == nil {
+		all = map[string]string{}
+	}
+	if _, given := all["service.version"]; !given {
+		all["service.version"] = o.Version
+	}
+	pairs := make([]*common.KeyValue, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		pairs = append(pairs, &common.KeyValue{Key: name, Value: &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: all[name]}}})
+	}
+	return pairs
+}
+
+func (p *Pusher) run() {
+	defer close(p.done)
+	ticker := time.NewTicker(p.options.Interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-ticker.C:
+			if p.ctx.Err() == nil {
+				p.export(p.ctx, false)
+			}
+		}
+	}
+}
+
+// Shutdown breaks off what is being sent, sends once more, and returns by ctx's
+// deadline, whatever the receiver does. Only the first call does something.
 func (p *Pusher) Shutdown(ctx context.Context) error {
-	if err := p.provider.Shutdown(ctx); err != nil {
-		return fmt.Errorf("end the push over OTLP: %w", err)
-	}
-	return nil
+	var err error
+	p.once.Do(func() {
+		p.end()
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+			go func() { // It ends as soon as what it waits for does.
+				<-p.done
+				p.sender.close()
+			}()
+			err = fmt.Errorf("end the push over OTLP: %w", ctx.Err())
+			return
+		}
+		p.export(ctx, true)
+		p.sender.close()
+		if ctx.Err() != nil {
+			err = fmt.Errorf("end the push over OTLP: %w", ctx.Err())
+		}
+	})
+	return err
 }
-
-// newExporter makes the exporter, and release closes what it leaves open. All
-// options are given, so that the variables that the libraries read by
-// themselves change nothing: the configuration has them already. (gRPC has
-// no option that turns compression off; what it would come from is the same
-// variable.)
-func newExporter(ctx context.Context, o *Options) (exporter metric.Exporter, release func(), err error) {
-	switch o.Protocol {
-	case HTTP:
-		transport, ok := http.DefaultTransport.(*http.Transport)
-		if !ok {
-			return nil, nil, errors.New("the process has no usual HTTP transport")
-		}
-		transport = transport.Clone()
-		transport.TLSClientConfig = o.TLS
-		compression := otlpmetrichttp.NoCompression
-		if o.Gzip {
-			compression = otlpmetrichttp.GzipCompression
-		}
-		exporter, err = otlpmetrichttp.New(ctx,
-			otlpmetrichttp.WithEndpointURL(o.Endpoint.String()),
-			otlpmetrichttp.WithHeaders(o.Headers),
-			otlpmetrichttp.WithCompression(compression),
-			otlpmetrichttp.WithTimeout(o.Timeout),
-			otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig{
-				Enabled: true, InitialInterval: retryFirst, MaxInterval: retryMost, MaxElapsedTime: o.Timeout,
-			}),
-			otlpmetrichttp.WithHTTPClient(&http.Client{
-				Transport:     transport,
-				Timeout:       o.Timeout,
-				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			}),
-		)
-		return exporter, transport.CloseIdleConnections, err
-	case GRPC:
-		options := []otlpmetricgrpc.Option{
-			otlpmetricgrpc.WithEndpoint(o.Endpoint.Host),
-			otlpmetricgrpc.WithHeaders(o.Headers),
-			otlpmetricgrpc.WithTimeout(o.Timeout),
-			otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig{
-				Enabled: true, InitialInterval: retryFirst, MaxInterval: retryMost, MaxElapsedTime: o.Timeout,
-			}),
-		}
-		if o.Endpoint.Scheme == "http" {
-			options = append(options, otlpmetricgrpc.WithInsecure())
-		} else {
-			options = append(options, otlpmetricgrpc.WithTLSCredentials(credentials.NewTLS(o.TLS)))
-		}
-		if o.Gzip {
-			options = append(options, otlpmetricgrpc.WithCompressor("gzip"))
-		}
-		exporter, err = otlpmetricgrpc.New(ctx, options...)
-		return exporter, func() {}, err
-	default:
-		return nil, nil, fmt.Errorf("unknown protocol %q", o.Protocol)
-	}
-}
-
-// Between attempts at one request, within its timeout.
-const (
-	retryFirst = 500 * time.Millisecond
-	retryMost  = 5 * time.Second
-)

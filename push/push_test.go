@@ -1,16 +1,12 @@
 package push
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -18,225 +14,42 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/sdk/instrumentation"
-	"go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	collectormetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
-	"go.uber.org/goleak"
-	"google.golang.org/grpc"
+	collector "go.opentelemetry.io/proto/slim/otlp/collector/metrics/v1"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	_ "google.golang.org/grpc/encoding/gzip" // The receiver understands it.
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// points is a Producer of so many points.
-type points int
-
-func (n points) Produce(context.Context) ([]metricdata.ScopeMetrics, error) {
-	data := make([]metricdata.DataPoint[float64], n)
-	for i := range data {
-		data[i] = metricdata.DataPoint[float64]{Attributes: attribute.NewSet(attribute.Int("n", i)), Time: time.Unix(1, 0), Value: 1}
-	}
-	return []metricdata.ScopeMetrics{{
-		Scope:   instrumentation.Scope{Name: "test"},
-		Metrics: []metricdata.Metrics{{Name: "kafka.connect.up", Data: metricdata.Gauge[float64]{DataPoints: data}}},
-	}}, nil
-}
-
-// A received request.
-type received struct {
-	key, encoding string
-	request       *collectormetrics.ExportMetricsServiceRequest
-}
-
-func (r *received) points() (n int) {
-	for _, resource := range r.request.ResourceMetrics {
-		for _, scope := range resource.ScopeMetrics {
-			for _, m := range scope.Metrics {
-				n += len(m.GetGauge().GetDataPoints())
-			}
-		}
-	}
-	return n
-}
-
-func (r *received) attributes() string {
-	var all []string
-	for _, kv := range r.request.ResourceMetrics[0].Resource.Attributes {
-		all = append(all, kv.Key+"="+kv.Value.GetStringValue())
-	}
-	return strings.Join(all, " ")
-}
-
-// receive is a receiver over HTTP that hands on what it got.
-func receive(t *testing.T, requests chan<- *received) http.HandlerFunc {
-	return func(_ http.ResponseWriter, r *http.Request) {
-		body := io.Reader(r.Body)
-		if r.Header.Get("Content-Encoding") == "gzip" {
-			unpacked, err := gzip.NewReader(body)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			body = unpacked
-		}
-		all, err := io.ReadAll(body)
-		if err != nil {
-			return // The client has gone.
-		}
-		got := &received{key: r.Header.Get("Api-Key"), encoding: r.Header.Get("Content-Encoding"), request: &collectormetrics.ExportMetricsServiceRequest{}}
-		if err := proto.Unmarshal(all, got.request); err != nil || r.URL.Path != "/v1/metrics" {
-			t.Errorf("%s: %v", r.URL, err)
-		}
-		select {
-		case requests <- got:
-		case <-r.Context().Done():
-		}
-	}
-}
-
-// server is a receiver over gRPC.
-type server struct {
-	collectormetrics.UnimplementedMetricsServiceServer
-	export func(context.Context, *collectormetrics.ExportMetricsServiceRequest) error
-}
-
-func (s *server) Export(ctx context.Context, r *collectormetrics.ExportMetricsServiceRequest) (*collectormetrics.ExportMetricsServiceResponse, error) {
-	return &collectormetrics.ExportMetricsServiceResponse{}, s.export(ctx, r)
-}
-
-func serveGRPC(t *testing.T, certificate *tls.Config, export func(context.Context, *collectormetrics.ExportMetricsServiceRequest) error) *url.URL {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &url.URL{Scheme: "http", Host: listener.Addr().String()}
-	var options []grpc.ServerOption
-	if certificate != nil {
-		u.Scheme = "https"
-		options = append(options, grpc.Creds(credentials.NewTLS(certificate)))
-	}
-	s := grpc.NewServer(options...)
-	collectormetrics.RegisterMetricsServiceServer(s, &server{export: export})
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(listener) }()
-	t.Cleanup(func() {
-		s.Stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	return u
-}
-
-// logs is where a test's log goes.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// options are those of the tests: often, and not patient.
-func options(endpoint *url.URL, log *logs) Options {
-	return Options{
-		Endpoint: endpoint, Protocol: HTTP, Headers: map[string]string{"api-key": "secret", "authorization": "Bearer hunter2"}, Interval: 10 * time.Millisecond,
-		Timeout: 10 * time.Second, Produce: time.Second, Attributes: map[string]string{"service.name": "test"}, Version: "1.2.3",
-		Producer: points(1), Logger: slog.New(slog.NewTextHandler(log, nil)),
-	}
-}
-
-func start(t *testing.T, o Options) *Pusher {
-	t.Helper()
-	p, err := Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-// stop shuts down without waiting for a receiver that does not answer.
-func stop(t *testing.T, p *Pusher) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-	defer cancel()
-	if err := p.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
-	}
-}
-
-func endpoint(t *testing.T, s *httptest.Server) *url.URL {
-	u, err := url.Parse(s.URL + "/v1/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
 func TestPush(t *testing.T) {
-	// What the libraries would read by themselves, against what is configured.
+	// What OpenTelemetry's libraries would read by themselves, against what is
+	// configured.
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=other")
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
 	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "gzip")
-	for _, protocol := range []string{HTTP, GRPC} {
+	protocols(t, func(t *testing.T, protocol string) {
 		for _, zip := range []bool{false, true} {
 			for _, secure := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s gzip=%v tls=%v", protocol, zip, secure), func(t *testing.T) {
-					requests := make(chan *received, 1000)
+				t.Run(fmt.Sprintf("gzip=%v tls=%v", zip, secure), func(t *testing.T) {
+					var certificate, trust *tls.Config
+					if secure {
+						certificate, trust = certified(t, "127.0.0.1", time.Now())
+					}
+					r := receive(t, protocol, certificate)
 					var log logs
-					var o Options
-					// Over gRPC, this is only where a certificate comes from.
-					s := httptest.NewUnstartedServer(receive(t, requests))
-					if secure {
-						s.StartTLS()
-					} else {
-						s.Start()
-					}
-					defer s.Close()
-					if protocol == GRPC {
-						o = options(serveGRPC(t, s.TLS, func(ctx context.Context, r *collectormetrics.ExportMetricsServiceRequest) error {
-							md, _ := metadata.FromIncomingContext(ctx)
-							got := &received{key: strings.Join(md["api-key"], ","), request: r}
-							select {
-							case requests <- got:
-							case <-ctx.Done():
-							}
-							return nil
-						}), &log)
-					} else {
-						o = options(endpoint(t, s), &log)
-					}
-					if secure {
-						authorities := x509.NewCertPool()
-						authorities.AddCert(s.Certificate())
-						o.TLS = &tls.Config{RootCAs: authorities}
-					}
-					o.Protocol, o.Gzip = protocol, zip
-					exported := make(chan bool, 1000)
-					o.Exported = func(succeeded bool) { exported <- succeeded }
+					o := options(r, &log)
+					o.Gzip = zip
+					headers, _ := o.Credentials()
+					o.Credentials = constantly(Credentials{Headers: headers.Headers, TLS: trust})
+					exported := outcomes(&o)
 					p := start(t, o)
 					for range 3 {
-						got := <-requests
-						if got.points() != 1 || got.key != "secret" || got.attributes() != "service.name=test service.version=1.2.3" ||
-							protocol == HTTP && (got.encoding == "gzip") != zip {
+						got := <-r.requests
+						if got.points != 2 || got.ended != 1 || got.headers["key"] != "secret" || got.resource != "service.name=test service.version=1.2.3" ||
+							got.headers["agent"] != "kafka-connect-exporter/1.2.3" || protocol == HTTP && (got.headers["encoding"] == "gzip") != zip {
 							t.Errorf("received %+v", got)
 						}
 						if !<-exported {
@@ -250,208 +63,468 @@ func TestPush(t *testing.T) {
 				})
 			}
 		}
-	}
+	})
 }
 
 // TestShutdownSendsOnceMore: what happened since the last export is not lost.
 func TestShutdownSendsOnceMore(t *testing.T) {
-	requests := make(chan *received, 1)
-	s := httptest.NewServer(receive(t, requests))
-	defer s.Close()
-	o := options(endpoint(t, s), &logs{})
+	protocols(t, func(t *testing.T, protocol string) {
+		r := receive(t, protocol, nil)
+		o := options(r, &logs{})
+		o.Interval, o.Source = time.Hour, &parts{n: 3}
+		p := start(t, o)
+		if err := p.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := r.taken(1); n != 6 {
+			t.Errorf("%d points were taken", n)
+		}
+		if err := p.Shutdown(t.Context()); err != nil || len(r.requests) != 3 {
+			t.Errorf("a second shutdown sends: %v", err)
+		}
+	})
+}
+
+// TestShutdownInTime: whatever the receiver does, and the source.
+func TestShutdownInTime(t *testing.T) {
+	within := func(t *testing.T, p *Pusher) {
+		t.Helper()
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		// Over gRPC the receiver may notice first that the time is over.
+		if err := p.Shutdown(ctx); err != nil && (!errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "end the push over OTLP")) {
+			t.Errorf("shutdown returns %v", err)
+		}
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("shutdown took %v", took)
+		}
+	}
+	protocols(t, func(t *testing.T, protocol string) {
+		for _, name := range []string{"in flight", "idle"} {
+			t.Run(name, func(t *testing.T) {
+				r := receive(t, protocol, nil)
+				asked := make(chan struct{}, 100)
+				hangs(r, asked)
+				o := options(r, &logs{})
+				if name == "idle" {
+					o.Interval = time.Hour
+				}
+				o.Source = &parts{n: 3}
+				p := start(t, o)
+				if name != "idle" {
+					<-asked
+				}
+				within(t, p)
+			})
+		}
+	})
+	t.Run("source", func(t *testing.T) {
+		r := receive(t, HTTP, nil)
+		o := options(r, &logs{})
+		release := make(chan struct{})
+		asked := make(chan struct{})
+		o.Source = sourceFunc(func(context.Context) { close(asked); <-release })
+		p := start(t, o)
+		<-asked
+		within(t, p)
+		close(release)
+		<-p.done
+	})
+}
+
+// hangs has a receiver take requests, tell of them, and never answer.
+func hangs(r *receiver, asked chan<- struct{}) {
+	inHTTP := http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+		gone := drained(request)
+		asked <- struct{}{}
+		<-gone.Done()
+	})
+	r.answerHTTP.Store(&inHTTP)
+	inGRPC := func(ctx context.Context) (*collector.ExportMetricsServiceResponse, error) {
+		asked <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	r.answerGRPC.Store(&inGRPC)
+}
+
+// refuses has a receiver answer requests that it is to refuse with a status of
+// either protocol, for ever or so many times.
+func refuses(r *receiver, times int64, code int, header http.Header, said *status.Status) {
+	var n atomic.Int64
+	inHTTP := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for name, values := range header {
+			w.Header()[name] = values
+		}
+		if n.Add(1) == times {
+			r.answerHTTP.Store(nil)
+		}
+		http.Error(w, "not now", code)
+	})
+	r.answerHTTP.Store(&inHTTP)
+	inGRPC := func(context.Context) (*collector.ExportMetricsServiceResponse, error) {
+		if n.Add(1) == times {
+			r.answerGRPC.Store(nil)
+		}
+		return nil, said.Err()
+	}
+	r.answerGRPC.Store(&inGRPC)
+}
+
+// TestRetries: what may succeed later is tried again, after the pause that the
+// receiver asks for, and then nothing has failed.
+func TestRetries(t *testing.T) {
+	exhausted, err := status.New(codes.ResourceExhausted, "not now").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	protocols(t, func(t *testing.T, protocol string) {
+		t.Parallel()
+		for name, test := range map[string]struct {
+			code   int
+			header http.Header
+			said   *status.Status
+			pause  time.Duration
+		}{
+			"soon": {http.StatusServiceUnavailable, nil, status.New(codes.Unavailable, "not now"), retryFirst / 2},
+			"told": {http.StatusTooManyRequests, http.Header{"Retry-After": {"1"}}, exhausted, time.Second},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				r := receive(t, protocol, nil)
+				refuses(r, 1, test.code, test.header, test.said)
+				var log logs
+				o := options(r, &log)
+				ended := outcomes(&o)
+				begin := time.Now()
+				p := start(t, o)
+				if !<-ended || log.String() != "" {
+					t.Errorf("counted as a failure: %s", &log)
+				}
+				if took := time.Since(begin); took < test.pause {
+					t.Errorf("tried again after %v", took)
+				}
+				stop(t, p)
+			})
+		}
+	})
+}
+
+// TestARefusalStarvesNobody: a request that is refused makes its export a failed
+// one, and all others of it are sent; whether it may be tried again or not.
+func TestARefusalStarvesNobody(t *testing.T) {
+	protocols(t, func(t *testing.T, protocol string) {
+		for name, test := range map[string]struct {
+			code int
+			said *status.Status
+		}{
+			"for good": {http.StatusBadRequest, status.New(codes.InvalidArgument, "not now")},
+			"for now":  {http.StatusServiceUnavailable, status.New(codes.Aborted, "not now")},
+		} {
+			t.Run(name, func(t *testing.T) {
+				r := receive(t, protocol, nil)
+				refuses(r, 1, test.code, nil, test.said)
+				var log logs
+				o := options(r, &log)
+				// Too short for another try.
+				o.Timeout, o.Interval, o.Source = retryFirst/2, time.Hour, &parts{n: 5}
+				ended := outcomes(&o)
+				p := start(t, o)
+				if err := p.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if len(ended) != 1 || <-ended || r.taken(1) != 8 {
+					t.Errorf("%d exports have ended, %d points were taken", len(ended), r.taken(1))
+				}
+				if !strings.Contains(log.String(), "requests=5 failed=1") || !strings.Contains(log.String(), "not now") {
+					t.Errorf("logged %s", &log)
+				}
+			})
+		}
+	})
+}
+
+// TestASlowReceiverCostsTwoTimeouts: one request may be what it cannot bear; after
+// the second the others of the export are not tried, or a large one would wait
+// for each.
+func TestASlowReceiverCostsTwoTimeouts(t *testing.T) {
+	protocols(t, func(t *testing.T, protocol string) {
+		r := receive(t, protocol, nil)
+		asked := make(chan struct{}, 1000)
+		hangs(r, asked)
+		o := options(r, &logs{})
+		source := &parts{n: 9}
+		o.Timeout, o.Source = 50*time.Millisecond, source
+		ended := outcomes(&o)
+		p := start(t, o)
+		for range 3 {
+			if <-ended {
+				t.Fatal("counted as a success")
+			}
+		}
+		stop(t, p)
+		if n, most := len(asked), 2*int(source.exports.Load()); n == 0 || n > most {
+			t.Errorf("%d requests in %d exports", n, most/2)
+		}
+	})
+	t.Run("one request", func(t *testing.T) {
+		r := receive(t, HTTP, nil)
+		first := http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+			r.answerHTTP.Store(nil)
+			<-drained(request).Done()
+		})
+		r.answerHTTP.Store(&first)
+		o := options(r, &logs{})
+		o.Timeout, o.Source = 300*time.Millisecond, &parts{n: 9}
+		ended := outcomes(&o)
+		p := start(t, o)
+		if <-ended || r.taken(1) != 16 {
+			t.Errorf("%d of 18 points were taken", r.taken(1))
+		}
+		stop(t, p)
+	})
+}
+
+// TestAnExportEnds: one that takes longer than an interval is broken off, and says
+// so.
+func TestAnExportEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logs
+		o := options(&receiver{}, &log)
+		o.Interval, o.Source = time.Minute, &parts{n: 100}
+		ended := outcomes(&o)
+		slow := &slow{takes: 9 * time.Second}
+		p := &Pusher{options: o, logger: o.Logger, sender: slow, connected: time.Now().Add(time.Hour)}
+		begin := time.Now()
+		p.export(t.Context(), false)
+		if took := time.Since(begin); took > time.Minute+o.Timeout || <-ended || slow.requests != 7 || !strings.Contains(log.String(), "not all is sent after 1m0s") {
+			t.Errorf("%d requests in %v: %s", slow.requests, took, &log)
+		}
+	})
+}
+
+// slow takes every request, and its time.
+type slow struct {
+	takes    time.Duration
+	requests int
+}
+
+func (s *slow) send(ctx context.Context, _ map[string]string, _ *collector.ExportMetricsServiceRequest) (*collector.ExportMetricsPartialSuccess, error) {
+	s.requests++
+	select {
+	case <-time.After(s.takes):
+		return nil, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s *slow) close() {}
+
+// TestPartialSuccess: with a message alone it is a hint, logged once; with rejected
+// points it is a loss.
+func TestPartialSuccess(t *testing.T) {
+	protocols(t, func(t *testing.T, protocol string) {
+		r := receive(t, protocol, nil)
+		var said atomic.Pointer[collector.ExportMetricsPartialSuccess]
+		said.Store(&collector.ExportMetricsPartialSuccess{ErrorMessage: "metric names want\nno dots, secret or not"})
+		answers(r, said.Load)
+		var log logs
+		o := options(r, &log)
+		o.Source = &parts{n: 2}
+		ended := outcomes(&o)
+		p := start(t, o)
+		for range 3 {
+			if !<-ended {
+				t.Error("a hint is counted as a failure")
+			}
+		}
+		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "level=INFO") || !strings.Contains(text, "metric names want no dots, <secret> or not") {
+			t.Errorf("logged\n%s", text)
+		}
+		said.Store(&collector.ExportMetricsPartialSuccess{RejectedDataPoints: 3, ErrorMessage: "too old"})
+		for <-ended {
+		}
+		if <-ended {
+			t.Error("a loss is counted as a success")
+		}
+		said.Store(nil)
+		for !<-ended {
+		}
+		stop(t, p)
+		text := log.String()
+		_, text, _ = strings.Cut(text, "\n")
+		if strings.Count(text, "\n") != 2 || !strings.Contains(text, "level=WARN") || !strings.Contains(text, "the receiver rejected 3 data points: too old") {
+			t.Errorf("logged\n%s", text)
+		}
+	})
+}
+
+// TestRotation: headers and TLS of the next export are those that there are then.
+func TestRotation(t *testing.T) {
+	protocols(t, func(t *testing.T, protocol string) {
+		var serving atomic.Pointer[tls.Config]
+		first, trustsFirst := certified(t, "127.0.0.1", time.Now())
+		serving.Store(first)
+		r := receive(t, protocol, &tls.Config{NextProtos: []string{"h2"}, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return serving.Load(), nil }, Certificates: first.Certificates})
+		var log logs
+		o := options(r, &log)
+		var (
+			mu         sync.Mutex
+			current    = Credentials{Headers: map[string]string{"api-key": "first"}, TLS: trustsFirst, Version: "1"}
+			unreadable error
+		)
+		rotate := func(c Credentials, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			current, unreadable = c, err
+		}
+		o.Credentials = func() (Credentials, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return current, unreadable
+		}
+		o.Timeout = 200 * time.Millisecond
+		ended := outcomes(&o)
+		p := start(t, o)
+		arrives := func(key string) {
+			t.Helper()
+			for range 2000 {
+				if got := <-r.requests; got.headers["key"] == key {
+					return
+				}
+			}
+			t.Fatalf("%s does not arrive", key)
+		}
+		arrives("first")
+		rotate(Credentials{Headers: map[string]string{"api-key": "second"}, TLS: trustsFirst, Version: "1"}, nil)
+		arrives("second")
+		// In the middle of a rotation nothing can be read: it goes on.
+		rotate(Credentials{}, errors.New("otlp.headers_files.api-key: token cannot be read"))
+		for !strings.Contains(log.String(), "cannot be read") {
+			<-r.requests
+		}
+		arrives("second")
+		rotate(Credentials{Headers: map[string]string{"api-key": "third"}, TLS: trustsFirst, Version: "1"}, nil)
+		arrives("third")
+		// Another authority: the receiver has it first, then this side.
+		second, trustsSecond := certified(t, "127.0.0.1", time.Now())
+		serving.Store(second)
+		rotate(Credentials{Headers: map[string]string{"api-key": "fourth"}, TLS: trustsFirst, Version: "half"}, nil)
+		for <-ended {
+		}
+		rotate(Credentials{Headers: map[string]string{"api-key": "fifth"}, TLS: trustsSecond, Version: "2"}, nil)
+		arrives("fifth")
+		for !<-ended {
+		}
+		stop(t, p)
+		text := log.String()
+		if strings.Count(text, "level=WARN") != 2 || strings.Count(text, "level=INFO") != 2 || !strings.Contains(text, "certificate signed by unknown authority") {
+			t.Errorf("logged\n%s", text)
+		}
+	})
+}
+
+// TestConnectionsHaveALifetime: a name that leads elsewhere is followed.
+func TestConnectionsHaveALifetime(t *testing.T) {
+	r := receive(t, HTTP, nil)
+	o := options(r, &logs{})
 	o.Interval = time.Hour
 	p := start(t, o)
-	if err := p.Shutdown(t.Context()); err != nil {
-		t.Error(err)
+	before := p.sender
+	p.refresh(t.Context())
+	if p.sender != before {
+		t.Error("a young connection is not used on")
 	}
-	if got := <-requests; got.points() != 1 {
-		t.Errorf("received %+v", got)
-	}
-}
-
-func TestBatches(t *testing.T) {
-	requests := make(chan *received)
-	s := httptest.NewServer(receive(t, requests))
-	defer s.Close()
-	o := options(endpoint(t, s), &logs{})
-	o.Producer, o.Gzip = points(2*maxBatch+1), true
-	p := start(t, o)
-	var sizes []int
-	for range 3 {
-		sizes = append(sizes, (<-requests).points())
-	}
-	if want := []int{maxBatch, maxBatch, 1}; fmt.Sprint(sizes) != fmt.Sprint(want) {
-		t.Errorf("batches of %v points, not %v", sizes, want)
+	p.connected = time.Now().Add(-2 * lifetime)
+	p.refresh(t.Context())
+	if p.sender == before {
+		t.Error("an old connection is used on")
 	}
 	stop(t, p)
-}
-
-// TestReceivers: whatever a receiver does is counted each time and logged once,
-// and over as soon as it does better.
-func TestReceivers(t *testing.T) {
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		t.Errorf("credentials follow a redirect: %v", r.Header)
-	}))
-	defer elsewhere.Close()
-	for name, bad := range map[string]struct {
-		answer http.HandlerFunc
-		want   string
-	}{
-		"4xx": {func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, "no\nsuch "+strings.Repeat("thing ", 1000), http.StatusBadRequest)
-		}, "400 Bad Request (body: no such thing"},
-		"5xx": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "broken", http.StatusInternalServerError) }, "500 Internal Server Error"},
-		"repeats": {func(w http.ResponseWriter, r *http.Request) {
-			http.Error(w, "no key "+r.Header.Get("api-key")+", no "+strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), http.StatusUnauthorized)
-		}, "no key <secret>, no <secret>"},
-		"busy":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "later", http.StatusServiceUnavailable) }, "later"},
-		"slow":   {func(_ http.ResponseWriter, r *http.Request) { <-drained(r).Done() }, "deadline exceeded"},
-		"hangup": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
-		"redirect": {func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
-		}, "307 Temporary Redirect"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var well atomic.Bool
-			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if !well.Load() {
-					bad.answer(w, r)
-				}
-			}))
-			defer s.Close()
-			var log logs
-			o := options(endpoint(t, s), &log)
-			o.Timeout = 50 * time.Millisecond
-			outcomes := make(chan bool, 1000)
-			o.Exported = func(succeeded bool) { outcomes <- succeeded }
-			p := start(t, o)
-			for range 3 {
-				if <-outcomes {
-					t.Fatal("counted as a success")
-				}
-			}
-			well.Store(true)
-			for !<-outcomes {
-			}
-			stop(t, p)
-			text := log.String()
-			if strings.Count(text, "level=WARN") != 1 || strings.Count(text, "level=INFO") != 1 || strings.Count(text, "\n") != 2 || !strings.Contains(text, bad.want) {
-				t.Errorf("logged\n%s", text)
-			}
-			if strings.Contains(strings.ReplaceAll(text, "<secret>", ""), "secret") || strings.Contains(text, "hunter2") || len(text) > 2000 {
-				t.Errorf("logged too much\n%s", text)
-			}
-		})
-	}
-}
-
-// drained reads a request, so that the server notices when the client leaves.
-func drained(r *http.Request) context.Context {
-	_, _ = io.Copy(io.Discard, r.Body)
-	return r.Context()
-}
-
-// TestNobodyThere: a receiver that is gone costs one warning, and its return
-// none of what the exporter does.
-func TestNobodyThere(t *testing.T) {
-	for _, protocol := range []string{HTTP, GRPC} {
-		t.Run(protocol, func(t *testing.T) {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			address := listener.Addr().String()
-			if err := listener.Close(); err != nil {
-				t.Fatal(err)
-			}
-			var log logs
-			o := options(&url.URL{Scheme: "http", Host: address, Path: "/v1/metrics"}, &log)
-			o.Protocol, o.Timeout = protocol, 50*time.Millisecond
-			outcomes := make(chan bool, 1000)
-			o.Exported = func(succeeded bool) { outcomes <- succeeded }
-			p := start(t, o)
-			for range 3 {
-				if <-outcomes {
-					t.Fatal("counted as a success")
-				}
-			}
-			stop(t, p)
-			if text := log.String(); strings.Count(text, "level=WARN") != 1 || strings.Count(text, "\n") != 1 {
-				t.Errorf("logged\n%s", text)
-			}
-		})
-	}
-}
-
-func TestRefusedOverGRPC(t *testing.T) {
-	var well atomic.Bool
-	var log logs
-	o := options(serveGRPC(t, nil, func(context.Context, *collectormetrics.ExportMetricsServiceRequest) error {
-		if well.Load() {
-			return nil
-		}
-		return status.Error(codes.Unauthenticated, "who are you?")
-	}), &log)
-	o.Protocol = GRPC
-	outcomes := make(chan bool, 1000)
-	o.Exported = func(succeeded bool) { outcomes <- succeeded }
-	p := start(t, o)
-	for range 3 {
-		if <-outcomes {
-			t.Fatal("counted as a success")
-		}
-	}
-	well.Store(true)
-	for !<-outcomes {
-	}
-	stop(t, p)
-	if text := log.String(); strings.Count(text, "level=WARN") != 1 || strings.Count(text, "level=INFO") != 1 || !strings.Contains(text, "who are you?") {
-		t.Errorf("logged\n%s", text)
-	}
-}
-
-// TestASlowReceiverCostsOneTimeout: the other batches of the cycle are not
-// tried, or a large fleet would wait for each.
-func TestASlowReceiverCostsOneTimeout(t *testing.T) {
-	var requests atomic.Int64
-	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		requests.Add(1)
-		<-drained(r).Done()
-	}))
-	defer s.Close()
-	o := options(endpoint(t, s), &logs{})
-	cycles := &counted{Producer: points(2*maxBatch + 1)}
-	o.Timeout, o.Producer = 300*time.Millisecond, cycles
-	outcomes := make(chan bool, 1000)
-	o.Exported = func(succeeded bool) { outcomes <- succeeded }
-	p := start(t, o)
-	for range 6 {
-		if <-outcomes {
-			t.Fatal("counted as a success")
-		}
-	}
-	stop(t, p)
-	if n, most := requests.Load(), cycles.n.Load(); n == 0 || n > most {
-		t.Errorf("%d requests in %d cycles", n, most)
-	}
-}
-
-// counted counts how often a producer is asked.
-type counted struct {
-	metric.Producer
-	n atomic.Int64
-}
-
-func (c *counted) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, error) {
-	c.n.Add(1)
-	return c.Producer.Produce(ctx)
 }
 
 func TestWrongOptions(t *testing.T) {
-	o := options(&url.URL{Scheme: "http", Host: "127.0.0.1:1", User: url.UserPassword("me", "hidden")}, &logs{})
-	o.Protocol = "http/json"
-	_, err := Start(t.Context(), o)
-	if err == nil || !strings.Contains(err.Error(), `unknown protocol "http/json"`) || strings.Contains(err.Error(), "hidden") {
+	o := options(&receiver{protocol: "http/json", url: &url.URL{Scheme: "http", Host: "127.0.0.1:1", User: url.UserPassword("me", "hidden")}}, &logs{})
+	if _, err := Start(o); err == nil || !strings.Contains(err.Error(), `unknown protocol "http/json"`) || strings.Contains(err.Error(), "hidden") {
 		t.Errorf("error is %v", err)
+	}
+	o.Protocol, o.Credentials = HTTP, func() (Credentials, error) { return Credentials{}, errors.New("no file") }
+	if _, err := Start(o); err == nil || !strings.Contains(err.Error(), "no file") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// TestSecretsAreHidden: in whatever form a receiver repeats them.
+func TestSecretsAreHidden(t *testing.T) {
+	p := &Pusher{
+		options: Options{Logger: slog.New(slog.DiscardHandler)},
+		credentials: Credentials{Headers: map[string]string{
+			"authorization": "Basic c2NvdXQ6aHVu/GVyMg==", "api-key": `k3y "quoted"/x`, "short": "a",
+		}},
+	}
+	for text, want := range map[string]string{
+		"no user for Basic c2NvdXQ6aHVu/GVyMg==":     "no user for <secret>",
+		"no user for c2NvdXQ6aHVu/GVyMg==, basic":    "no user for <secret>, basic",
+		`header "k3y \"quoted\"/x" is`:               `header "<secret>" is`,
+		"?key=k3y+%22quoted%22%2Fx&a":                "?key=<secret>&a",
+		"a\nb\u2028\xffc" + strings.Repeat("d", 400): "a b \uFFFDc" + strings.Repeat("d", 300-8) + "… (408 bytes)",
+	} {
+		if got := p.brief(errors.New(text)); got != want {
+			t.Errorf("%q\nis %q\nnot %q", text, got, want)
+		}
+	}
+}
+
+// certified returns a certificate of a host that a new authority made, valid for
+// an hour from then, and who trusts it.
+func certified(t *testing.T, host string, from time.Time) (server, client *tls.Config) {
+	t.Helper()
+	certificate := selfSigned(t, host, from)
+	pool := x509.NewCertPool()
+	pool.AddCert(certificate.Leaf)
+	return &tls.Config{Certificates: []tls.Certificate{certificate}}, &tls.Config{RootCAs: pool}
+}
+
+// answers has a receiver answer what said returns.
+func answers(r *receiver, said func() *collector.ExportMetricsPartialSuccess) {
+	inHTTP := http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		drained(request)
+		w.Header().Set("Content-Type", protobufType)
+		_, _ = w.Write(marshal(&collector.ExportMetricsServiceResponse{PartialSuccess: said()}))
+	})
+	r.answerHTTP.Store(&inHTTP)
+	inGRPC := func(context.Context) (*collector.ExportMetricsServiceResponse, error) {
+		return &collector.ExportMetricsServiceResponse{PartialSuccess: said()}, nil
+	}
+	r.answerGRPC.Store(&inGRPC)
+}
+
+// TestCredentialsFollowNoRedirect: to wherever, and by whatever status.
+func TestCredentialsFollowNoRedirect(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("a redirect is followed: %s %v", r.Method, r.Header)
+	}))
+	defer elsewhere.Close()
+	for _, code := range []int{301, 302, 303, 307, 308} {
+		for _, to := range []string{elsewhere.URL, "/v2/metrics"} {
+			r := receive(t, HTTP, nil)
+			redirect := http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+				if request.URL.Path != "/v1/metrics" {
+					t.Errorf("a redirect to %s is followed", request.URL)
+				}
+				http.Redirect(w, request, to, code)
+			})
+			r.answerHTTP.Store(&redirect)
+			var log logs
+			o := options(r, &log)
+			ended := outcomes(&o)
+			p := start(t, o)
+			if <-ended || strings.Contains(log.String(), elsewhere.URL) || !strings.Contains(log.String(), "the receiver answered "+sprint(code)) {
+				t.Errorf("%d: %s", code, &log)
+			}
+			stop(t, p)
+		}
 	}
 }

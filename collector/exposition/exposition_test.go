@@ -117,7 +117,7 @@ func TestAnswersAreTheFamilies(t *testing.T) {
 				result := series.Result{Cluster: name, Provider: connect.SelfManaged}
 				if rapid.IntRange(0, 5).Draw(r, "fails") > 0 {
 					history := histories[name]
-					histories[name] = history.Next(snapshot, time.Now(), true)
+					histories[name] = history.Next(snapshot, time.Now())
 					result.Snapshot, result.History = snapshot, histories[name]
 				}
 				results = append(results, result)

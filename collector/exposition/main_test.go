@@ -1,7 +1,6 @@
 package exposition
 
 import (
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +20,7 @@ func resultOf(cluster string, snapshot *connect.Snapshot) series.Result {
 	var h series.History
 	return series.Result{
 		Cluster: cluster, Provider: snapshot.Provider, Snapshot: snapshot, At: snapshot.Taken, Duration: time.Second,
-		History: h.Next(snapshot, snapshot.Taken, true),
+		History: h.Next(snapshot, snapshot.Taken),
 	}
 }
 
@@ -29,18 +28,16 @@ func resultOf(cluster string, snapshot *connect.Snapshot) series.Result {
 // snapshots follow.
 func TestResultsDoNotChange(t *testing.T) {
 	var history series.History
-	history = history.Next(collectortest.Cluster("a:running 0:running", "b:running"), collectortest.Taken, true)
+	history = history.Next(collectortest.Cluster("a:running 0:running", "b:running"), collectortest.Taken)
 	newest := collectortest.Cluster("a:failed 0:running", "b:running")
-	history = history.Next(newest, collectortest.Taken, true)
+	history = history.Next(newest, collectortest.Taken)
 	result := series.Result{Cluster: "c", Snapshot: newest, History: history}
 	renderer := NewRenderer(Options{})
-	shown := func() ([]string, []series.Series) {
-		return collectortest.Samples(t, renderer.Families([]series.Result{result})), slices.Collect(result.History.Stale(collectortest.Taken))
-	}
-	before, stale := shown()
-	history = history.Next(collectortest.Cluster("a:running 0:failed", "aa:running"), collectortest.Taken.Add(time.Minute), true)
-	history = history.Next(collectortest.Cluster(), collectortest.Taken.Add(time.Hour), true)
-	if after, staleAfter := shown(); !reflect.DeepEqual(before, after) || !reflect.DeepEqual(stale, staleAfter) {
+	shown := func() []string { return collectortest.Samples(t, renderer.Families([]series.Result{result})) }
+	before := shown()
+	history = history.Next(collectortest.Cluster("a:running 0:failed", "aa:running"), collectortest.Taken.Add(time.Minute))
+	history = history.Next(collectortest.Cluster(), collectortest.Taken.Add(time.Hour))
+	if after := shown(); !slices.Equal(before, after) {
 		t.Errorf("a result changed from\n%s\nto\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
 	}
 	if want := `kafka_connect_connector_state_changes_total{connect_cluster="c",connector="a"} 1`; !slices.Contains(before, want) {

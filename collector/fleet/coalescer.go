@@ -286,7 +286,7 @@ func (c *coalescer) fly(f *flight) {
 		snapshot = nil
 		return
 	}
-	history = history.Next(snapshot, time.Now(), c.fleet.keepsStale())
+	history = history.Next(snapshot, time.Now())
 }
 
 // known returns the last snapshot that was had.

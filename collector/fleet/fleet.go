@@ -64,7 +64,6 @@ type Fleet struct {
 	ctx     context.Context // ends with the fleet
 	cancel  context.CancelFunc
 	maxAge  atomic.Int64 // SnapshotMaxAge, which may change, in nanoseconds
-	stale   atomic.Bool  // whether series that ended are kept
 
 	mu       sync.RWMutex
 	clusters []*coalescer
@@ -121,12 +120,6 @@ func (f *Fleet) Replace(clusters []Cluster) {
 func (f *Fleet) SetSnapshotMaxAge(age time.Duration) { f.maxAge.Store(int64(age)) }
 
 func (f *Fleet) snapshotMaxAge() time.Duration { return time.Duration(f.maxAge.Load()) }
-
-// KeepStale says whether series that end are kept for [series.Retention] in the
-// results' History, from the next snapshot on. Only who pushes needs them.
-func (f *Fleet) KeepStale(keep bool) { f.stale.Store(keep) }
-
-func (f *Fleet) keepsStale() bool { return f.stale.Load() }
 
 // Names returns the clusters' names in the configured order.
 func (f *Fleet) Names() []string {

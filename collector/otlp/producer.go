@@ -2,12 +2,12 @@ package otlp
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/sdk/instrumentation"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	metrics "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 )
@@ -32,20 +32,22 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// A Producer gives OpenTelemetry the same series that exposition gives
-// Prometheus, and the exporter's own. It implements
-// go.opentelemetry.io/otel/sdk/metric.Producer.
+// A Producer gives a receiver of OTLP the same series that exposition gives
+// Prometheus, and the exporter's own.
 //
-// OTLP has no mark for the end of a series. One that ended within the last ten
-// minutes, because an object is gone or left a state, is sent as 0, so that no
-// backend goes on with the 1 that was.
+// A scraper sees that a series has ended when it is no longer there. Over OTLP it
+// is told: a series that was sent before and is no more is sent without a value
+// and with the flag NO_RECORDED_VALUE, for [series.Retention]. Prometheus writes
+// a stale marker for it, the Collector's Prometheus exporter drops the series.
 type Producer struct {
 	options Options
-	// start is when the counters may have begun.
-	start time.Time
+	// turn is held by the export that is under way: memory is its own.
+	turn   chan struct{}
+	memory memory
 }
 
-// New returns a Producer.
+// New returns a Producer. One serves all exports of a process, one after the
+// other: it knows what was sent.
 func New(options Options) *Producer {
 	if options.Timeout <= 0 {
 		options.Timeout = defaultTimeout
@@ -53,80 +55,54 @@ func New(options Options) *Producer {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Producer{options: options, start: time.Now()}
+	return &Producer{options: options, turn: make(chan struct{}, 1), memory: newMemory()}
 }
 
-// Produce takes a snapshot of the fleet and returns its metrics. It never returns an
-// error: the reader would drop the whole export for it. A cluster that cannot
-// be observed has kafka.connect.up 0.
-func (p *Producer) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, error) {
-	observing, cancel := context.WithTimeout(ctx, p.options.Timeout)
-	defer cancel()
-	results := p.options.Observe(observing)
-	own, err := p.options.Own(ctx)
-	if err != nil {
-		p.options.Logger.Warn("own metrics cannot be sent over OTLP", "err", err)
+// Produce takes a snapshot of the fleet and yields its metrics, in parts of at
+// most 4,000 data points and about a megabyte. A cluster that cannot be observed
+// has kafka.connect.up 0.
+func (p *Producer) Produce(ctx context.Context) iter.Seq[*metrics.ScopeMetrics] {
+	return func(yield func(*metrics.ScopeMetrics) bool) {
+		select {
+		case p.turn <- struct{}{}:
+			defer func() { <-p.turn }()
+		case <-ctx.Done():
+			return
+		}
+		observing, cancel := context.WithTimeout(ctx, p.options.Timeout)
+		defer cancel()
+		results := p.options.Observe(observing)
+		own, err := p.options.Own(ctx)
+		if err != nil {
+			p.options.Logger.Warn("own metrics cannot be sent over OTLP", "err", err)
+		}
+		b := batch{yield: yield, version: p.options.Version, now: time.Now()}
+		p.own(own, &b)
+		p.clusters(results, &b)
+		b.flush()
 	}
-	scope := instrumentation.Scope{Name: series.ScopeName, Version: p.options.Version}
-	return append(own, metricdata.ScopeMetrics{Scope: scope, Metrics: p.metrics(results)}), nil
 }
 
-// metrics turns results into OTLP data.
-func (p *Producer) metrics(results []series.Result) []metricdata.Metrics {
-	now := time.Now()
-	allStates := p.options.AllStates != nil && p.options.AllStates()
-	var points [series.FamilyCount][]metricdata.DataPoint[float64]
+// clusters sends the series of all clusters, and then of those that are no more.
+func (p *Producer) clusters(results []series.Result, b *batch) {
+	p.memory.allStates = p.options.AllStates != nil && p.options.AllStates()
+	current := make(map[string]bool, len(results))
 	for _, r := range series.Sorted(results) {
-		stale := map[series.Series]bool{}
-		for s := range r.History.Stale(now) {
-			stale[s] = true
-		}
-		add := func(f series.Family, value float64, l series.Labels) {
-			points[f] = append(points[f], metricdata.DataPoint[float64]{
-				Attributes: attributes(f, r.Cluster, &l), StartTime: p.start, Time: now, Value: value,
-			})
-		}
-		summary := r.Summary()
-		w := series.Walk{AllStates: allStates, Emit: func(f series.Family, value float64, l series.Labels) {
-			if len(stale) > 0 {
-				delete(stale, series.Series{Family: f, Labels: l}) // It is there after all.
-			}
-			add(f, value, l)
-		}}
-		w.Result(r, &summary)
-		for s := range stale {
-			add(s.Family, 0, s.Labels)
+		current[r.Cluster] = true
+		p.memory.cluster(r, b)
+		if b.stopped {
+			return
 		}
 	}
-	metrics := make([]metricdata.Metrics, 0, len(points))
-	for f := range points {
-		if len(points[f]) == 0 {
-			continue
-		}
-		d := series.Family(f).Descriptor()
-		m := metricdata.Metrics{Name: d.OTelName, Description: d.Help, Unit: d.Unit}
-		if d.Kind == series.Counter {
-			m.Data = metricdata.Sum[float64]{DataPoints: points[f], Temporality: metricdata.CumulativeTemporality, IsMonotonic: true}
-		} else {
-			m.Data = metricdata.Gauge[float64]{DataPoints: points[f]}
-		}
-		metrics = append(metrics, m)
-	}
-	return metrics
+	p.memory.removed(current, b)
 }
 
-// attributes of a series; the table's labels are sorted, as a Set wants them.
-func attributes(f series.Family, cluster string, l *series.Labels) attribute.Set {
-	labels := f.Descriptor().Labels
-	var all [series.MaxLabels + 1]attribute.KeyValue
-	i := 0
-	for at, name := range labels {
-		value := cluster
-		if name != series.ClusterLabel {
-			value = l[i]
-			i++
+// own sends the exporter's own metrics, and marks those of them that are no more.
+func (p *Producer) own(scopes []metricdata.ScopeMetrics, b *batch) {
+	for _, scope := range scopes {
+		for i := range scope.Metrics {
+			p.memory.instrument(&scope.Metrics[i], b)
 		}
-		all[at] = attribute.String(name, value)
 	}
-	return attribute.NewSet(all[:len(labels)]...)
+	p.memory.ended(b)
 }

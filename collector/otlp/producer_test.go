@@ -11,8 +11,9 @@ import (
 	"time"
 
 	"github.com/prometheus/otlptranslator"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	common "go.opentelemetry.io/proto/slim/otlp/common/v1"
+	metrics "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/exposition"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
@@ -22,62 +23,79 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
-// translated writes OTLP data as Prometheus would show it, sorted; histograms
-// by their counts.
-func translated(t *testing.T, scopes []metricdata.ScopeMetrics) []string {
+// translated writes OTLP data as Prometheus would show it, sorted. A series that
+// has ended has no value.
+func translated(t testing.TB, parts []*metrics.ScopeMetrics) []string {
 	t.Helper()
 	namer := otlptranslator.NewMetricNamer("", otlptranslator.UnderscoreEscapingWithSuffixes)
 	var lines []string
-	for _, scope := range scopes {
-		if scope.Scope.Name != series.ScopeName || scope.Scope.Version != "1.2.3" {
-			t.Errorf("scope is %+v", scope.Scope)
+	for _, part := range parts {
+		if part.Scope.Name != series.ScopeName || part.Scope.Version != "1.2.3" {
+			t.Errorf("scope is %+v", part.Scope)
 		}
-		for _, m := range scope.Metrics {
+		for _, m := range part.Metrics {
 			var kind otlptranslator.MetricType = otlptranslator.MetricTypeGauge
-			add := func(suffix string, set attribute.Set, value float64) {
+			add := func(suffix string, pairs []*common.KeyValue, more string, flags uint32, value float64) {
 				name, err := namer.Build(otlptranslator.Metric{Name: m.Name, Unit: m.Unit, Type: kind})
 				if err != nil {
 					t.Fatal(err)
 				}
 				var labels []string
-				for _, kv := range set.ToSlice() {
-					labels = append(labels, fmt.Sprintf("%s=%s", kv.Key, strconv.Quote(kv.Value.AsString())))
+				for _, kv := range pairs {
+					labels = append(labels, fmt.Sprintf("%s=%s", kv.Key, strconv.Quote(kv.Value.GetStringValue())))
+				}
+				if more != "" {
+					labels = append(labels, more)
 				}
 				line := name + suffix
 				if len(labels) > 0 {
 					line += "{" + strings.Join(labels, ",") + "}"
 				}
-				lines = append(lines, line+" "+strconv.FormatFloat(value, 'g', -1, 64))
+				if flags == 0 {
+					line += " " + strconv.FormatFloat(value, 'g', -1, 64)
+				}
+				lines = append(lines, line)
+			}
+			numbers := func(points []*metrics.NumberDataPoint) {
+				for _, p := range points {
+					value := p.GetAsDouble()
+					if _, whole := p.Value.(*metrics.NumberDataPoint_AsInt); whole {
+						value = float64(p.GetAsInt())
+					}
+					if (p.Flags == 0) != (p.Value != nil) || p.TimeUnixNano == 0 {
+						t.Errorf("%s: a point is %v", m.Name, p)
+					}
+					add("", p.Attributes, "", p.Flags, value)
+				}
 			}
 			switch data := m.Data.(type) {
-			case metricdata.Gauge[float64]:
-				for _, p := range data.DataPoints {
-					add("", p.Attributes, p.Value)
-				}
-			case metricdata.Gauge[int64]:
-				for _, p := range data.DataPoints {
-					add("", p.Attributes, float64(p.Value))
-				}
-			case metricdata.Sum[float64]:
+			case *metrics.Metric_Gauge:
+				numbers(data.Gauge.DataPoints)
+			case *metrics.Metric_Sum:
 				kind = otlptranslator.MetricTypeMonotonicCounter
-				if !data.IsMonotonic || data.Temporality != metricdata.CumulativeTemporality {
+				if !data.Sum.IsMonotonic || data.Sum.AggregationTemporality != metrics.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMULATIVE {
 					t.Errorf("%s is no counter", m.Name)
 				}
-				for _, p := range data.DataPoints {
-					add("", p.Attributes, p.Value)
-					if p.StartTime.IsZero() || p.StartTime.After(p.Time) {
-						t.Errorf("%s counts from %v to %v", m.Name, p.StartTime, p.Time)
+				numbers(data.Sum.DataPoints)
+				for _, p := range data.Sum.DataPoints {
+					if p.StartTimeUnixNano == 0 || p.StartTimeUnixNano > p.TimeUnixNano {
+						t.Errorf("%s counts from %v to %v", m.Name, p.StartTimeUnixNano, p.TimeUnixNano)
 					}
 				}
-			case metricdata.Sum[int64]:
-				kind = otlptranslator.MetricTypeMonotonicCounter
-				for _, p := range data.DataPoints {
-					add("", p.Attributes, float64(p.Value))
-				}
-			case metricdata.Histogram[float64]:
+			case *metrics.Metric_Histogram:
 				kind = otlptranslator.MetricTypeHistogram
-				for _, p := range data.DataPoints {
-					add("_count", p.Attributes, float64(p.Count))
+				for _, p := range data.Histogram.DataPoints {
+					add("_count", p.Attributes, "", p.Flags, float64(p.Count))
+					add("_sum", p.Attributes, "", p.Flags, *p.Sum)
+					var sum uint64
+					for i, n := range p.BucketCounts {
+						bound := "+Inf"
+						if i < len(p.ExplicitBounds) {
+							bound = strconv.FormatFloat(p.ExplicitBounds[i], 'g', -1, 64)
+						}
+						sum += n
+						add("_bucket", p.Attributes, `le="`+bound+`"`, p.Flags, float64(sum))
+					}
 				}
 			default:
 				t.Errorf("%s is a %T", m.Name, data)
@@ -88,13 +106,9 @@ func translated(t *testing.T, scopes []metricdata.ScopeMetrics) []string {
 	return lines
 }
 
-func produce(t *testing.T, p *Producer) []string {
+func produce(t testing.TB, p *Producer) []string {
 	t.Helper()
-	scopes, err := p.Produce(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return translated(t, scopes)
+	return translated(t, slices.Collect(p.Produce(t.Context())))
 }
 
 func newSelf(t *testing.T, options self.Options) *self.Metrics {
@@ -118,6 +132,25 @@ func fleetOf(t *testing.T, options fleet.Options, observe func(context.Context, 
 	return f
 }
 
+// scraped lists what Prometheus is served of results and of the exporter's own
+// metrics, as far as they are sent over OTLP.
+func scraped(t testing.TB, own *self.Metrics, results []series.Result, allStates bool) []string {
+	t.Helper()
+	lines := collectortest.Samples(t, exposition.NewRenderer(exposition.Options{AllStates: allStates}).Families(results))
+	gathered, done, err := own.Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	for _, line := range collectortest.Samples(t, gathered) {
+		if strings.HasPrefix(line, "kafka_") && !strings.HasPrefix(line, "kafka_connect_exporter_build_info") {
+			lines = append(lines, line)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
 // TestOneVocabulary: what is pushed is what is scraped.
 func TestOneVocabulary(t *testing.T) {
 	for _, all := range []bool{false, true} {
@@ -129,26 +162,13 @@ func TestOneVocabulary(t *testing.T) {
 		own.Instruments().Reloaded(true, collectortest.Taken)
 		own.Instruments().ExpectExports()
 		pushed := produce(t, New(Options{Observe: watched.Observe, Own: own.Collect, Version: "1.2.3", AllStates: func() bool { return all }}))
-
-		scraped := collectortest.Samples(t, exposition.NewRenderer(exposition.Options{AllStates: all}).Families(watched.Observe(t.Context())))
-		gathered, done, err := own.Gatherer().Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, line := range collectortest.Samples(t, gathered) {
-			if strings.HasPrefix(line, "kafka_") && !strings.Contains(line, "_bucket{") && !strings.Contains(line, "_sum{") && !strings.HasPrefix(line, "kafka_connect_exporter_build_info") {
-				scraped = append(scraped, line)
-			}
-		}
-		done()
-		slices.Sort(scraped)
-		collectortest.EqualLines(t, pushed, scraped)
+		collectortest.EqualLines(t, pushed, scraped(t, own, watched.Observe(t.Context()), all))
 	}
 }
 
-// TestEndedIsSentAsZero: a backend that keeps the last value shall not keep a
-// state that was left.
-func TestEndedIsSentAsZero(t *testing.T) {
+// TestEndIsMarked: once when a series ends, again for ten minutes, and never as a
+// value.
+func TestEndIsMarked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		own := newSelf(t, self.Options{Version: "1.2.3"})
 		var snapshot *connect.Snapshot
@@ -159,30 +179,186 @@ func TestEndedIsSentAsZero(t *testing.T) {
 			}
 			return snapshot, nil
 		})
-		watched.KeepStale(true)
 		producer := New(Options{Observe: watched.Observe, Own: own.Collect, Version: "1.2.3"})
 		states := func(s *connect.Snapshot) []string {
 			snapshot = s
 			var lines []string
 			for _, line := range produce(t, producer) {
-				if strings.HasPrefix(line, "kafka_connect_connector_state{") || strings.HasPrefix(line, "kafka_connect_task_failure_info{") {
-					_, labels, _ := strings.Cut(line, `connector="`)
-					lines = append(lines, strings.NewReplacer(`"`, "", "state=", "", "}", "").Replace(labels))
+				if strings.HasPrefix(line, "kafka_connect_connector_state{") || strings.HasPrefix(line, "kafka_connect_task_failure_info{") || strings.HasPrefix(line, "kafka_connect_worker_tasks{") {
+					_, labels, _ := strings.Cut(line, `connect_cluster="orders",`)
+					lines = append(lines, strings.NewReplacer(`"`, "", "state=", "", "}", "", "connector=", "").Replace(labels))
 				}
 			}
 			return lines
 		}
-		collectortest.EqualLines(t, states(collectortest.Cluster("a:running 0:failed", "b:running")), []string{"a,running 1", "b,running 1", "a,exception=E,root_cause=R,task=0 1"})
-		collectortest.EqualLines(t, states(collectortest.Cluster("a:paused 0:running")), []string{"a,paused 1", "a,running 0", "b,running 0", "a,exception=E,root_cause=R,task=0 0"})
+		expect := func(s *connect.Snapshot, want ...string) {
+			t.Helper()
+			collectortest.EqualLines(t, states(s), want)
+		}
+		expect(collectortest.Cluster("a:running 0:failed@w1", "b:running"), "a,running 1", "b,running 1", "a,exception=E,root_cause=R,task=0 1", "worker=w1 1")
+		expect(collectortest.Cluster("a:paused 0:running@w2"), "a,paused 1", "a,running", "b,running", "a,exception=E,root_cause=R,task=0", "worker=w1", "worker=w2 1")
 		time.Sleep(5 * time.Minute)
-		err = connect.Timeout // What ended has ended, whatever is known of the rest.
-		collectortest.EqualLines(t, states(nil), []string{"a,running 0", "b,running 0", "a,exception=E,root_cause=R,task=0 0"})
+		// Nothing is known of a cluster that does not answer, as on /metrics.
+		err = connect.Timeout
+		expect(nil, "a,paused", "a,running", "b,running", "a,exception=E,root_cause=R,task=0", "worker=w1", "worker=w2")
+		time.Sleep(4 * time.Minute)
+		expect(nil, "a,paused", "a,running", "b,running", "a,exception=E,root_cause=R,task=0", "worker=w1", "worker=w2")
 		err = nil
-		collectortest.EqualLines(t, states(collectortest.Cluster("a:running 0:running")), []string{"a,paused 0", "a,running 1", "b,running 0", "a,exception=E,root_cause=R,task=0 0"})
+		expect(collectortest.Cluster("a:running 0:running@w2"), "a,paused", "a,running 1", "b,running", "a,exception=E,root_cause=R,task=0", "worker=w1", "worker=w2 1")
+		time.Sleep(time.Minute)
+		expect(collectortest.Cluster("a:running 0:running@w2"), "a,paused", "a,running 1", "worker=w2 1")
 		time.Sleep(5 * time.Minute)
-		collectortest.EqualLines(t, states(collectortest.Cluster("a:running 0:running")), []string{"a,paused 0", "a,running 1"})
-		time.Sleep(5 * time.Minute)
-		collectortest.EqualLines(t, states(collectortest.Cluster("a:running 0:running")), []string{"a,running 1"})
+		expect(collectortest.Cluster("a:running 0:running@w2"), "a,running 1", "worker=w2 1")
+		// A listed connector that is not observed has no series either.
+		expect(collectortest.Cluster("?a"), "a,running", "worker=w2")
+		err = connect.Timeout
+		expect(nil, "a,running", "worker=w2")
+		time.Sleep(10 * time.Minute)
+		expect(nil)
+		if n := producer.memory.kept; n != 0 || producer.memory.clusters["orders"].base.Snapshot != nil {
+			t.Errorf("%d series are kept after all has ended", n)
+		}
+	})
+}
+
+// TestEndOfACluster: what is no longer configured has ended, what was recorded of
+// it too.
+func TestEndOfACluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		own := newSelf(t, self.Options{Version: "1.2.3"})
+		cluster := func(name string) fleet.Cluster {
+			return fleet.Cluster{Name: name, Provider: connect.SelfManaged, Observer: collectortest.Constantly(t, collectortest.Small())}
+		}
+		stays := cluster("stays")
+		watched := fleet.New([]fleet.Cluster{stays, cluster("goes")}, fleet.Options{Recorder: own.Instruments()})
+		defer watched.Close()
+		producer := New(Options{Observe: watched.Observe, Own: own.Collect, Version: "1.2.3"})
+		of := func(ended bool) (lines []string) {
+			for _, line := range produce(t, producer) {
+				if strings.Contains(line, `connect_cluster="goes"`) && strings.HasSuffix(line, "}") == ended {
+					lines = append(lines, strings.TrimRight(line, "0123456789.e+- "))
+				} else if strings.HasSuffix(line, "}") {
+					t.Errorf("ended: %s", line)
+				}
+			}
+			return lines
+		}
+		live := of(false)
+		watched.Replace([]fleet.Cluster{stays})
+		for range 2 {
+			if marked := of(true); len(live) < 50 || !slices.Equal(live, marked) {
+				t.Errorf("of\n%s\nmarked are\n%s", strings.Join(live, "\n"), strings.Join(marked, "\n"))
+			}
+			time.Sleep(5*time.Minute - time.Second)
+		}
+		// It comes back, and goes.
+		watched.Replace([]fleet.Cluster{stays, cluster("goes")})
+		if again := of(false); !slices.Equal(live, again) {
+			t.Errorf("of\n%s\ncame back\n%s", strings.Join(live, "\n"), strings.Join(again, "\n"))
+		}
+		watched.Replace([]fleet.Cluster{stays})
+		if marked := of(true); !slices.Equal(live, marked) {
+			t.Errorf("of\n%s\nmarked are\n%s", strings.Join(live, "\n"), strings.Join(marked, "\n"))
+		}
+		time.Sleep(10 * time.Minute)
+		if late := of(true); len(late) > 0 || producer.memory.kept != 0 || len(producer.memory.clusters) != 1 {
+			t.Errorf("after ten minutes %d series are kept and %q sent", producer.memory.kept, late)
+		}
+	})
+}
+
+// TestEndsAreBounded: what cannot be kept has its end told once.
+func TestEndsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		own := newSelf(t, self.Options{Version: "1.2.3"})
+		snapshot := collectortest.Large(6000, 4)
+		watched := fleetOf(t, fleet.Options{Recorder: own.Instruments()}, func(context.Context, func(connect.Request)) (*connect.Snapshot, error) { return snapshot, nil })
+		producer := New(Options{Observe: watched.Observe, Own: own.Collect, Version: "1.2.3"})
+		marks := func() (n int) {
+			for part := range producer.Produce(t.Context()) {
+				for _, m := range part.Metrics {
+					for _, p := range append(m.GetGauge().GetDataPoints(), m.GetSum().GetDataPoints()...) {
+						if p.Flags == noValue {
+							n++
+						}
+					}
+				}
+			}
+			return n
+		}
+		if n := marks(); n != 0 {
+			t.Errorf("%d have ended at first", n)
+		}
+		snapshot = collectortest.Cluster()
+		if n := marks(); n < 70_000 {
+			t.Errorf("only %d are marked", n)
+		}
+		if n := marks(); n != maxEnded {
+			t.Errorf("%d are marked again, not %d", n, maxEnded)
+		}
+		watched.Replace(nil)
+		if n := marks(); n < maxEnded || n > maxEnded+100 {
+			t.Errorf("%d are marked when the cluster goes", n)
+		}
+		if n := marks(); n != 0 {
+			t.Errorf("%d are marked although they cannot be kept", n)
+		}
+	})
+}
+
+// TestPartsFitInARequest: by number, and by bytes where names are long.
+func TestPartsFitInARequest(t *testing.T) {
+	own := newSelf(t, self.Options{Version: "1.2.3"})
+	for _, length := range []int{1, 1000} {
+		snapshot := collectortest.Large(3000, 4)
+		for i := range snapshot.Connectors {
+			snapshot.Connectors[i].Name += strings.Repeat("n", length)
+		}
+		watched := fleetOf(t, fleet.Options{}, func(context.Context, func(connect.Request)) (*connect.Snapshot, error) { return snapshot, nil })
+		producer := New(Options{Observe: watched.Observe, Own: own.Collect, Version: "1.2.3"})
+		n := 0
+		for part := range producer.Produce(t.Context()) {
+			points := 0
+			for _, m := range part.Metrics {
+				points += len(m.GetGauge().GetDataPoints()) + len(m.GetSum().GetDataPoints())
+			}
+			if size := proto.Size(part); points > maxPoints || size > 5*maxBytes/4 {
+				t.Errorf("a part has %d points and %d bytes", points, size)
+			}
+			n += points
+		}
+		if n < 3000*(4+4*2) {
+			t.Errorf("only %d points", n)
+		}
+		// Who wants no more gets no more, and the next export begins anew.
+		for range producer.Produce(t.Context()) {
+			break
+		}
+	}
+}
+
+// TestCountersBeginOnce: the time that a counter began at is that of its cluster's
+// first snapshot, whoever is sent it since when.
+func TestCountersBeginOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		own := newSelf(t, self.Options{Version: "1.2.3"})
+		watched := fleetOf(t, fleet.Options{Recorder: own.Instruments()}, func(context.Context, func(connect.Request)) (*connect.Snapshot, error) {
+			return collectortest.Small(), nil
+		})
+		begun := uint64(time.Now().UnixNano())
+		watched.Observe(t.Context())
+		for range 2 {
+			time.Sleep(time.Hour)
+			for part := range New(Options{Observe: watched.Observe, Own: own.Collect, Version: "1.2.3"}).Produce(t.Context()) {
+				for _, m := range part.Metrics {
+					for _, p := range m.GetSum().GetDataPoints() {
+						if p.StartTimeUnixNano > begun {
+							t.Errorf("%s begins %v later", m.Name, time.Duration(p.StartTimeUnixNano-begun))
+						}
+					}
+				}
+			}
+		}
 	})
 }
 
@@ -204,7 +380,7 @@ func TestProduceInTime(t *testing.T) {
 				t.Errorf("missing: %s", want)
 			}
 		}
-		// One that is removed is not sent as down, nor is what was recorded of it.
+		// One that is removed is not sent as down.
 		watched.Replace(nil)
 		for _, line := range produce(t, New(Options{Observe: watched.Observe, Own: own.Collect, Version: "1.2.3"})) {
 			if strings.Contains(line, "orders") {

@@ -10,10 +10,10 @@ import (
 func BenchmarkTrack(b *testing.B) {
 	before, after := collectortest.Large(10_000, 4), collectortest.Large(10_000, 4)
 	var h History
-	h = h.Next(before, collectortest.Taken, true)
+	h = h.Next(before, collectortest.Taken)
 	b.ReportAllocs()
 	for b.Loop() {
-		h = h.Next(after, collectortest.Taken, true)
+		h = h.Next(after, collectortest.Taken)
 		before, after = after, before
 	}
 	if h.connectors[0].StateChanges != 0 {

@@ -105,7 +105,8 @@ applies to OTLP, in a backend that the exporter pushes to.
 * While a cluster cannot be observed, only ` + "`kafka_connect_up`" + `, ` + "`kafka_connect_snapshot_timestamp_seconds`" + ` and what the
   exporter measures itself are there: nothing old is shown as if it were new.
 * Clusters that tell nothing of tasks (MSK Connect) have no series of tasks.
-* Over OTLP, which has no mark for the end of a series, one that ended is sent as 0 for ten minutes.
+* Over OTLP a series that ended is sent without a value and with the flag ` + "`NO_RECORDED_VALUE`" + `, when it ends and for
+  ten minutes: Prometheus writes a stale marker for it, the Collector's Prometheus exporter drops the series.
 `)
 	titles := map[Group]string{
 		GroupCluster: "Clusters", GroupConnector: "Connectors", GroupTask: "Tasks",

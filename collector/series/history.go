@@ -1,9 +1,6 @@
 package series
 
 import (
-	"cmp"
-	"iter"
-	"maps"
 	"slices"
 	"time"
 
@@ -11,17 +8,12 @@ import (
 )
 
 // Retention is how long what is gone is kept: the counters of a connector that
-// vanished, that a series is stale, and what is rendered for nobody.
+// vanished, that a series has ended, and what is rendered for nobody.
 const Retention = 10 * time.Minute
 
-const (
-	// fewAbsent and as many as there are connectors is how many that vanished are
-	// kept at most.
-	fewAbsent = 1000
-	// fewStale and stalePer for each connector and task is how many series that
-	// ended are kept at most: more than end when all tasks move to other workers.
-	fewStale, stalePer = 1000, 2
-)
+// fewAbsent and as many as there are connectors is how many that vanished are
+// kept at most.
+const fewAbsent = 1000
 
 // A History is what the successive snapshots of a cluster come to. It does not
 // change: [History.Next] makes another, so that results may share it. The zero
@@ -34,9 +26,8 @@ type History struct {
 	absent int
 	// revision is that of connectors, as far as they are in newest.
 	revision connect.Revision
-	// stale are series that ended within the last ten minutes and have not come
-	// back, and when they did. The map does not change.
-	stale map[Series]time.Time
+	// since is when the first snapshot came.
+	since time.Time
 	// newest snapshot, and its summary.
 	newest  *connect.Snapshot
 	summary *Summary
@@ -70,17 +61,9 @@ type Past struct {
 // Equal tells whether two pasts have the same series.
 func (p *Past) Equal(other *Past) bool { return *p == *other }
 
-// Stale returns the series that ended less than [Retention] before now and have
-// not come back.
-func (h *History) Stale(now time.Time) iter.Seq[Series] {
-	return func(yield func(Series) bool) {
-		for s, at := range h.stale {
-			if now.Sub(at) < Retention && !yield(s) {
-				return
-			}
-		}
-	}
-}
+// Since is when the first snapshot came: what is counted over many is counted from
+// then.
+func (h *History) Since() time.Time { return h.since }
 
 // Revision stands for the connectors of the newest snapshot and their pasts: for
 // what [Walk.Connector] emits of them.
@@ -105,11 +88,12 @@ func (r *Result) Pasts() []*Past {
 	return pasts
 }
 
-// Next returns the history after another snapshot, with what became stale if that
-// is to be kept.
-func (h *History) Next(snapshot *connect.Snapshot, now time.Time, keepStale bool) History {
-	n := History{connectors: h.connectors, absent: h.absent, revision: h.revision, newest: snapshot, summary: h.summary}
-	d := difference{now: now, on: keepStale, before: h.stale}
+// Next returns the history after another snapshot.
+func (h *History) Next(snapshot *connect.Snapshot, now time.Time) History {
+	n := History{connectors: h.connectors, absent: h.absent, revision: h.revision, since: h.since, newest: snapshot, summary: h.summary}
+	if h.newest == nil {
+		n.since = now
+	}
 	same := h.newest != nil && sameContent(h.newest, snapshot)
 	// What is the same in other memory is merged all the same, so that of an old
 	// snapshot nothing is kept.
@@ -119,15 +103,9 @@ func (h *History) Next(snapshot *connect.Snapshot, now time.Time, keepStale bool
 		n.summary = &summary
 		n.revision = connect.NewRevision()
 	}
-	if h.newest != nil {
-		d.compare(
-			func(w *Walk) { w.cluster(h.newest, h.summary) },
-			func(w *Walk) { w.cluster(snapshot, n.summary) })
-	}
 	if !identical || h.absent > 0 {
-		n.connectors, n.absent = h.merge(snapshot, &d)
+		n.connectors, n.absent = h.merge(snapshot, now)
 	}
-	n.stale = d.result(fewStale + stalePer*n.summary.objects())
 	return n
 }
 
@@ -143,7 +121,7 @@ func sameContent(a, b *connect.Snapshot) bool {
 
 // merge returns the connectors after a snapshot, and how many of them are absent
 // from it. Both sides are sorted by name.
-func (h *History) merge(snapshot *connect.Snapshot, d *difference) (merged []past, absent int) {
+func (h *History) merge(snapshot *connect.Snapshot, now time.Time) (merged []past, absent int) {
 	merged = make([]past, 0, len(snapshot.Connectors)+h.absent)
 	known, unobserved := h.connectors, snapshot.Unobserved
 	missing := func(entry past) {
@@ -152,12 +130,11 @@ func (h *History) merge(snapshot *connect.Snapshot, d *difference) (merged []pas
 		}
 		switch exists := len(unobserved) > 0 && unobserved[0].Connector == entry.seen.Name; {
 		case exists:
-			entry.at = d.now
+			entry.at = now
 		case !entry.deleted:
-			entry.at, entry.deleted = d.now, true
-			d.compare(func(w *Walk) { w.connector(snapshot, entry.seen) }, func(*Walk) {})
+			entry.at, entry.deleted = now, true
 		}
-		if d.now.Sub(entry.at) >= Retention {
+		if now.Sub(entry.at) >= Retention {
 			return
 		}
 		if !entry.absent {
@@ -175,17 +152,12 @@ func (h *History) merge(snapshot *connect.Snapshot, d *difference) (merged []pas
 			missing(known[0])
 			known = known[1:]
 		}
-		entry := past{seen: c, at: d.now}
+		entry := past{seen: c, at: now}
 		if len(known) > 0 && known[0].seen.Name == c.Name {
 			before := &known[0]
 			known = known[1:]
 			entry.Past = before.Past
 			entry.count(before.seen)
-			if d.on && (before.deleted || !before.seen.Equal(c)) {
-				d.compare(
-					func(w *Walk) { w.connector(snapshot, before.seen) },
-					func(w *Walk) { w.connector(snapshot, c) })
-			}
 		}
 		merged = append(merged, entry)
 	}
@@ -243,72 +215,4 @@ func (p *past) count(before *connect.Connector) {
 			p.TaskStateChanges++
 		}
 	}
-}
-
-// A difference collects the series that are stale after a snapshot.
-type difference struct {
-	now    time.Time
-	on     bool
-	before map[Series]time.Time // not changed
-	ended  []Series
-	back   map[Series]struct{}
-	keep   map[Series]struct{} // scratch
-}
-
-// compare adds the series that before has and after has not, and removes those
-// that came back.
-func (d *difference) compare(before, after func(*Walk)) {
-	if !d.on {
-		return
-	}
-	if d.keep == nil {
-		d.keep, d.back = map[Series]struct{}{}, map[Series]struct{}{}
-	}
-	clear(d.keep)
-	after(&Walk{Emit: func(f Family, _ float64, l Labels) {
-		s := Series{f, l}
-		d.keep[s] = struct{}{}
-		if _, ended := d.before[s]; ended {
-			d.back[s] = struct{}{}
-		}
-	}})
-	before(&Walk{Emit: func(f Family, _ float64, l Labels) {
-		s := Series{f, l}
-		if _, goesOn := d.keep[s]; !goesOn {
-			d.ended = append(d.ended, s)
-		}
-	}})
-}
-
-// result returns all that is stale, at most so many: those that ended last.
-func (d *difference) result(most int) map[Series]time.Time {
-	if !d.on {
-		return nil
-	}
-	old := false
-	for _, at := range d.before {
-		old = old || d.now.Sub(at) >= Retention
-	}
-	if !old && len(d.ended) == 0 && len(d.back) == 0 {
-		return d.before
-	}
-	// A new map, because one does not shrink.
-	stale := make(map[Series]time.Time, len(d.ended))
-	for s, at := range d.before {
-		if _, back := d.back[s]; !back && d.now.Sub(at) < Retention {
-			stale[s] = at
-		}
-	}
-	for _, s := range d.ended {
-		stale[s] = d.now
-	}
-	if len(stale) > most {
-		all := slices.SortedFunc(maps.Keys(stale), func(a, b Series) int { return cmp.Compare(stale[b].UnixNano(), stale[a].UnixNano()) })
-		clipped := make(map[Series]time.Time, most)
-		for _, s := range all[:most] {
-			clipped[s] = stale[s]
-		}
-		stale = clipped
-	}
-	return stale
 }

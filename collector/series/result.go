@@ -81,15 +81,6 @@ type Summary struct {
 	Unobserved map[connect.Reason]int
 }
 
-// objects is how many connectors and tasks there are.
-func (s *Summary) objects() int {
-	n := 0
-	for state := range s.Connectors {
-		n += s.Connectors[state] + s.Tasks[state]
-	}
-	return n
-}
-
 // A Worker and how many connectors and tasks are placed on it, whatever their
 // state.
 type Worker struct {

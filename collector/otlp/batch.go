@@ -1,0 +1,157 @@
+package otlp
+
+import (
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	common "go.opentelemetry.io/proto/slim/otlp/common/v1"
+	metrics "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
+)
+
+// What goes in one request at most: gRPC receivers take four megabytes unless
+// told otherwise.
+const (
+	maxPoints = 4000
+	maxBytes  = 1 << 20
+)
+
+// noValue marks a data point of a series that has ended.
+const noValue = uint32(metrics.DataPointFlags_DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK)
+
+// A batch collects data points until they are enough for a request.
+type batch struct {
+	yield   func(*metrics.ScopeMetrics) bool
+	version string
+	now     time.Time
+	stopped bool // nobody wants more
+
+	list          []*metrics.Metric
+	byName        map[string]*metrics.Metric
+	points, bytes int
+}
+
+// A family describes a metric over OTLP.
+type family struct {
+	name, help, unit string
+	kind             series.Kind
+}
+
+func familyOf(f series.Family) family {
+	d := f.Descriptor()
+	return family{name: d.OTelName, help: d.Help, unit: d.Unit, kind: d.Kind}
+}
+
+// metric returns the batch's metric of a family.
+func (b *batch) metric(f *family) *metrics.Metric {
+	if m := b.byName[f.name]; m != nil {
+		return m
+	}
+	m := &metrics.Metric{Name: f.name, Description: f.help, Unit: f.unit}
+	const cumulative = metrics.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMULATIVE
+	switch f.kind {
+	case series.Counter:
+		m.Data = &metrics.Metric_Sum{Sum: &metrics.Sum{AggregationTemporality: cumulative, IsMonotonic: true}}
+	case series.Histogram:
+		m.Data = &metrics.Metric_Histogram{Histogram: &metrics.Histogram{AggregationTemporality: cumulative}}
+	default:
+		m.Data = &metrics.Metric_Gauge{Gauge: &metrics.Gauge{}}
+	}
+	if b.byName == nil {
+		b.byName = map[string]*metrics.Metric{}
+	}
+	b.byName[f.name] = m
+	b.list = append(b.list, m)
+	return m
+}
+
+// number adds a point of a gauge or counter.
+func (b *batch) number(f *family, point *metrics.NumberDataPoint) {
+	point.TimeUnixNano = nanoseconds(b.now)
+	m := b.metric(f)
+	if gauge := m.GetGauge(); gauge != nil {
+		point.StartTimeUnixNano = 0
+		gauge.DataPoints = append(gauge.DataPoints, point)
+	} else {
+		m.GetSum().DataPoints = append(m.GetSum().DataPoints, point)
+	}
+	b.added(proto.Size(point))
+}
+
+// histogram adds a point of a histogram.
+func (b *batch) histogram(f *family, point *metrics.HistogramDataPoint) {
+	point.TimeUnixNano = nanoseconds(b.now)
+	h := b.metric(f).GetHistogram()
+	h.DataPoints = append(h.DataPoints, point)
+	b.added(proto.Size(point))
+}
+
+// end marks the end of a series. A histogram's bounds are told, because in
+// Prometheus each of them is a series.
+func (b *batch) end(f *family, attributes []*common.KeyValue, start time.Time, bounds []float64) {
+	if f.kind == series.Histogram {
+		b.histogram(f, &metrics.HistogramDataPoint{
+			Attributes: attributes, StartTimeUnixNano: nanoseconds(start), Flags: noValue,
+			Sum: new(float64), ExplicitBounds: bounds, BucketCounts: make([]uint64, len(bounds)+1),
+		})
+		return
+	}
+	b.number(f, &metrics.NumberDataPoint{Attributes: attributes, StartTimeUnixNano: nanoseconds(start), Flags: noValue})
+}
+
+func (b *batch) added(bytes int) {
+	b.points++
+	b.bytes += bytes
+	if b.points >= maxPoints || b.bytes >= maxBytes {
+		b.flush()
+	}
+}
+
+// flush hands on what was collected.
+func (b *batch) flush() {
+	if b.points > 0 && !b.stopped {
+		b.stopped = !b.yield(&metrics.ScopeMetrics{
+			Scope: &common.InstrumentationScope{Name: series.ScopeName, Version: b.version}, Metrics: b.list,
+		})
+	}
+	b.list, b.byName, b.points, b.bytes = nil, nil, 0, 0
+}
+
+// pairs are the attributes of a series of a cluster.
+func pairs(f series.Family, cluster string, l *series.Labels) []*common.KeyValue {
+	names := f.Descriptor().Labels
+	all := make([]*common.KeyValue, len(names))
+	i := 0
+	for at, name := range names {
+		value := cluster
+		if name != series.ClusterLabel {
+			value = l[i]
+			i++
+		}
+		all[at] = pair(name, value)
+	}
+	return all
+}
+
+// pairsOf are the attributes of an instrument.
+func pairsOf(set *attribute.Set) []*common.KeyValue {
+	all := make([]*common.KeyValue, 0, set.Len())
+	for i := set.Iter(); i.Next(); {
+		kv := i.Attribute()
+		all = append(all, pair(string(kv.Key), kv.Value.Emit()))
+	}
+	return all
+}
+
+func pair(name, value string) *common.KeyValue {
+	return &common.KeyValue{Key: name, Value: &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: value}}}
+}
+
+func nanoseconds(t time.Time) uint64 {
+	if t.IsZero() {
+		return 0 // Not known.
+	}
+	return uint64(t.UnixNano()) //nolint:gosec // After 1970.
+}
