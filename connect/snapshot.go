@@ -40,6 +40,11 @@ const (
 // tasks. Confluent Cloud and MSK Connect keep them to themselves.
 func (p Provider) NamesWorkers() bool { return p != ConfluentCloud && p != MSK }
 
+// MaxText is how many bytes a text of a cluster may have that stands in a
+// snapshot, and so in a label: far more than any real one. A connector that has a
+// longer one is unobserved, reason TooLarge.
+const MaxText = 1 << 10
+
 // A Snapshot is one look at a cluster. It does not change once it is returned:
 // many readers share it.
 type Snapshot struct {

@@ -106,9 +106,10 @@ func BenchmarkDecode(b *testing.B) {
 
 func decodeSnapshot(t testing.TB, r io.Reader, strings *interner, want int) ([]connect.Connector, []named) {
 	connectors, infos := make([]connect.Connector, 0, want), make([]named, 0, want)
-	_, err := newDecoder(r, strings, Dialect{}).decodeExpanded(func(e *entry) {
+	_, err := newDecoder(r, strings, decoderOptions{}).decodeExpanded(maxListed, func(e *entry) error {
 		connectors = append(connectors, e.status)
-		infos = append(infos, named{e.name, e.info})
+		infos = append(infos, named{e.name, e.info, e.badInfo})
+		return nil
 	})
 	if err != nil || len(connectors) != want {
 		t.Fatal(err, len(connectors))

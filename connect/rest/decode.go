@@ -2,12 +2,16 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
+	"math"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -22,24 +26,32 @@ var errList = fmt.Errorf("%w: the worker answers a plain list: it is older than 
 // errCut is an answer that ends too early.
 var errCut = fmt.Errorf("%w: cut short", connect.Decode)
 
-// errShape is a value of another type than the API promises. It costs the
-// connector it stands in, not the snapshot.
-var errShape = errors.New("unexpected type of value")
-
 // decoder walks one answer as a stream. It holds no more of it than one name or
-// value, and keeps what a snapshot needs: configuration values are skipped,
-// traces are reduced to class names. Invalid UTF-8 is refused by the tokenizer,
-// duplicate names by nameSets.
+// value, and keeps what a snapshot needs: configuration values are hashed or
+// skipped, traces are reduced to class names. What is odd inside of one connector
+// (a text that is no UTF-8 or far too long, a field twice, another type of value)
+// costs that connector; what is no JSON costs the answer.
 type decoder struct {
 	json    *jsontext.Decoder
-	names   nameSets
 	strings *interner
-	dialect Dialect
+	options decoderOptions
 	scratch []byte
 	// slab is where the next tasks go: one allocation for those of many
 	// connectors.
 	slab     []connect.Task
 	slabSize int
+	tasks    int // of all connectors so far
+}
+
+// decoderOptions are what is the same for all answers of a cluster.
+type decoderOptions struct {
+	dialect Dialect
+	// labels are the keys of configurations whose values are kept.
+	labels []string
+	// seed of the hashes of configurations.
+	seed maphash.Seed
+	// maxTasks of one answer.
+	maxTasks int
 }
 
 // maxWindow bounds what the tokenizer may ask for at once, and so the memory that
@@ -60,10 +72,16 @@ func (w window) Read(p []byte) (int, error) {
 
 var errWindow = fmt.Errorf("%w: a value beyond the limit", connect.TooLarge)
 
-func newDecoder(r io.Reader, strings *interner, dialect Dialect) *decoder {
+func newDecoder(r io.Reader, strings *interner, options decoderOptions) *decoder {
+	if (options.seed == maphash.Seed{}) {
+		options.seed = maphash.MakeSeed()
+	}
+	if options.maxTasks == 0 {
+		options.maxTasks = math.MaxInt
+	}
 	return &decoder{
-		json: jsontext.NewDecoder(window{r}, jsontext.AllowDuplicateNames(true)), names: nameSets{seed: maphash.MakeSeed()},
-		strings: strings, dialect: dialect, slabSize: slabRoom,
+		json:    jsontext.NewDecoder(window{r}, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)),
+		strings: strings, options: options, slabSize: slabRoom,
 	}
 }
 
@@ -74,64 +92,98 @@ type entry struct {
 	status    connect.Connector // Name, State, Worker, Failure, Type, Version, ID, Tasks
 	hasInfo   bool
 	info      info
-	// bad and badInfo tell that the status, or the info, had not the shape that
-	// the API promises.
-	bad, badInfo bool
+	// bad and badInfo are why the status, or the info, cannot be used; "" if they
+	// can. A bad name makes the status bad.
+	bad, badInfo connect.Reason
+}
+
+// spoil notes why something cannot be used; the first reason counts.
+func spoil(bad *connect.Reason, reason connect.Reason) {
+	if *bad == "" {
+		*bad = reason
+	}
+}
+
+// listed is a name in a list. One that is bad is not a connector's name but what
+// is shown of it.
+type listed struct {
+	name string
+	bad  connect.Reason
 }
 
 // decodeList reads an array of names, each once.
-func (d *decoder) decodeList() ([]string, error) {
-	var names []string
-	err := d.whole(func() error { return d.list(&names) })
+func (d *decoder) decodeList(limit int) ([]listed, error) {
+	var names []listed
+	err := d.whole(func() error { return d.list(&names, limit) })
 	return names, err
 }
 
-func (d *decoder) list(names *[]string) error {
+func (d *decoder) list(names *[]listed, limit int) error {
 	if kind := d.json.PeekKind(); kind != '[' {
 		return d.mismatch("an array of names", kind)
 	}
 	seen := map[string]struct{}{}
-	return d.array(func() error {
-		name, err := d.text()
-		if errors.Is(err, errShape) {
-			return fmt.Errorf("%w: a name that is no text", connect.Decode)
+	index, texts := -1, 0
+	err := d.array(func() error {
+		index++
+		var name listed
+		if d.json.PeekKind() == '"' {
+			texts++
+			quoted, err := d.json.ReadValue()
+			if err != nil {
+				return err
+			}
+			name.name, name.bad = d.name(quoted)
+		} else {
+			name = listed{"(item " + strconv.Itoa(index) + " of the list)", connect.Decode}
+			if err := d.json.SkipValue(); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
-		}
-		if _, twice := seen[name]; !twice {
-			seen[name] = struct{}{}
+		if _, twice := seen[name.name]; !twice {
+			seen[name.name] = struct{}{}
 			*names = append(*names, name)
+		}
+		if len(*names) > limit {
+			return errTooMany(limit)
 		}
 		return nil
 	})
+	if err == nil && index >= 0 && texts == 0 {
+		return fmt.Errorf("%w: not an array of names", connect.Decode)
+	}
+	return err
 }
 
-// decodeExpanded reads an object of connectors and hands each to keep. Where
-// the worker answers a plain list instead, it returns that with errList.
-func (d *decoder) decodeExpanded(keep func(*entry)) (list []string, err error) {
+func errTooMany(limit int) error {
+	return fmt.Errorf("%w: more than %d connectors; raise max_connectors, or observe a part of them by connectors", connect.TooLarge, limit)
+}
+
+// decodeExpanded reads an object of connectors and hands each to keep, whose error
+// ends the reading. A name that stands there twice is handed on twice. Where the
+// worker answers a plain list instead, it returns that with errList.
+func (d *decoder) decodeExpanded(limit int, keep func(*entry) error) (list []listed, err error) {
 	d.slabSize = slabSize
 	err = d.whole(func() error {
 		switch kind := d.json.PeekKind(); kind {
 		case '[':
-			list = []string{}
-			return d.list(&list)
+			list = []listed{}
+			return d.list(&list, limit)
 		case '{':
 		default:
 			return d.mismatch("an object of connectors", kind)
 		}
+		if _, err := d.json.ReadToken(); err != nil {
+			return err
+		}
 		var e entry
-		return d.object(&e.bad, func(key []byte) error {
-			name, err := d.unquote(key)
-			if err != nil {
-				return err
-			}
-			e = entry{name: name}
+		return d.members(func(quoted []byte) error {
+			e = entry{}
+			e.name, e.bad = d.name(quoted)
 			if err := d.entry(&e); err != nil {
 				return err
 			}
-			keep(&e)
-			return nil
+			return keep(&e)
 		})
 	})
 	if err == nil && list != nil {
@@ -148,8 +200,8 @@ func (d *decoder) decodeOne(e *entry, read func(*entry) error) error {
 		}
 		return read(e)
 	})
-	if err == nil && (e.bad || e.badInfo) {
-		err = fmt.Errorf("%w: %w", connect.Decode, errShape)
+	if bad := cmp.Or(e.bad, e.badInfo); err == nil && bad != "" {
+		err = fmt.Errorf("%w: not what the API promises of a connector", bad)
 	}
 	return err
 }
@@ -191,83 +243,115 @@ func (d *decoder) mismatch(want string, got jsontext.Kind) error {
 	return fmt.Errorf("%w: not %s", connect.Decode, want)
 }
 
+// Members of objects that are read, in the order of the cases that read them.
+var (
+	entryMembers     = []string{"status", "info", "id"}
+	idMembers        = []string{"id"}
+	statusMembers    = []string{"connector", "tasks", "type"}
+	lineMembers      = []string{"id", "state", "worker_id", "version", "trace"}
+	infoMembers      = []string{"config", "tasks", "type"}
+	configMembers    = []string{"connector.class", "tasks.max", "type", "consumer.override.group.id", "offsets.storage.topic"}
+	rootMembers      = []string{"version", "commit", "kafka_cluster_id"}
+	healthMembers    = []string{"status"}
+	configDefMembers = []string{"definition"}
+	keyMembers       = []string{"name", "type"}
+)
+
 // entry reads what an expanded answer says of one connector.
 func (d *decoder) entry(e *entry) error {
-	return d.object(&e.bad, func(key []byte) error {
-		switch string(key) {
-		case `"status"`:
+	return d.object(&e.bad, entryMembers, func(member int, _ []byte) error {
+		switch member {
+		case 0:
 			return d.status(e)
-		case `"info"`:
+		case 1:
 			return d.info(e)
-		case `"id"`:
-			return d.object(&e.bad, func(key []byte) error {
-				if string(key) == `"id"` {
+		case 2:
+			return d.object(&e.bad, idMembers, func(member int, _ []byte) error {
+				if member == 0 {
 					return d.textInto(&e.bad, &e.status.ID)
 				}
-				return d.skip()
+				return d.json.SkipValue()
 			})
 		}
-		return d.skip()
+		return d.json.SkipValue()
 	})
 }
+
+// maxTasksOfOne is how many tasks one connector may have: far more than any does.
+const maxTasksOfOne = 10_000
 
 // status reads a ConnectorStateInfo.
 func (d *decoder) status(e *entry) error {
 	if d.json.PeekKind() == 'n' {
-		return d.skip()
+		return d.json.SkipValue()
 	}
 	id := e.status.ID
 	e.hasStatus = true
 	e.status = connect.Connector{Name: e.name, ID: id}
 	hasState := false
-	err := d.object(&e.bad, func(key []byte) error {
-		switch string(key) {
-		case `"connector"`:
+	err := d.object(&e.bad, statusMembers, func(member int, _ []byte) error {
+		switch member {
+		case 0:
 			hasState = true
 			var line statusLine
 			if err := d.statusLine(&e.bad, &line); err != nil {
 				return err
 			}
 			e.status.State, e.status.Worker, e.status.Version, e.status.Failure =
-				d.dialect.connectorState(line.state), line.worker, line.version, line.failure
-		case `"tasks"`:
-			d.reserve()
-			err := d.elements(&e.bad, func() error {
-				var line statusLine
-				if err := d.statusLine(&e.bad, &line); err != nil {
-					return err
-				}
-				if !line.hasID {
-					e.bad = true
-				}
-				state, failure := d.dialect.taskState(line.state), line.failure
-				if d.dialect.TaskFailure != nil {
-					failure = d.dialect.TaskFailure(line.state)
-				}
-				d.slab = append(d.slab, connect.Task{
-					ID: line.id, State: state, Worker: line.worker, Version: line.version, Failure: failure,
-				})
-				return nil
-			})
-			if len(d.slab) > 0 {
-				e.status.Tasks = slices.Clip(d.slab)
-				d.slab = d.slab[len(d.slab):]
-			}
-			return err
-		case `"type"`:
-			return d.textInto(&e.bad, &e.status.Type)
-		default:
-			return d.skip()
+				d.options.dialect.connectorState(line.state), line.worker, line.version, line.failure
+			return nil
+		case 1:
+			return d.statusTasks(e)
+		case 2:
+			return d.kindInto(&e.bad, &e.status.Type)
 		}
-		return nil
+		return d.json.SkipValue()
 	})
 	if !hasState {
-		e.bad = true
+		spoil(&e.bad, connect.Decode)
 	}
 	e.status.Failure = trace.Settle(e.status.State, e.status.Failure)
 	for i := range e.status.Tasks {
 		task := &e.status.Tasks[i]
 		task.Failure = trace.Settle(task.State, task.Failure)
+	}
+	return err
+}
+
+// statusTasks reads the tasks of a status into the slab.
+func (d *decoder) statusTasks(e *entry) error {
+	d.reserve()
+	err := d.elements(&e.bad, func() error {
+		var line statusLine
+		if err := d.statusLine(&e.bad, &line); err != nil {
+			return err
+		}
+		if !line.hasID {
+			spoil(&e.bad, connect.Decode)
+		}
+		if d.tasks++; d.tasks > d.options.maxTasks {
+			return fmt.Errorf("%w: more than %d tasks", connect.TooLarge, d.options.maxTasks)
+		}
+		if len(d.slab) >= maxTasksOfOne {
+			spoil(&e.bad, connect.TooLarge)
+			return nil
+		}
+		state, failure := d.options.dialect.taskState(line.state), line.failure
+		if d.options.dialect.TaskFailure != nil {
+			failure = d.options.dialect.TaskFailure(line.state)
+		}
+		d.slab = append(d.slab, connect.Task{
+			ID: line.id, State: state, Worker: line.worker, Version: line.version, Failure: failure,
+		})
+		return nil
+	})
+	switch {
+	case e.bad != "": // what was read of it is not kept
+		d.tasks -= len(d.slab)
+		d.slab = d.slab[:0]
+	case len(d.slab) > 0:
+		e.status.Tasks = slices.Clip(d.slab)
+		d.slab = d.slab[len(d.slab):]
 	}
 	return err
 }
@@ -296,24 +380,24 @@ type statusLine struct {
 	failure         connect.Failure
 }
 
-func (d *decoder) statusLine(bad *bool, line *statusLine) error {
-	return d.object(bad, func(key []byte) error {
-		switch string(key) {
-		case `"id"`:
+func (d *decoder) statusLine(bad *connect.Reason, line *statusLine) error {
+	return d.object(bad, lineMembers, func(member int, _ []byte) error {
+		switch member {
+		case 0:
 			line.hasID = true
 			return d.number(bad, &line.id)
-		case `"state"`:
+		case 1:
 			return d.textInto(bad, &line.state)
-		case `"worker_id"`:
-			if d.dialect.NoWorkers {
-				return d.skip()
+		case 2:
+			if d.options.dialect.NoWorkers {
+				return d.json.SkipValue()
 			}
 			return d.textInto(bad, &line.worker)
-		case `"version"`:
+		case 3:
 			return d.textInto(bad, &line.version)
-		case `"trace"`:
+		case 4:
 			if d.json.PeekKind() != '"' {
-				return d.skip()
+				return d.json.SkipValue()
 			}
 			quoted, err := d.json.ReadValue()
 			if err == nil {
@@ -321,78 +405,127 @@ func (d *decoder) statusLine(bad *bool, line *statusLine) error {
 			}
 			return err
 		}
-		return d.skip()
+		return d.json.SkipValue()
 	})
 }
-
-// defaultTasksMax is what Kafka Connect takes where tasks.max is not set
-// (ConnectorConfig.TASKS_MAX_DEFAULT).
-const defaultTasksMax = 1
 
 // info reads a ConnectorInfo.
 func (d *decoder) info(e *entry) error {
 	if d.json.PeekKind() == 'n' {
-		return d.skip()
+		return d.json.SkipValue()
 	}
 	e.hasInfo = true
-	e.info.tasksMax = defaultTasksMax
-	return d.object(&e.badInfo, func(key []byte) error {
-		switch string(key) {
-		case `"config"`:
+	return d.object(&e.badInfo, infoMembers, func(member int, _ []byte) error {
+		switch member {
+		case 0:
 			if d.json.PeekKind() == 'n' {
-				return d.skip()
+				return d.json.SkipValue()
 			}
-			return d.object(&e.badInfo, func(key []byte) error {
-				switch string(key) {
-				case `"connector.class"`:
-					return d.textInto(&e.badInfo, &e.info.class)
-				case `"tasks.max"`:
-					return d.numberInText(&e.info.tasksMax)
-				case `"type"`:
-					if d.dialect.TypeInConfig && e.info.kind == "" {
-						return d.typeInto(&e.info.kind)
-					}
-				}
-				return d.skip()
-			})
-		case `"tasks"`:
-			e.info.hasTasks = true
+			return d.config(e)
+		case 1:
+			e.info.hasTasks = d.json.PeekKind() == '['
 			return d.elements(&e.badInfo, func() error {
 				e.info.tasks++
-				return d.skip()
+				return d.json.SkipValue()
 			})
-		case `"type"`:
-			return d.textInto(&e.badInfo, &e.info.kind)
+		case 2:
+			return d.kindInto(&e.badInfo, &e.info.kind)
 		}
-		return d.skip()
+		return d.json.SkipValue()
 	})
 }
 
-// object reads an object, each value by field, which is given the name in its
-// quoted form. Another type of value is skipped and marks the entry as bad.
-func (d *decoder) object(bad *bool, field func(key []byte) error) error {
-	if kind := d.json.PeekKind(); kind != '{' {
+// config reads a configuration, of which the hash tells whether it is another
+// than before.
+func (d *decoder) config(e *entry) error {
+	i := &e.info
+	i.hasConfig, i.tasksMax = true, connect.DefaultTasksMax
+	return d.object(&e.badInfo, configMembers, func(member int, key []byte) error {
+		name := maphash.Bytes(d.options.seed, key)
+		label := d.label(key)
+		value, err := d.scalar()
+		if err != nil {
+			return err
+		}
+		// A sum, because the order says nothing.
+		i.hash += maphash.Comparable(d.options.seed, [2]uint64{name, maphash.Bytes(d.options.seed, value)})
+		switch member {
+		case 0:
+			d.valueInto(&e.badInfo, value, &i.class)
+		case 1:
+			i.tasksMax = d.tasksMax(value)
+		case 2:
+			if kind := kindOf(value); d.options.dialect.TypeInConfig && !tells(i.kind) && tells(kind) {
+				i.kind = kind
+			}
+		case 3:
+			i.consumerGroup = d.plainValue(value)
+		case 4:
+			i.offsetsTopic = d.plainValue(value)
+		}
+		if label != "" {
+			i.labels = appendLabel(i.labels, label, d.labelValue(value), d.options.labels)
+		}
+		return nil
+	})
+}
+
+// object reads an object, each value by read, which is given the index of its
+// name among the members, -1 if it is none of them, and its name as it is quoted.
+// Another type of value is skipped and spoils what it is part of, as does a member
+// that is there twice: which of the two counts is anybody's guess.
+func (d *decoder) object(bad *connect.Reason, members []string, read func(member int, name []byte) error) error {
+	if d.json.PeekKind() != '{' {
 		return d.skipBad(bad)
 	}
 	if _, err := d.json.ReadToken(); err != nil {
 		return err
 	}
-	d.names.enter()
-	defer d.names.leave()
+	var seen uint64
+	return d.members(func(name []byte) error {
+		member := d.memberOf(members, name)
+		if member < 0 {
+			return read(member, name)
+		}
+		if seen&(1<<member) != 0 {
+			return d.skipBad(bad)
+		}
+		seen |= 1 << member
+		return read(member, name)
+	})
+}
+
+// memberOf returns the index of a quoted name among the members, -1 if it is none.
+func (d *decoder) memberOf(members []string, quoted []byte) int {
+	name := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(name, '\\') >= 0 { // one name can be written in many ways
+		var err error
+		if d.scratch, err = jsontext.AppendUnquote(d.scratch[:0], quoted); err != nil {
+			return -1
+		}
+		name = d.scratch
+	}
+	for i, member := range members {
+		if string(name) == member {
+			return i
+		}
+	}
+	return -1
+}
+
+// members reads what follows the beginning of an object, up to its end.
+func (d *decoder) members(read func(quoted []byte) error) error {
 	for {
 		switch d.json.PeekKind() {
 		case '}':
 			_, err := d.json.ReadToken()
 			return err
 		case '"':
-			key, err := d.json.ReadValue()
+			name, err := d.json.ReadValue()
 			if err != nil {
 				return err
 			}
-			if !d.names.add(key) {
-				return errDuplicate
-			}
-			if err := field(key); err != nil {
+			if err := read(name); err != nil {
 				return err
 			}
 		default: // invalid: the tokenizer says why
@@ -404,12 +537,12 @@ func (d *decoder) object(bad *bool, field func(key []byte) error) error {
 }
 
 // elements reads an array, or null as an empty one.
-func (d *decoder) elements(bad *bool, element func() error) error {
+func (d *decoder) elements(bad *connect.Reason, element func() error) error {
 	switch d.json.PeekKind() {
 	case '[':
 		return d.array(element)
 	case 'n':
-		return d.skip()
+		return d.json.SkipValue()
 	}
 	return d.skipBad(bad)
 }
@@ -427,77 +560,140 @@ func (d *decoder) array(element func() error) error {
 	return err
 }
 
-func (d *decoder) skipBad(bad *bool) error {
-	*bad = true
-	return d.skip()
-}
-
-// text reads a string; errShape where there is another value, which is skipped.
-func (d *decoder) text() (string, error) {
-	if d.json.PeekKind() != '"' {
-		if err := d.skip(); err != nil {
-			return "", err
-		}
-		return "", errShape
-	}
-	quoted, err := d.json.ReadValue()
-	if err != nil {
-		return "", err
-	}
-	return d.unquote(quoted)
-}
-
-func (d *decoder) unquote(quoted []byte) (text string, err error) {
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		return d.strings.of(quoted[1 : len(quoted)-1]), nil
-	}
-	d.scratch, err = jsontext.AppendUnquote(d.scratch[:0], quoted)
-	return d.strings.of(d.scratch), err
-}
-
-// skip reads a value and keeps nothing of it.
-func (d *decoder) skip() error {
-	switch d.json.PeekKind() {
-	case '{':
-		return d.object(new(bool), func([]byte) error { return d.skip() })
-	case '[':
-		return d.array(d.skip)
-	}
+func (d *decoder) skipBad(bad *connect.Reason) error {
+	spoil(bad, connect.Decode)
 	return d.json.SkipValue()
 }
 
 // textInto reads a string, or null as none.
-func (d *decoder) textInto(bad *bool, into *string) error {
-	if d.json.PeekKind() == 'n' {
-		return d.skip()
-	}
-	text, err := d.text()
-	if errors.Is(err, errShape) {
-		*bad = true
-		return nil
-	}
+func (d *decoder) textInto(bad *connect.Reason, into *string) error {
+	value, err := d.scalar()
 	if err == nil {
-		*into = text
+		d.valueInto(bad, value, into)
 	}
 	return err
 }
 
-// typeInto reads the type of a connector out of its configuration, where any
-// other value is somebody's setting and not kept.
-func (d *decoder) typeInto(into *string) error {
-	if d.json.PeekKind() != '"' {
-		return d.skip()
+// scalar reads a value. Of an object or an array, which is skipped, it returns
+// nothing.
+func (d *decoder) scalar() ([]byte, error) {
+	switch d.json.PeekKind() {
+	case '{', '[':
+		return nil, d.json.SkipValue()
 	}
-	value, err := d.json.ReadValue()
-	switch string(value) {
-	case `"source"`, `"sink"`:
-		*into = string(value[1 : len(value)-1])
+	return d.json.ReadValue()
+}
+
+// kind is the first byte of a value, 0 of none.
+func kind(value []byte) byte {
+	if len(value) == 0 {
+		return 0
 	}
-	return err
+	return value[0]
+}
+
+// valueInto takes a value that is a string, or null as none.
+func (d *decoder) valueInto(bad *connect.Reason, value []byte, into *string) {
+	switch kind(value) {
+	case 'n':
+	case '"':
+		text, reason := d.text(value)
+		if reason != "" {
+			spoil(bad, reason)
+			return
+		}
+		*into = text
+	default:
+		spoil(bad, connect.Decode)
+	}
+}
+
+// text unquotes what is to be shown; a text that cannot be has a reason.
+func (d *decoder) text(quoted []byte) (text string, bad connect.Reason) {
+	plain := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(plain, '\\') >= 0 {
+		var err error
+		if d.scratch, err = jsontext.AppendUnquote(d.scratch[:0], quoted); err != nil {
+			return "", connect.Decode
+		}
+		plain = d.scratch
+	}
+	if len(plain) > connect.MaxText {
+		return "", connect.TooLarge
+	}
+	if text, ok := d.strings.known(plain); ok {
+		return text, ""
+	}
+	if !utf8.Valid(plain) {
+		return "", connect.Decode
+	}
+	return d.strings.of(plain), ""
+}
+
+// name unquotes a connector's name. Of one that cannot be shown, it returns what
+// stands for it: the name as it was sent, no text that UTF-8 has not and no more
+// than fits a line, so that it is not taken for another.
+func (d *decoder) name(quoted []byte) (name string, bad connect.Reason) {
+	if name, bad = d.text(quoted); bad == "" {
+		return name, ""
+	}
+	var shown strings.Builder
+	for rest := quoted[1 : len(quoted)-1]; len(rest) > 0 && shown.Len() < maxShown; {
+		r, size := utf8.DecodeRune(rest)
+		if r == utf8.RuneError && size == 1 {
+			fmt.Fprintf(&shown, `\x%02x`, rest[0])
+		} else {
+			shown.WriteRune(r)
+		}
+		rest = rest[size:]
+	}
+	if len(quoted) > maxShown {
+		fmt.Fprintf(&shown, "… (%d bytes, %016x)", len(quoted)-2, maphash.Bytes(d.options.seed, quoted))
+	}
+	return shown.String(), bad
+}
+
+// maxShown is how much is shown of a name that cannot be.
+const maxShown = 64
+
+// Types of connectors. What is none of them tells nothing, as the type unknown
+// does, which Kafka Connect gives a connector whose configuration it has not read
+// yet or whose plugin is missing.
+const (
+	kindSource  = "source"
+	kindSink    = "sink"
+	kindUnknown = "unknown"
+)
+
+func tells(kind string) bool { return kind == kindSource || kind == kindSink }
+
+// kindInto reads the type of a connector, or null as none.
+func (d *decoder) kindInto(bad *connect.Reason, into *string) error {
+	value, err := d.scalar()
+	if err != nil {
+		return err
+	}
+	switch kind(value) {
+	case 'n':
+	case '"':
+		*into = kindOf(value)
+	default:
+		spoil(bad, connect.Decode)
+	}
+	return nil
+}
+
+func kindOf(value []byte) string {
+	for _, kind := range []string{kindSource, kindSink} {
+		if string(value) == strconv.Quote(kind) {
+			return kind
+		}
+	}
+	return kindUnknown
 }
 
 // number reads a whole number that is not negative.
-func (d *decoder) number(bad *bool, into *int) error {
+func (d *decoder) number(bad *connect.Reason, into *int) error {
 	if d.json.PeekKind() != '0' {
 		return d.skipBad(bad)
 	}
@@ -507,29 +703,21 @@ func (d *decoder) number(bad *bool, into *int) error {
 	}
 	n, err := strconv.ParseUint(string(digits), 10, 31)
 	if err != nil {
-		*bad = true
+		spoil(bad, connect.Decode)
 		return nil
 	}
 	*into = int(n)
 	return nil
 }
 
-// numberInText reads a number as a configuration holds it: as text. What is no
-// number (a placeholder of a secret provider, say) leaves it unknown.
-func (d *decoder) numberInText(into *int) error {
-	if kind := d.json.PeekKind(); kind != '"' && kind != '0' {
-		return d.skip()
+// tasksMax reads a number as a configuration holds it: as text.
+func (d *decoder) tasksMax(value []byte) int {
+	if kind(value) != '"' {
+		return connect.ParseTasksMax(string(value))
 	}
-	value, err := d.json.ReadValue()
-	if err != nil {
-		return err
+	text, bad := d.text(value)
+	if bad != "" {
+		return 0
 	}
-	*into = 0
-	if value[0] == '"' {
-		value = value[1 : len(value)-1]
-	}
-	if n, err := strconv.ParseUint(string(value), 10, 31); err == nil {
-		*into = int(n)
-	}
-	return nil
+	return connect.ParseTasksMax(text)
 }

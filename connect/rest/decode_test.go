@@ -2,6 +2,7 @@ package rest
 
 import (
 	"errors"
+	"hash/maphash"
 	"reflect"
 	"strings"
 	"testing"
@@ -10,10 +11,14 @@ import (
 )
 
 // decodeAll decodes an expanded answer into a map.
-func decodeAll(t testing.TB, text string, dialect Dialect) (map[string]entry, []string, error) {
+func decodeAll(t testing.TB, text string, dialect Dialect) (map[string]entry, []listed, error) {
 	t.Helper()
 	got := map[string]entry{}
-	list, err := newDecoder(strings.NewReader(text), newInterner(), dialect).decodeExpanded(func(e *entry) { got[e.name] = *e })
+	options := decoderOptions{dialect: dialect, labels: []string{"owner.team", "tier"}}
+	list, err := newDecoder(strings.NewReader(text), newInterner(), options).decodeExpanded(maxListed, func(e *entry) error {
+		got[e.name] = *e
+		return nil
+	})
 	return got, list, err
 }
 
@@ -37,14 +42,15 @@ func TestExpandedStatus(t *testing.T) {
 			{ID: 0, State: connect.StateRunning, Worker: "10.0.0.5:8083"},
 		},
 	}
-	if first.bad || first.badInfo || !first.hasStatus || !first.hasInfo || !reflect.DeepEqual(first.status, want) {
+	if first.bad != "" || first.badInfo != "" || !first.hasStatus || !first.hasInfo || !reflect.DeepEqual(first.status, want) {
 		t.Errorf("status is\n%+v, want\n%+v", first.status, want)
 	}
-	if wantInfo := (info{class: "io.example.Sink", kind: "sink", tasksMax: 2, tasks: 2, hasTasks: true}); first.info != wantInfo {
+	wantInfo := info{class: "io.example.Sink", kind: "sink", hasConfig: true, tasksMax: 2, tasks: 2, hasTasks: true, hash: first.info.hash}
+	if !reflect.DeepEqual(first.info, wantInfo) || first.info.hash == 0 {
 		t.Errorf("info is %+v, want %+v", first.info, wantInfo)
 	}
 	second, ok := got[`src->dst é "q" /%`]
-	if !ok || second.status.State != connect.StateUnknown || second.status.Worker != "w" || second.bad {
+	if !ok || second.status.State != connect.StateUnknown || second.status.Worker != "w" || second.bad != "" {
 		t.Errorf("second is %+v, %v", second, ok)
 	}
 }
@@ -53,26 +59,40 @@ func TestExpandedStatus(t *testing.T) {
 func TestOddEntries(t *testing.T) {
 	const good = `"good":{"status":{"connector":{"state":"RUNNING","worker_id":"w"},"tasks":[]}}`
 	for _, test := range []struct {
-		name, odd                   string
-		bad, badInfo, status, hasIt bool
+		name, odd     string
+		bad, badInfo  connect.Reason
+		status, hasIt bool
 	}{
-		{name: "a number", odd: `7`, bad: true},
-		{name: "null", odd: `null`, bad: true},
-		{name: "an array", odd: `[{"status":{}}]`, bad: true},
+		{name: "a number", odd: `7`, bad: connect.Decode},
+		{name: "null", odd: `null`, bad: connect.Decode},
+		{name: "an array", odd: `[{"status":{}}]`, bad: connect.Decode},
 		{name: "no status", odd: `{}`},
 		{name: "null status", odd: `{"status":null}`},
-		{name: "status without connector", odd: `{"status":{"tasks":[]}}`, bad: true, status: true},
-		{name: "status is text", odd: `{"status":"RUNNING"}`, bad: true, status: true},
-		{name: "state is a number", odd: `{"status":{"connector":{"state":3},"tasks":[]}}`, bad: true, status: true},
-		{name: "tasks is an object", odd: `{"status":{"connector":{"state":"RUNNING"},"tasks":{}}}`, bad: true, status: true},
-		{name: "task without id", odd: `{"status":{"connector":{"state":"RUNNING"},"tasks":[{"state":"RUNNING"}]}}`, bad: true, status: true},
-		{name: "negative task id", odd: `{"status":{"connector":{"state":"RUNNING"},"tasks":[{"id":-1,"state":"RUNNING"}]}}`, bad: true, status: true},
-		{name: "huge task id", odd: `{"status":{"connector":{"state":"RUNNING"},"tasks":[{"id":99999999999999999999,"state":"RUNNING"}]}}`, bad: true, status: true},
+		{name: "status without connector", odd: `{"status":{"tasks":[]}}`, bad: connect.Decode, status: true},
+		{name: "status is text", odd: `{"status":"RUNNING"}`, bad: connect.Decode, status: true},
+		{name: "state is a number", odd: `{"status":{"connector":{"state":3},"tasks":[]}}`, bad: connect.Decode, status: true},
+		{name: "tasks is an object", odd: `{"status":{"connector":{"state":"RUNNING"},"tasks":{}}}`, bad: connect.Decode, status: true},
+		{name: "task without id", odd: `{"status":{"connector":{"state":"RUNNING"},"tasks":[{"state":"RUNNING"}]}}`, bad: connect.Decode, status: true},
+		{name: "negative task id", odd: `{"status":{"connector":{"state":"RUNNING"},"tasks":[{"id":-1,"state":"RUNNING"}]}}`, bad: connect.Decode, status: true},
+		{name: "huge task id", odd: `{"status":{"connector":{"state":"RUNNING"},"tasks":[{"id":99999999999999999999,"state":"RUNNING"}]}}`, bad: connect.Decode, status: true},
 		{name: "null state and worker", odd: `{"status":{"connector":{"state":null,"worker_id":null},"tasks":null}}`, status: true},
+		{name: "status twice", odd: `{"status":{"connector":{"state":"RUNNING"}},"status":{"connector":{"state":"FAILED"}}}`, bad: connect.Decode, status: true},
+		{name: "status twice, once escaped", odd: `{"status":{"connector":{"state":"RUNNING"}},"st\u0061tus":{"connector":{"state":"FAILED"}}}`, bad: connect.Decode, status: true},
+		{name: "type twice", odd: `{"status":{"connector":{"state":"RUNNING"},"type":"sink","type":"source"}}`, bad: connect.Decode, status: true},
+		{name: "worker is no UTF-8", odd: "{\"status\":{\"connector\":{\"state\":\"RUNNING\",\"worker_id\":\"a\xff\"}}}", bad: connect.Decode, status: true},
+		{name: "task's worker has a lone surrogate", odd: `{"status":{"connector":{"state":"RUNNING"},"tasks":[{"id":0,"worker_id":"\udc00"}]}}`, bad: connect.Decode, status: true},
+		{name: "worker too long", odd: `{"status":{"connector":{"state":"RUNNING","worker_id":"` + strings.Repeat("w", connect.MaxText+1) + `"}}}`, bad: connect.TooLarge, status: true},
+		{name: "task's version too long", odd: `{"status":{"connector":{"state":"RUNNING"},"tasks":[{"id":0,"version":"` + strings.Repeat("1", connect.MaxText+1) + `"}]}}`, bad: connect.TooLarge, status: true},
+		{name: "class too long", odd: `{"info":{"config":{"connector.class":"` + strings.Repeat("c", connect.MaxText+1) + `"}},"status":{"connector":{"state":"RUNNING"},"tasks":[]}}`, badInfo: connect.TooLarge, status: true, hasIt: true},
+		{name: "a worker as long as may be", odd: `{"status":{"connector":{"state":"RUNNING","worker_id":"` + strings.Repeat("w", connect.MaxText) + `"}}}`, status: true},
+		{name: "class twice", odd: `{"info":{"config":{"connector.class":"a","connector.class":"b"}},"status":{"connector":{"state":"RUNNING"},"tasks":[]}}`, badInfo: connect.Decode, status: true, hasIt: true},
+		{name: "a setting twice", odd: `{"info":{"config":{"x":"1","x":"2"}},"status":{"connector":{"state":"RUNNING"},"tasks":[]}}`, status: true, hasIt: true},
+		{name: "a setting that is no UTF-8", odd: "{\"info\":{\"config\":{\"x\":\"\xc3\x28\"}},\"status\":{\"connector\":{\"state\":\"RUNNING\"}}}", status: true, hasIt: true},
+		{name: "too many tasks", odd: `{"status":{"connector":{"state":"RUNNING"},"tasks":[{"id":0}` + strings.Repeat(`,{"id":1}`, maxTasksOfOne) + `]}}`, bad: connect.TooLarge, status: true},
 		{name: "null info", odd: `{"info":null,"status":{"connector":{"state":"RUNNING"},"tasks":[]}}`, status: true},
-		{name: "info is text", odd: `{"info":"x","status":{"connector":{"state":"RUNNING"},"tasks":[]}}`, badInfo: true, status: true, hasIt: true},
+		{name: "info is text", odd: `{"info":"x","status":{"connector":{"state":"RUNNING"},"tasks":[]}}`, badInfo: connect.Decode, status: true, hasIt: true},
 		{name: "null config", odd: `{"info":{"config":null,"tasks":null},"status":{"connector":{"state":"RUNNING"},"tasks":[]}}`, status: true, hasIt: true},
-		{name: "class is a number", odd: `{"info":{"config":{"connector.class":1}},"status":{"connector":{"state":"RUNNING"},"tasks":[]}}`, badInfo: true, status: true, hasIt: true},
+		{name: "class is a number", odd: `{"info":{"config":{"connector.class":1}},"status":{"connector":{"state":"RUNNING"},"tasks":[]}}`, badInfo: connect.Decode, status: true, hasIt: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, _, err := decodeAll(t, `{"odd":`+test.odd+`,`+good+`}`, Dialect{})
@@ -83,7 +103,7 @@ func TestOddEntries(t *testing.T) {
 			if odd.bad != test.bad || odd.badInfo != test.badInfo || odd.hasStatus != test.status || odd.hasInfo != test.hasIt {
 				t.Errorf("entry is %+v", odd)
 			}
-			if g := got["good"]; g.bad || !g.hasStatus || g.status.State != connect.StateRunning {
+			if g := got["good"]; g.bad != "" || !g.hasStatus || g.status.State != connect.StateRunning {
 				t.Errorf("its neighbour is %+v", g)
 			}
 		})
@@ -92,23 +112,17 @@ func TestOddEntries(t *testing.T) {
 
 func TestRefusedAnswers(t *testing.T) {
 	for name, text := range map[string]string{
-		"empty":                "",
-		"HTML":                 "<html><body>404</body></html>",
-		"number":               "7",
-		"null":                 "null",
-		"text":                 `"hunter2"`,
-		"cut short":            `{"a":{"status":{"connector":{"state":"RUN`,
-		"cut in a list":        `["a","b`,
-		"trailing garbage":     `{} hunter2`,
-		"two values":           `{}{}`,
-		"duplicate connector":  `{"a":{"status":null},"a":{"status":null}}`,
-		"duplicate key":        `{"a":{"status":{"type":"sink","type":"source"}}}`,
-		"duplicate config key": `{"a":{"info":{"config":{"x":"1","x":"2"}}}}`,
-		"invalid UTF-8":        "{\"a\xff\":{}}",
-		"invalid UTF-8 inside": "{\"a\":{\"info\":{\"config\":{\"x\":\"\xc3\x28\"}}}}",
-		"list of numbers":      `[1,2]`,
-		"lone surrogate":       `{"\ud800":{}}`,
-		"deep":                 `{"a":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`,
+		"empty":            "",
+		"HTML":             "<html><body>404</body></html>",
+		"number":           "7",
+		"null":             "null",
+		"text":             `"hunter2"`,
+		"cut short":        `{"a":{"status":{"connector":{"state":"RUN`,
+		"cut in a list":    `["a","b`,
+		"trailing garbage": `{} hunter2`,
+		"two values":       `{}{}`,
+		"list of numbers":  `[1,2]`,
+		"deep":             `{"a":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := decodeAll(t, text, Dialect{})
@@ -122,10 +136,120 @@ func TestRefusedAnswers(t *testing.T) {
 	}
 }
 
+// What a name cannot be shown as costs that connector only, and is not taken for
+// another's.
+func TestOddNames(t *testing.T) {
+	long := strings.Repeat("n", 1<<20)
+	for quoted, want := range map[string]struct {
+		shown string
+		bad   connect.Reason
+	}{
+		`"\ud800"`:       {`\ud800`, connect.Decode},
+		`"\udbff"`:       {`\udbff`, connect.Decode},
+		`"x\uDC00y"`:     {`x\uDC00y`, connect.Decode},
+		"\"a\xffb\"":     {`a\xffb`, connect.Decode},
+		`"\ud83d\ude00"`: {"😀", ""},
+		`"a\u0062"`:      {"ab", ""},
+		`"` + strings.Repeat("n", connect.MaxText) + `"`: {strings.Repeat("n", connect.MaxText), ""},
+		`"` + long + `"`: {strings.Repeat("n", maxShown) + "… (1048576 bytes", connect.TooLarge},
+	} {
+		if len(quoted) < 100 || want.bad != "" {
+			got, _, err := decodeAll(t, `{`+quoted+`:{"status":{"connector":{"state":"RUNNING"}}},"good":{"status":{"connector":{"state":"RUNNING"}}}}`, Dialect{})
+			if err != nil || len(got) != 2 || got["good"].bad != "" {
+				t.Errorf("%.20s: %v, %d connectors", quoted, err, len(got))
+			}
+			for name, e := range got {
+				if name != "good" && (!strings.HasPrefix(name, want.shown) || len(name) > 2*maxShown || e.bad != want.bad) {
+					t.Errorf("%.20s is %q (%s), want %q (%s)", quoted, name, e.bad, want.shown, want.bad)
+				}
+			}
+		}
+		names, err := newDecoder(strings.NewReader(`[`+quoted+`,"good"]`), newInterner(), decoderOptions{}).decodeList(2)
+		if err != nil || len(names) != 2 || names[1] != (listed{name: "good"}) || names[0].bad != want.bad || !strings.HasPrefix(names[0].name, want.shown) {
+			t.Errorf("%.20s in a list: %v (%v)", quoted, names, err)
+		}
+	}
+	names, err := newDecoder(strings.NewReader(`["a",7,{"x":"hunter2"},"a",null]`), newInterner(), decoderOptions{}).decodeList(9)
+	want := []listed{{name: "a"}, {"(item 1 of the list)", connect.Decode}, {"(item 2 of the list)", connect.Decode}, {"(item 4 of the list)", connect.Decode}}
+	if err != nil || !reflect.DeepEqual(names, want) {
+		t.Errorf("%v (%v), want %v", names, err, want)
+	}
+}
+
+// A configuration's hash is that of its content, in whatever order, and of each
+// value.
+func TestConfigHash(t *testing.T) {
+	d := decoderOptions{seed: maphash.MakeSeed()}
+	hash := func(config string) uint64 {
+		var got entry
+		_, err := newDecoder(strings.NewReader(`{"a":{"info":{"config":`+config+`}}}`), newInterner(), d).decodeExpanded(9, func(e *entry) error { got = *e; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.info.hash
+	}
+	same := hash(`{"name":"a","x":"1","y":"2","password":"hunter2"}`)
+	if got := hash(`{"password":"hunter2", "y":"2","x":"1","name":"a"}`); got != same {
+		t.Error("another order is another configuration")
+	}
+	seen := map[uint64]string{same: "first"}
+	for _, other := range []string{`{"name":"a","x":"2","y":"1","password":"hunter2"}`, `{"name":"a","x":"1","y":"2","password":"hunter3"}`, `{"name":"a","x":"1","y":"2"}`, `{"name":"a","x":"1","y":null}`, `{}`, `{"x":"1"}`, `{"x":"1","x":"1"}`} {
+		got := hash(other)
+		if before, twice := seen[got]; twice {
+			t.Errorf("%s has the hash of %s", other, before)
+		}
+		seen[got] = other
+	}
+}
+
+// Of a configuration's values only those are kept that may be shown.
+func TestLabels(t *testing.T) {
+	options := decoderOptions{labels: []string{"owner.team", "tier", "runbook"}}
+	for config, want := range map[string][]connect.Label{
+		`{"tier":"gold","x":"y","owner.team":"payments"}`:                 {{Key: "owner.team", Value: "payments"}, {Key: "tier", Value: "gold"}},
+		`{"owner.t\u0065am":"payments"}`:                                  {{Key: "owner.team", Value: "payments"}},
+		`{"owner.team":"a","owner.team":"b"}`:                             {{Key: "owner.team", Value: "a"}},
+		`{"tier":7,"owner.team":null}`:                                    nil,
+		`{"tier":"","owner.team":"` + strings.Repeat("x", 1025) + `"}`:    nil,
+		`{"tier":"\ud800"}`:                                               nil,
+		`{"runbook":"https://wiki.example/orders"}`:                       {{Key: "runbook", Value: "https://wiki.example/orders"}},
+		`{"runbook":"https://u:p@wiki.example/orders"}`:                   nil,
+		`{"tier":"jdbc:oracle:thin:scott/tiger@//db:1521/x"}`:             nil,
+		`{"tier":"${file:/secrets:tier}"}`:                                nil,
+		`{"tier":"****************"}`:                                     nil,
+		`{"tier":"PlainLoginModule required username=a password=\"b\";"}`: nil,
+		`{"tier":"-----BEGIN PRIVATE KEY-----"}`:                          nil,
+	} {
+		var got entry
+		_, err := newDecoder(strings.NewReader(`{"a":{"info":{"config":`+config+`}}}`), newInterner(), options).decodeExpanded(9, func(e *entry) error { got = *e; return nil })
+		if err != nil || got.badInfo != "" || !reflect.DeepEqual(got.info.labels, want) {
+			t.Errorf("%s: %v, want %v (%v)", config, got.info.labels, want, err)
+		}
+	}
+}
+
+func TestSecretKey(t *testing.T) {
+	for _, key := range []string{
+		"password", "database.password", "ssl.key.password", "ssl.keystore.key", "ssl.keystore.certificate.chain", "sasl.jaas.config",
+		"producer.override.sasl.jaas.config", "aws.secret.access.key", "aws.access.key.id", "azblob.account.key", "gcp.credentials.json", "keyfile",
+		"basic.auth.user.info", "authorization", "oauth.token", "Api-Key", "apiKey", "connection.passwd", "passphrase", "snowflake.private.key", "db.pwd",
+		"client.secret", "value.converter.schema.registry.basic.auth.user.info", "license.key", "connection.string", "http.headers", "sas",
+	} {
+		if !SecretKey(key) {
+			t.Errorf("%s passes for no secret", key)
+		}
+	}
+	for _, key := range []string{"owner.team", "owner", "team", "author", "tier", "topics", "connector.class", "cost-center", "env", "service", "runbook.url", "tasks.max", "description", "monkey"} {
+		if SecretKey(key) {
+			t.Errorf("%s passes for a secret", key)
+		}
+	}
+}
+
 // A worker before 2.3 answers expand with the plain list.
 func TestListForExpand(t *testing.T) {
 	_, list, err := decodeAll(t, ` ["b","a","b"] `, Dialect{})
-	if !errors.Is(err, errList) || !reflect.DeepEqual(list, []string{"b", "a"}) {
+	if !errors.Is(err, errList) || !reflect.DeepEqual(list, []listed{{name: "b"}, {name: "a"}}) {
 		t.Errorf("list = %v, err = %v", list, err)
 	}
 	_, list, err = decodeAll(t, `[]`, Dialect{})
@@ -135,8 +259,12 @@ func TestListForExpand(t *testing.T) {
 }
 
 func TestTasksMax(t *testing.T) {
-	for value, want := range map[string]int{`"3"`: 3, `3`: 3, `"${env:MAX}"`: 0, `""`: 0, `"-1"`: 0, `null`: 1, `{}`: 1} {
-		got, _, err := decodeAll(t, `{"a":{"info":{"config":{"tasks.max":`+value+`}}}}`, Dialect{})
+	for value, want := range map[string]int{
+		`"tasks.max":"3"`: 3, `"tasks.max":3`: 3, `"tasks.max":" 3 "`: 3, `"tasks.max":"+2"`: 2, `"tasks.max":"\t\u0034\n"`: 4, `"tasks.m\u0061x":"5"`: 5,
+		`"tasks.max":"${env:MAX}"`: 0, `"tasks.max":""`: 0, `"tasks.max":"-1"`: 0, `"tasks.max":"2147483648"`: 0, `"tasks.max":null`: 0, `"tasks.max":{}`: 0, `"tasks.max":1.5`: 0,
+		`"tasks.max":true`: 0, ``: 1, `"tasks":"7"`: 1,
+	} {
+		got, _, err := decodeAll(t, `{"a":{"info":{"config":{`+value+`}}}}`, Dialect{})
 		if err != nil || got["a"].info.tasksMax != want {
 			t.Errorf("tasks.max %s is %d, want %d (%v)", value, got["a"].info.tasksMax, want, err)
 		}

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -9,16 +10,21 @@ import (
 
 // info is what a connector's configuration says, as far as it is kept.
 type info struct {
-	class    string
-	kind     string // source, sink, unknown
-	tasksMax int
-	tasks    int
-	hasTasks bool
-}
+	kind string // source, sink, unknown
 
-// typeUnknown is what Kafka Connect says of a connector whose configuration it
-// has not read yet, or whose plugin is missing.
-const typeUnknown = "unknown"
+	// hasConfig tells that there was a configuration.
+	hasConfig bool
+	class     string
+	tasksMax  int
+	// consumerGroup and offsetsTopic, where they are set and say what they are.
+	consumerGroup, offsetsTopic string
+	labels                      []connect.Label
+	// hash of the configuration, with a seed that never leaves the process.
+	hash uint64
+
+	hasTasks bool
+	tasks    int
+}
 
 // known is the last info of a connector, and what its status looked like when
 // that was had.
@@ -29,10 +35,13 @@ type known struct {
 	// stale asks for it again: the connector went away since, or what its status
 	// shows of its configuration changed.
 	stale   bool
-	kind    string
 	version string
 	ids     []int
 	seen    time.Time
+	// changed is when another configuration was first seen than before.
+	changed time.Time
+	// tooLarge tells that what it says cannot be shown.
+	tooLarge bool
 }
 
 // infos remembers the info of each connector between snapshots, and tells
@@ -54,7 +63,7 @@ func (i *infos) want(c *connect.Connector, now time.Time) bool {
 		i.byName[c.Name] = k
 	}
 	k.seen = now
-	if !k.stale && (c.Type != "" && k.kind != c.Type || k.version != c.Version || !sameIDs(k.ids, c.Tasks)) {
+	if !k.stale && (tells(c.Type) && k.kind != c.Type || c.Version != "" && k.version != c.Version || !sameIDs(k.ids, c.Tasks)) {
 		k.stale = true
 	}
 	return k.stale
@@ -64,46 +73,75 @@ func sameIDs(ids []int, tasks []connect.Task) bool {
 	return slices.EqualFunc(ids, tasks, func(id int, t connect.Task) bool { return id == t.ID })
 }
 
-// put remembers the info of a connector that want has seen.
-func (i *infos) put(name string, got info, now time.Time) {
+// put remembers the info of a connector that want has seen. What it does not tell
+// stays as it is known.
+func (i *infos) put(name string, got info, bad connect.Reason, now time.Time) {
 	k := i.byName[name]
 	if k == nil {
 		return
+	}
+	k.tooLarge = bad == connect.TooLarge
+	switch {
+	case k.tooLarge: // and will be, until something changes
+		k.had, k.stale = now, false
+		return
+	case bad != "":
+		return
+	}
+	if !tells(got.kind) {
+		got.kind = k.kind
+	}
+	if !got.hasConfig {
+		kind, hasTasks, tasks := got.kind, got.hasTasks, got.tasks
+		got = k.info
+		got.kind, got.hasTasks, got.tasks = kind, hasTasks, tasks
+	} else if k.hasConfig && k.hash != got.hash {
+		k.changed = now.Round(0)
+	}
+	if got.class == "" {
+		got.class = k.class
+	}
+	if !got.hasTasks {
+		got.hasTasks, got.tasks = k.hasTasks, k.tasks
 	}
 	k.info, k.had, k.stale = got, now, false
 }
 
 // fill completes a connector from what is known, and remembers what its status
-// looked like with it.
-func (i *infos) fill(c *connect.Connector) {
+// looked like with it. A connector of which it returns a reason cannot be shown.
+func (i *infos) fill(c *connect.Connector) connect.Reason {
 	c.TaskCount = len(c.Tasks)
-	defer func() {
-		if c.Type == "" {
-			c.Type = typeUnknown
-		}
-	}()
 	k := i.byName[c.Name]
 	i.wanting = i.wanting || k == nil || k.stale
-	if k == nil || k.had.IsZero() {
-		return
+	if k == nil {
+		k = &known{}
 	}
-	c.Class, c.TasksMax = k.class, k.tasksMax
-	if c.Type == "" {
-		c.Type = k.info.kind
+	if k.tooLarge {
+		return connect.TooLarge
 	}
-	if k.stale {
-		return
+	c.ConsumerGroup, c.OffsetsTopic = k.consumerGroup, k.offsetsTopic
+	c.Class, c.TasksMax, c.Labels, c.ConfigChanged = k.class, k.tasksMax, k.labels, k.changed
+	if tells(c.Type) {
+		k.kind = c.Type
+	} else {
+		c.Type = cmp.Or(k.kind, kindUnknown)
+	}
+	if k.stale || k.had.IsZero() {
+		return ""
 	}
 	if k.hasTasks {
 		c.TaskCount = k.tasks
 	}
-	k.kind, k.version = c.Type, c.Version
+	if c.Version != "" {
+		k.version = c.Version
+	}
 	if !sameIDs(k.ids, c.Tasks) {
 		k.ids = k.ids[:0]
 		for _, t := range c.Tasks {
 			k.ids = append(k.ids, t.ID)
 		}
 	}
+	return ""
 }
 
 // forgetAfter is how long the info of a connector that is gone stays: a worker

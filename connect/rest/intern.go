@@ -15,15 +15,23 @@ func newInterner() *interner {
 
 // of returns text as a string.
 func (i *interner) of(text []byte) string {
-	if s, ok := i.now[string(text)]; ok {
-		return s
-	}
-	s, ok := i.before[string(text)]
+	s, ok := i.known(text)
 	if !ok {
 		s = string(text)
+		i.now[s] = s
 	}
-	i.now[s] = s
 	return s
+}
+
+// known returns the string of a text that was had before.
+func (i *interner) known(text []byte) (string, bool) {
+	s, ok := i.now[string(text)]
+	if !ok {
+		if s, ok = i.before[string(text)]; ok {
+			i.now[s] = s
+		}
+	}
+	return s, ok
 }
 
 // turn begins a new snapshot.

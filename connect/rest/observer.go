@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,12 @@ const (
 	// DefaultMaxBodyBytes has room for the configurations of 10,000 connectors
 	// at 10 KB each.
 	DefaultMaxBodyBytes = 128 << 20
+	// DefaultMaxConnectors is five times what the largest known clusters have.
+	DefaultMaxConnectors = 50_000
 )
+
+// tasksPerConnector bounds the tasks of a cluster, by its bound of connectors.
+const tasksPerConnector = 10
 
 // rootMaxAge is how old the worker's version may be.
 const rootMaxAge = 5 * time.Minute
@@ -63,6 +69,12 @@ type Options struct {
 	InfoMaxAge time.Duration
 	// MaxBodyBytes bounds one answer.
 	MaxBodyBytes int64
+	// MaxConnectors that are kept, DefaultMaxConnectors if 0: a cluster with more
+	// is not observed.
+	MaxConnectors int
+	// Labels are keys of connectors' configurations whose values are shown. Those
+	// that look like secrets (see SecretKey) are not, though they stand here.
+	Labels []string
 	// Keep tells whether a connector is observed; nil keeps all.
 	Keep func(connector string) bool
 	// Logger is told when version 2 falls back to version 1; nil is silent.
@@ -71,8 +83,9 @@ type Options struct {
 
 // Observer observes one cluster by REST. It implements connect.Observer.
 type Observer struct {
-	options Options
-	client  *client
+	options  Options
+	client   *client
+	decoding decoderOptions
 
 	// What follows is only touched by Observe, which has one caller at a time.
 	strings *interner
@@ -85,7 +98,6 @@ type Observer struct {
 	fellBack   bool
 	same       same
 	revisions  connect.Revisions
-	seed       maphash.Seed
 	buffer     []byte // of the answer that is looked at, wiped after it
 }
 
@@ -120,6 +132,9 @@ func New(o Options) *Observer {
 	if o.MaxBodyBytes <= 0 {
 		o.MaxBodyBytes = DefaultMaxBodyBytes
 	}
+	if o.MaxConnectors <= 0 {
+		o.MaxConnectors = DefaultMaxConnectors
+	}
 	if o.Keep == nil {
 		o.Keep = func(string) bool { return true }
 	}
@@ -131,7 +146,10 @@ func New(o Options) *Observer {
 		client:  &client{http: o.Client, urls: o.URLs, timeout: o.RequestTimeout, limit: o.MaxBodyBytes},
 		strings: newInterner(),
 		infos:   infos{byName: map[string]*known{}},
-		seed:    maphash.MakeSeed(),
+		decoding: decoderOptions{
+			dialect: o.Dialect, seed: maphash.MakeSeed(), maxTasks: tasksPerConnector * o.MaxConnectors,
+			labels: slices.DeleteFunc(slices.Clone(o.Labels), SecretKey),
+		},
 	}
 }
 
@@ -192,14 +210,61 @@ func (l *look) finish() {
 	s := l.snapshot
 	l.infos.end(l.began)
 	for i := range s.Connectors {
-		l.infos.fill(&s.Connectors[i])
+		if reason := l.infos.fill(&s.Connectors[i]); reason != "" {
+			l.unobserved[s.Connectors[i].Name] = reason
+		}
 	}
 	connect.SortConnectors(s.Connectors)
+	for i := 1; i < len(s.Connectors); i++ {
+		if name := s.Connectors[i].Name; name == s.Connectors[i-1].Name {
+			l.unobserved[name] = connect.Decode // Which of the two it is is anybody's guess.
+		}
+	}
+	if len(l.unobserved) > 0 {
+		s.Connectors = slices.DeleteFunc(s.Connectors, func(c connect.Connector) bool { return l.unobserved[c.Name] != "" })
+	}
 	s.Connectors = slices.Clip(s.Connectors)
+	carryVersions(l.same.connectors, s.Connectors)
 	for name, reason := range l.unobserved {
 		s.Unobserved = append(s.Unobserved, connect.Unobserved{Connector: name, Reason: reason})
 	}
 	connect.SortUnobserved(s.Unobserved)
+}
+
+// carryVersions gives connectors and tasks whose status names no version the one
+// that is known of them, as long as they are where they were. A status that was
+// written by another way than most has none (KIP-891); where none has one, the
+// workers tell none any more.
+func carryVersions(before, now []connect.Connector) {
+	tell := slices.ContainsFunc(now, func(c connect.Connector) bool {
+		return c.Version != "" || slices.ContainsFunc(c.Tasks, func(t connect.Task) bool { return t.Version != "" })
+	})
+	if !tell {
+		return
+	}
+	for i := range now {
+		c := &now[i]
+		for len(before) > 0 && before[0].Name < c.Name {
+			before = before[1:]
+		}
+		if len(before) == 0 || before[0].Name != c.Name {
+			continue
+		}
+		known := &before[0]
+		if c.Version == "" && c.Worker == known.Worker {
+			c.Version = known.Version
+		}
+		tasks := known.Tasks
+		for j := range c.Tasks {
+			t := &c.Tasks[j]
+			for len(tasks) > 0 && tasks[0].ID < t.ID {
+				tasks = tasks[1:]
+			}
+			if len(tasks) > 0 && tasks[0].ID == t.ID && t.Version == "" && t.Worker == tasks[0].Worker {
+				t.Version = tasks[0].Version
+			}
+		}
+	}
 }
 
 func (l *look) observe(ctx context.Context) error {
@@ -252,11 +317,14 @@ func (l *look) sayFallback(fell bool, why error) {
 	}
 }
 
+// maxListed is how many names a list may have: those that are not kept count, too.
+const maxListed = 1_000_000
+
 // list asks for the names of all connectors that are kept.
-func (l *look) list(ctx context.Context) ([]string, error) {
-	var names []string
+func (l *look) list(ctx context.Context) ([]listed, error) {
+	var names []listed
 	err := l.client.do(ctx, call{endpoint: "list", path: "/connectors", decode: func(r io.Reader) (err error) {
-		names, err = l.decoder(r).decodeList()
+		names, err = l.decoder(r).decodeList(maxListed)
 		return err
 	}}, l.report)
 	if err != nil {
@@ -270,7 +338,7 @@ func (l *look) decoder(r io.Reader) *decoder {
 		l.strings.turn()
 		l.turned = true
 	}
-	return newDecoder(r, l.strings, l.options.Dialect)
+	return newDecoder(r, l.strings, l.decoding)
 }
 
 // shareOf gives calls that a snapshot can do without half of the time that is
@@ -294,23 +362,25 @@ func (l *look) askRoot(ctx context.Context) {
 	defer cancel()
 	var got root
 	err := l.client.do(ctx, call{endpoint: "root", path: "/", decode: func(r io.Reader) error {
-		d := newDecoder(r, newInterner(), l.options.Dialect)
+		d := newDecoder(r, newInterner(), l.decoding)
 		var e entry
 		return d.decodeOne(&e, func(e *entry) error {
-			return d.object(&e.bad, func(key []byte) error {
-				switch string(key) {
-				case `"version"`:
+			return d.object(&e.bad, rootMembers, func(member int, _ []byte) error {
+				switch member {
+				case 0:
 					return d.textInto(&e.bad, &got.version)
-				case `"commit"`:
+				case 1:
 					return d.textInto(&e.bad, &got.commit)
-				case `"kafka_cluster_id"`:
+				case 2:
 					return d.textInto(&e.bad, &got.kafkaClusterID)
 				}
-				return d.skip()
+				return d.json.SkipValue()
 			})
 		})
 	}}, l.report)
 	if err == nil {
-		l.root, l.rootAsked = got, l.began
+		// What it does not tell stays as it is known.
+		l.root = root{cmp.Or(got.version, l.root.version), cmp.Or(got.commit, l.root.commit), cmp.Or(got.kafkaClusterID, l.root.kafkaClusterID)}
+		l.rootAsked = l.began
 	}
 }

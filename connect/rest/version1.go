@@ -17,14 +17,30 @@ import (
 // version1 asks for the status of each connector, and then for the info of
 // those whose info may have changed: status never waits, info waits for the
 // worker's herder and must not cost a state.
-func (l *look) version1(ctx context.Context, names []string) error {
+func (l *look) version1(ctx context.Context, list []listed) error {
 	l.snapshot.ObservationVersion = Version1
-	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !l.options.Keep(name) })
+	var names []string
+	for _, it := range list {
+		switch {
+		case !l.options.Keep(it.name):
+		case it.bad != "":
+			l.unobserved[it.name] = it.bad
+		default:
+			names = append(names, it.name)
+		}
+	}
 
+	if len(names)+len(l.unobserved) > l.options.MaxConnectors {
+		return fmt.Errorf("list connectors of %s: %w", l.options.Name, errTooMany(l.options.MaxConnectors))
+	}
 	statuses := make([]entry, len(names))
 	errs := make([]error, len(names))
+	var tasks atomic.Int64
 	l.inFlight(len(names), func(i int, d *decoderPool) {
 		statuses[i], errs[i] = l.one(ctx, "status", names[i], "/status", (*decoder).status, d)
+		if int(tasks.Add(int64(len(statuses[i].status.Tasks)))) > l.decoding.maxTasks {
+			statuses[i], errs[i] = entry{}, connect.TooLarge
+		}
 	})
 
 	l.snapshot.Connectors = make([]connect.Connector, 0, len(names))
@@ -96,8 +112,8 @@ func (l *look) version1Info(ctx context.Context) {
 		}
 	})
 	for i := range got {
-		if got[i].hasInfo && !got[i].badInfo {
-			l.infos.put(wanted[i], got[i].info, l.began)
+		if got[i].hasInfo {
+			l.infos.put(wanted[i], got[i].info, got[i].badInfo, l.began)
 		}
 	}
 }
@@ -131,7 +147,7 @@ func (l *look) one(ctx context.Context, endpoint, name, suffix string, read func
 		endpoint: endpoint, connector: name, path: "/connectors/" + escape(name) + suffix,
 		decode: func(r io.Reader) error {
 			e = entry{name: name}
-			d := newDecoder(r, pool.strings, l.options.Dialect)
+			d := newDecoder(r, pool.strings, l.decoding)
 			return d.decodeOne(&e, func(e *entry) error { return read(d, e) })
 		},
 	}, l.report)

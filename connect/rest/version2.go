@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 
@@ -39,7 +38,7 @@ var errNoExpansion = fmt.Errorf("%w: the answer names connectors without their s
 // version2 asks for the statuses of all connectors in one call, and for their
 // info in a second one only when it is due or the statuses show that something
 // changed. It returns the names where the worker answered a plain list.
-func (l *look) version2(ctx context.Context) (list []string, err error) {
+func (l *look) version2(ctx context.Context) (list []listed, err error) {
 	l.snapshot.ObservationVersion = Version2
 	query := expandStatus
 	if l.options.Dialect.ExpandQuery != "" {
@@ -49,18 +48,20 @@ func (l *look) version2(ctx context.Context) (list []string, err error) {
 	reuse := l.same.known && !infoDue && !l.infos.wanting && len(l.statusless) == 0
 	var got []named
 	var statuses int
-	list, l.reused, err = l.expandStatuses(ctx, query, reuse, func(e *entry) {
+	list, l.reused, err = l.expandStatuses(ctx, query, reuse, func(e *entry) error {
 		if e.hasStatus {
 			statuses++
 		}
 		if !l.options.Keep(e.name) {
-			return
+			return nil
 		}
-		if e.hasInfo && !e.badInfo {
-			got = append(got, named{e.name, e.info})
+		if e.hasInfo {
+			got = append(got, named{e.name, e.info, e.badInfo})
 		}
 		switch {
-		case e.bad || hasDuplicateIDs(&e.status):
+		case e.bad != "":
+			l.unobserved[e.name] = e.bad
+		case hasDuplicateIDs(&e.status):
 			l.unobserved[e.name] = connect.Decode
 		case !e.hasStatus:
 			l.unobserved[e.name] = connect.NoStatus
@@ -70,6 +71,7 @@ func (l *look) version2(ctx context.Context) (list []string, err error) {
 			}
 			l.snapshot.Connectors = append(l.snapshot.Connectors, e.status)
 		}
+		return l.enough()
 	}, func() {
 		got, statuses, l.snapshot.Connectors = nil, 0, nil
 		clear(l.unobserved)
@@ -103,15 +105,24 @@ func (l *look) version2(ctx context.Context) (list []string, err error) {
 	return nil, nil
 }
 
-// named is the info of one connector.
+// enough returns an error when there are more connectors than may be.
+func (l *look) enough() error {
+	if len(l.snapshot.Connectors)+len(l.unobserved) > l.options.MaxConnectors {
+		return errTooMany(l.options.MaxConnectors)
+	}
+	return nil
+}
+
+// named is the info of one connector, or why it cannot be used.
 type named struct {
 	name string
 	info info
+	bad  connect.Reason
 }
 
 func (l *look) putInfos(got []named) {
 	for i := range got {
-		l.infos.put(got[i].name, got[i].info, l.began)
+		l.infos.put(got[i].name, got[i].info, got[i].bad, l.began)
 	}
 	l.infos.all = l.began
 }
@@ -122,10 +133,14 @@ func (l *look) version2Info(ctx context.Context) {
 	ctx, cancel := l.shareOf(ctx)
 	defer cancel()
 	var got []named
-	_, err := l.expanded(ctx, expandInfo, func(e *entry) {
-		if e.hasInfo && !e.badInfo {
-			got = append(got, named{e.name, e.info})
+	_, err := l.expanded(ctx, expandInfo, func(e *entry) error {
+		if e.hasInfo && l.options.Keep(e.name) {
+			got = append(got, named{e.name, e.info, e.badInfo})
 		}
+		if len(got) > l.options.MaxConnectors {
+			return errTooMany(l.options.MaxConnectors)
+		}
+		return nil
 	}, func() { got = nil })
 	if err == nil {
 		l.putInfos(got)
@@ -133,10 +148,10 @@ func (l *look) version2Info(ctx context.Context) {
 }
 
 // expanded sends an expanded call; again is called before a further try.
-func (l *look) expanded(ctx context.Context, query string, keep func(*entry), again func()) (list []string, err error) {
+func (l *look) expanded(ctx context.Context, query string, keep func(*entry) error, again func()) (list []listed, err error) {
 	err = l.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: query, decode: func(r io.Reader) (err error) {
 		again()
-		list, err = l.decoder(r).decodeExpanded(keep)
+		list, err = l.decoder(r).decodeExpanded(maxListed, keep)
 		return err
 	}}, l.report)
 	return list, err
@@ -149,7 +164,7 @@ const wholeLimit = 16 << 20
 // expandStatuses sends the expanded call for statuses. Most answers are the same
 // as the one before: where reuse allows it, such an answer is not decoded again,
 // same is true and keep is not called.
-func (l *look) expandStatuses(ctx context.Context, query string, reuse bool, keep func(*entry), again func()) (list []string, same bool, err error) {
+func (l *look) expandStatuses(ctx context.Context, query string, reuse bool, keep func(*entry) error, again func()) (list []listed, same bool, err error) {
 	err = l.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: query, decode: func(r io.Reader) (err error) {
 		again()
 		text, rest, err := readWhole(r, l.buffer)
@@ -167,7 +182,7 @@ func (l *look) expandStatuses(ctx context.Context, query string, reuse bool, kee
 			}
 			rest = strings.NewReader("")
 		}
-		list, err = l.decoder(io.MultiReader(bytes.NewReader(text), rest)).decodeExpanded(keep)
+		list, err = l.decoder(io.MultiReader(bytes.NewReader(text), rest)).decodeExpanded(maxListed, keep)
 		return err
 	}}, l.report)
 	return list, same, err
@@ -182,7 +197,7 @@ type fingerprint struct {
 }
 
 func (o *Observer) fingerprint(text []byte) fingerprint {
-	return fingerprint{len(text), maphash.Bytes(o.seed, text)}
+	return fingerprint{len(text), maphash.Bytes(o.decoding.seed, text)}
 }
 
 // readWhole reads an answer into buffer, which may grow; beyond wholeLimit, rest
@@ -215,14 +230,23 @@ func (l *look) findStatusless(ctx context.Context) {
 	defer cancel()
 	names, err := l.list(ctx)
 	if err != nil { // then those that are known stay
-		names = slices.Collect(maps.Keys(l.statusless))
+		for name := range l.statusless {
+			names = append(names, listed{name: name})
+		}
 	}
 	l.statusless = nil
 	have := make(map[string]struct{}, len(l.snapshot.Connectors))
 	for i := range l.snapshot.Connectors {
 		have[l.snapshot.Connectors[i].Name] = struct{}{}
 	}
-	for _, name := range names {
+	for _, it := range names {
+		name := it.name
+		if it.bad != "" {
+			if l.options.Keep(name) {
+				l.unobserved[name] = it.bad
+			}
+			continue
+		}
 		if _, ok := have[name]; ok || !l.options.Keep(name) {
 			continue
 		}
