@@ -17,13 +17,20 @@ const (
 	// ResourcePowerOff is somebody's intention, not a failure: such a cluster
 	// has no connectors and is not down.
 	ResourcePowerOff ResourceState = "poweroff"
+	// ResourceStopped has no workers, because its resource wants none (Strimzi,
+	// Confluent for Kubernetes: 0 replicas). Somebody's intention, too.
+	ResourceStopped ResourceState = "stopped"
+	// ResourcePaused is not looked after by its operator just now; its workers go on.
+	ResourcePaused ResourceState = "paused"
+	// ResourceNotReady is not as its operator wants it.
+	ResourceNotReady ResourceState = "not_ready"
 	// ResourceUnknown is any word that this version of the exporter does not know.
 	ResourceUnknown ResourceState = "unknown"
 )
 
 // ResourceStates lists every state of a service, ResourceUnknown last.
 func ResourceStates() []ResourceState {
-	return []ResourceState{ResourceRunning, ResourceRebuilding, ResourceRebalancing, ResourcePowerOff, ResourceUnknown}
+	return []ResourceState{ResourceRunning, ResourceRebuilding, ResourceRebalancing, ResourcePowerOff, ResourceStopped, ResourcePaused, ResourceNotReady, ResourceUnknown}
 }
 
 // ParseResourceState maps a provider's word, any case, to a ResourceState.

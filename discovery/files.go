@@ -1,0 +1,142 @@
+package discovery
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
+)
+
+// A Document is one resource of a file.
+type Document struct {
+	File string
+	// Line at which it begins, and Number of the document in its file, from 1.
+	Line, Number int
+	Node         *yaml.Node
+	Kind         Kind
+}
+
+// String is resources.yaml:12 (document 2).
+func (d Document) String() string {
+	return fmt.Sprintf("%s:%d (document %d)", d.File, d.Line, d.Number)
+}
+
+// Documents reads the resources of files. Documents of kinds that are not known
+// are passed over, as a repository of manifests has many. A file that cannot be
+// read or is no YAML is one error, and costs no other file.
+func Documents(files []string) (all []Document, problems []error) {
+	for _, file := range files {
+		content, err := safefile.Read(file, safefile.MaxConfig)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", file, err))
+			continue
+		}
+		decoder := yaml.NewDecoder(bytes.NewReader(content))
+		for number := 1; ; number++ {
+			var node yaml.Node
+			err := decoder.Decode(&node)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				// The library's own words may quote a value.
+				problems = append(problems, fmt.Errorf("%s: document %d is no YAML", file, number))
+				break
+			}
+			if node.Kind != yaml.DocumentNode || len(node.Content) != 1 || node.Content[0].Kind != yaml.MappingNode {
+				continue
+			}
+			root := node.Content[0]
+			if kind, known := kindOf(root); known {
+				all = append(all, Document{File: file, Line: root.Line, Number: number, Node: root, Kind: kind})
+			}
+		}
+	}
+	return all, problems
+}
+
+// kindOf finds the kind of a manifest by its apiVersion and kind.
+func kindOf(root *yaml.Node) (Kind, bool) {
+	version, name := scalar(child(root, "apiVersion")), scalar(child(root, "kind"))
+	group, version, found := strings.Cut(version, "/")
+	if !found {
+		return Kind{}, false
+	}
+	for _, known := range kinds {
+		for _, k := range known {
+			if k.KindName() == name && (k.Group == group || derived(group, k)) && slices.Contains(k.Versions(), version) {
+				k.Group = group
+				return k, true
+			}
+		}
+	}
+	return Kind{}, false
+}
+
+// derived tells whether a group has kinds of Strimzi's shape.
+func derived(group string, k Kind) bool {
+	return k.Group == strimziGroup && group == "eventstreams.ibm.com"
+}
+
+// Object reduces a document. A namespace that it does not name is "default".
+func (d Document) Object() (*Object, error) {
+	var resource map[string]any
+	if err := d.Node.Decode(&resource); err != nil {
+		return nil, fmt.Errorf("%s: is no resource: a mapping has a key twice, or one that is no text", d)
+	}
+	o := Reduce(d.Kind, resource)
+	if o.Name == "" {
+		return nil, fmt.Errorf("%s: has no metadata.name", d)
+	}
+	if o.Namespace == "" {
+		o.Namespace = "default"
+		if o.Cluster != nil {
+			o.Cluster.Resource.Namespace = o.Namespace
+		}
+		if o.Cluster != nil && o.Cluster.Aiven != nil && o.Cluster.Aiven.Token != (SecretKey{}) {
+			o.Cluster.Aiven.Token.Namespace = o.Namespace
+		}
+	}
+	return o, nil
+}
+
+// Glob returns the files that patterns name, sorted, each once. A pattern
+// without files is no error: they may come.
+func Glob(patterns []string) ([]string, error) {
+	var all []string
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("%s is no pattern of file names", pattern)
+		}
+		all = append(all, files...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+func child(mapping *yaml.Node, key string) *yaml.Node {
+	if mapping == nil || mapping.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return mapping.Content[i+1]
+		}
+	}
+	return nil
+}
+
+func scalar(node *yaml.Node) string {
+	if node == nil || node.Kind != yaml.ScalarNode {
+		return ""
+	}
+	return node.Value
+}

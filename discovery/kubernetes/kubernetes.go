@@ -1,0 +1,454 @@
+// Package kubernetes hands the resources of a Kubernetes API to a
+// discovery.Registry: it lists and watches what the server serves, and only ever
+// sends get, list and watch. It is the only package that imports client-go, of
+// which it takes the parts that link no typed API.
+package kubernetes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/discovery"
+)
+
+const (
+	// listTimeout bounds each call that is no watch.
+	listTimeout = 30 * time.Second
+	// absentInterval is how often a definition that is not installed is looked for.
+	absentInterval = 5 * time.Second
+	// Between attempts after a failure, doubled each time, with up to a third
+	// more at random: many exporters must not come together.
+	firstWait, longestWait = time.Second, 30 * time.Second
+	// namespaceFile has the namespace of the pod.
+	namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+)
+
+// AllNamespaces in a Selector's Namespaces stands for all.
+const AllNamespaces = "*"
+
+// A Selector says which resources are wanted.
+type Selector struct {
+	Kinds []discovery.Kind
+	// Namespaces, or [AllNamespaces]; none is that of the pod or of the
+	// kubeconfig.
+	Namespaces []string
+	// Labels is a label selector, "" for all.
+	Labels string
+}
+
+// Options of a Client. Registry and Logger are required.
+type Options struct {
+	// Kubeconfig is a file; "" is the pod's service account or, outside a pod,
+	// what KUBECONFIG or ~/.kube/config say.
+	Kubeconfig string
+	// Selectors by their index.
+	Selectors []Selector
+	Registry  *discovery.Registry
+	// UserAgent that the API server's audit log shows.
+	UserAgent string
+	// Failed is told the reason of each failed call; may be nil.
+	Failed func(reason string)
+	Logger *slog.Logger
+}
+
+// Reasons of failed calls.
+const (
+	Timeout      = "timeout"
+	Unreachable  = "unreachable"
+	Unauthorized = "unauthorized"
+	Forbidden    = "forbidden"
+	Expired      = "expired"
+	Other        = "other"
+)
+
+// Reasons lists them.
+func Reasons() []string {
+	return []string{Timeout, Unreachable, Unauthorized, Forbidden, Expired, Other}
+}
+
+// A Client watches until it is closed.
+type Client struct {
+	options   Options
+	dynamic   dynamic.Interface
+	raw       rest.Interface
+	namespace string
+	cancel    context.CancelFunc
+	wait      sync.WaitGroup
+
+	mu sync.Mutex
+	// sources that are watched, and whether each is up: its last call succeeded.
+	sources map[discovery.Source]bool
+}
+
+// Start begins to watch. A server that is not there is no error: it may come.
+func Start(options Options) (*Client, error) {
+	loading := clientcmd.NewDefaultClientConfigLoadingRules()
+	loading.ExplicitPath = options.Kubeconfig
+	kubeconfig := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loading, &clientcmd.ConfigOverrides{})
+	// It takes the pod's service account where no file says otherwise.
+	config, err := kubeconfig.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("discovery: find the Kubernetes API: %w", brief(err))
+	}
+	namespace, _, err := kubeconfig.Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("discovery: find the namespace: %w", brief(err))
+	}
+	if content, err := os.ReadFile(namespaceFile); err == nil && options.Kubeconfig == "" && os.Getenv("KUBECONFIG") == "" {
+		namespace = strings.TrimSpace(string(content))
+	}
+	config = rest.CopyConfig(config)
+	config.UserAgent = options.UserAgent
+	config.QPS, config.Burst = 50, 100 // A list and a watch for each kind and namespace.
+	config.WarningHandlerWithContext = rest.NoWarnings{}
+	dynamicConfig := dynamic.ConfigFor(config)
+	client, err := dynamic.NewForConfig(dynamicConfig)
+	if err != nil {
+		return nil, fmt.Errorf("discovery: make a client of the Kubernetes API: %w", brief(err))
+	}
+	raw, err := rest.UnversionedRESTClientFor(dynamicConfig)
+	if err != nil {
+		return nil, fmt.Errorf("discovery: make a client of the Kubernetes API: %w", brief(err))
+	}
+	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), logr.Discard())) // Failures are told by us, once.
+	c := &Client{options: options, dynamic: client, raw: raw, namespace: namespace, cancel: cancel, sources: map[discovery.Source]bool{}}
+	for i, selector := range options.Selectors {
+		for _, source := range c.sourcesOf(i, selector) {
+			c.sources[source] = false
+		}
+	}
+	for source := range c.sources {
+		c.wait.Go(func() { c.follow(ctx, source) })
+	}
+	return c, nil
+}
+
+func (c *Client) sourcesOf(index int, s Selector) (all []discovery.Source) {
+	namespaces := s.Namespaces
+	switch {
+	case slices.Contains(namespaces, AllNamespaces):
+		namespaces = []string{metav1.NamespaceAll}
+	case len(namespaces) == 0:
+		namespaces = []string{c.namespace}
+	}
+	for _, kind := range s.Kinds {
+		for _, namespace := range namespaces {
+			all = append(all, discovery.Source{Selector: index, Kind: kind, Namespace: namespace})
+		}
+	}
+	return all
+}
+
+// Close ends the watches and forgets what they found.
+func (c *Client) Close() {
+	c.cancel()
+	c.wait.Wait()
+	for source := range c.sources {
+		c.options.Registry.Drop(source)
+	}
+}
+
+// Up tells whether the last call for each kind and namespace succeeded. A kind
+// that is not installed does not count.
+func (c *Client) Up() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, up := range c.sources {
+		if !up {
+			return false
+		}
+	}
+	return true
+}
+
+// Secret reads a Secret's keys by its name. The error carries nothing of it.
+func (c *Client) Secret(ctx context.Context, namespace, name string) (map[string][]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	text, err := c.raw.Get().AbsPath("/api/v1/namespaces", namespace, "secrets", name).Do(ctx).Raw()
+	if err != nil {
+		c.failed(err)
+		return nil, fmt.Errorf("get secret %s/%s: %s", namespace, name, explain(err, "get", "secrets", namespace))
+	}
+	var secret struct{ Data map[string][]byte }
+	if json.Unmarshal(text, &secret) != nil {
+		return nil, fmt.Errorf("get secret %s/%s: no Secret in the answer", namespace, name)
+	}
+	return secret.Data, nil
+}
+
+// follow watches a source until ctx ends.
+func (c *Client) follow(ctx context.Context, source discovery.Source) {
+	log := c.options.Logger.With("resource", source.Kind.String(), "namespace", source.Namespace)
+	wait, absent, told := firstWait, false, ""
+	for ctx.Err() == nil {
+		verb := "get"
+		version, err := c.served(ctx, source.Kind)
+		if err == nil && version == "" {
+			// Not installed, or not any more.
+			c.options.Registry.Replace(source, nil)
+			c.mark(source, true)
+			if !absent {
+				absent = true
+				log.InfoContext(ctx, "resource is not installed, waiting for its definition")
+			}
+			pause(ctx, absentInterval)
+			continue
+		}
+		if err == nil {
+			if absent {
+				log.InfoContext(ctx, "resource is installed", "version", version)
+			}
+			absent = false
+			start := time.Now()
+			verb, err = c.reflect(ctx, source, version)
+			if err == nil || time.Since(start) > longestWait {
+				wait, told = firstWait, "" // It was well meanwhile.
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			continue // The server ended the watch, as it does now and then.
+		}
+		c.failed(err)
+		c.mark(source, false)
+		if text := explain(err, verb, source.Kind.String(), source.Namespace); text != told {
+			told = text
+			log.WarnContext(ctx, "resources cannot be watched", "err", text)
+		}
+		pause(ctx, wait+rand.N(wait/3)) //nolint:gosec // Not for secrets.
+		wait = min(2*wait, longestWait)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// served returns the preferred version of a kind among those that the server
+// has, "" if it has none.
+func (c *Client) served(ctx context.Context, kind discovery.Kind) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	for _, version := range kind.Versions() {
+		text, err := c.raw.Get().AbsPath("/apis", kind.Group, version).Do(ctx).Raw()
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		var list metav1.APIResourceList
+		if err := json.Unmarshal(text, &list); err != nil {
+			return "", errors.New("the server's answer is no list of resources")
+		}
+		if slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == kind.Resource }) {
+			return version, nil
+		}
+	}
+	return "", nil
+}
+
+// reflect lists and watches until the watch cannot go on. verb is what failed.
+func (c *Client) reflect(ctx context.Context, source discovery.Source, version string) (verb string, err error) {
+	resource := c.dynamic.Resource(schema.GroupVersionResource{Group: source.Kind.Group, Version: version, Resource: source.Kind.Resource}).
+		Namespace(source.Namespace)
+	selector := c.options.Selectors[source.Selector].Labels
+	var watching error // Why it could not be watched, the last time it was tried.
+	reflector := cache.NewReflectorWithOptions(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			ctx, cancel := context.WithTimeout(ctx, listTimeout)
+			defer cancel()
+			options.LabelSelector = selector
+			list, err := resource.List(ctx, options)
+			if err != nil {
+				return nil, err // Told by who called reflect.
+			}
+			for i := range list.Items {
+				prune(&list.Items[i])
+			}
+			return list, nil
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			options.LabelSelector = selector
+			var watched watch.Interface
+			if watched, watching = resource.Watch(ctx, options); watching != nil {
+				c.mark(source, false) // It is tried again before reflect returns.
+				return nil, watching
+			}
+			c.mark(source, true)
+			return watch.Filter(watched, func(event watch.Event) (watch.Event, bool) {
+				if object, ok := event.Object.(*unstructured.Unstructured); ok && event.Type != watch.Bookmark {
+					prune(object)
+				}
+				return event, true
+			}), nil
+		},
+	}, nil, store{c.options.Registry, source}, cache.ReflectorOptions{Name: source.Kind.String()})
+	if err := reflector.ListAndWatchWithContext(ctx); err != nil {
+		return "list", err
+	}
+	return "watch", watching
+}
+
+// prune drops what is large and what may be secret as soon as it is decoded: a
+// connector's configuration, the text of its trace, what was applied last.
+func prune(object *unstructured.Unstructured) {
+	for _, path := range [][]string{
+		{"metadata", "managedFields"},
+		{"metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"},
+		{"spec", "template"}, {"spec", "build"}, {"spec", "logging"}, {"spec", "configs"},
+		{"status", "connectorStatus"}, {"status", "trace"}, {"status", "tasksStatus"}, {"status", "pluginStatus"},
+		{"spec", "userConfig", "secret_providers"}, {"spec", "userConfig", "ip_filter"}, {"spec", "technicalEmails"},
+	} {
+		unstructured.RemoveNestedField(object.Object, path...)
+	}
+	if kind := object.GetKind(); kind == "KafkaConnector" || kind == "Connector" {
+		unstructured.RemoveNestedField(object.Object, "spec", "config")
+	}
+}
+
+func (c *Client) mark(source discovery.Source, up bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sources[source] = up
+}
+
+func (c *Client) failed(err error) {
+	if c.options.Failed != nil {
+		c.options.Failed(reason(err))
+	}
+}
+
+func reason(err error) string {
+	switch {
+	case apierrors.IsForbidden(err):
+		return Forbidden
+	case apierrors.IsUnauthorized(err):
+		return Unauthorized
+	case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
+		return Expired
+	case errors.Is(err, context.DeadlineExceeded), apierrors.IsTimeout(err), apierrors.IsServerTimeout(err):
+		return Timeout
+	case apierrors.ReasonForError(err) == metav1.StatusReasonUnknown:
+		return Unreachable // No answer of an API server.
+	default:
+		return Other
+	}
+}
+
+// explain says in a few words what failed and, where a right is missing, which.
+func explain(err error, verb, resource, namespace string) string {
+	switch reason(err) {
+	case Forbidden:
+		if namespace == metav1.NamespaceAll {
+			return fmt.Sprintf("forbidden: the service account may not %s %s in all namespaces; grant get, list and watch by a ClusterRole, or name namespaces", verb, resource)
+		}
+		if resource == "secrets" {
+			return fmt.Sprintf("forbidden: the service account may not get it; grant get on secrets with its resourceName in namespace %s", namespace)
+		}
+		return fmt.Sprintf("forbidden: the service account may not %s %s in namespace %s; grant get, list and watch by a Role there", verb, resource, namespace)
+	case Unauthorized:
+		return "unauthorized: the token of the service account, or of the kubeconfig, is not accepted"
+	case Timeout:
+		return "no answer in time"
+	case Expired:
+		return "what was watched has expired, it is listed anew"
+	case Unreachable:
+		return "the API server is not reached: " + brief(err).Error()
+	}
+	if apierrors.IsNotFound(err) {
+		return "not found"
+	}
+	return string(apierrors.ReasonForError(err))
+}
+
+// brief is an error on one line and not long: a server's words may be a page.
+func brief(err error) error {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if len(text) > 300 {
+		text = strings.ToValidUTF8(text[:300], "") + "…"
+	}
+	return errors.New(text)
+}
+
+// store is where a reflector puts what it sees.
+type store struct {
+	registry *discovery.Registry
+	source   discovery.Source
+}
+
+func (s store) object(from any) (*discovery.Object, error) {
+	resource, ok := from.(*unstructured.Unstructured)
+	if !ok {
+		return nil, fmt.Errorf("a %T is no resource", from)
+	}
+	return discovery.Reduce(s.source.Kind, resource.Object), nil
+}
+
+// Add implements cache.ReflectorStore.
+func (s store) Add(from any) error {
+	o, err := s.object(from)
+	if err == nil {
+		s.registry.Set(s.source, o)
+	}
+	return err
+}
+
+// Update implements cache.ReflectorStore.
+func (s store) Update(from any) error { return s.Add(from) }
+
+// Delete implements cache.ReflectorStore.
+func (s store) Delete(from any) error {
+	o, err := s.object(from)
+	if err == nil {
+		s.registry.Delete(s.source, o.Key)
+	}
+	return err
+}
+
+// Replace implements cache.ReflectorStore.
+func (s store) Replace(list []any, _ string) error {
+	objects := make([]*discovery.Object, 0, len(list))
+	for _, item := range list {
+		o, err := s.object(item)
+		if err != nil {
+			return err
+		}
+		objects = append(objects, o)
+	}
+	s.registry.Replace(s.source, objects)
+	return nil
+}
+
+// Resync implements cache.ReflectorStore.
+func (store) Resync() error { return nil }
