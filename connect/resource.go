@@ -28,9 +28,15 @@ const (
 	ResourceUnknown ResourceState = "unknown"
 )
 
-// ResourceStates lists every state of a service, ResourceUnknown last.
+// ResourceStates lists every state of an Aiven service, ResourceUnknown last.
 func ResourceStates() []ResourceState {
-	return []ResourceState{ResourceRunning, ResourceRebuilding, ResourceRebalancing, ResourcePowerOff, ResourceStopped, ResourcePaused, ResourceNotReady, ResourceUnknown}
+	return []ResourceState{ResourceRunning, ResourceRebuilding, ResourceRebalancing, ResourcePowerOff, ResourceUnknown}
+}
+
+// OperatorStates lists every state of a cluster that an operator runs itself,
+// ResourceUnknown last.
+func OperatorStates() []ResourceState {
+	return []ResourceState{ResourceRunning, ResourceNotReady, ResourcePaused, ResourceStopped, ResourceUnknown}
 }
 
 // ParseResourceState maps a provider's word, any case, to a ResourceState.
