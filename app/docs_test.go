@@ -80,7 +80,7 @@ func TestConfigurationsInDocumentsAreRight(t *testing.T) {
 				write(t, secret, "secret")
 				return key + ": " + secret
 			})
-			if _, err := config.Load(config.Sources{File: file(t, "%s", local)}); err != nil {
+			if _, err := config.Load(config.Sources{File: file(t, "%s", local), Environ: []string{"TEAM=orders", "ORDERS_PASSWORD=secret"}}); err != nil {
 				t.Errorf("%s: %v\n%s", strings.TrimPrefix(name, "../"), err, match[1])
 			}
 		}

@@ -30,10 +30,10 @@ func Clusters(cfg *config.Config, logger *slog.Logger) ([]fleet.Cluster, error) 
 // clusters are the observed clusters by name.
 type clusters map[string]observed
 
-// observed is a cluster and the fingerprint of the settings it was made of.
+// observed is a cluster and the settings that it was made of.
 type observed struct {
 	fleet.Cluster
-	fingerprint string
+	settings config.Cluster
 }
 
 // follow returns the clusters that cfg wants: those that are there with the same
@@ -42,7 +42,7 @@ type observed struct {
 func (c clusters) follow(cfg *config.Config, logger *slog.Logger) (clusters, error) {
 	next := clusters{}
 	for _, settings := range cfg.Clusters() {
-		if before, found := c[settings.Name]; found && before.fingerprint == settings.Fingerprint() {
+		if before, found := c[settings.Name]; found && before.settings.Same(settings) {
 			next[settings.Name] = before
 			continue
 		}
@@ -53,7 +53,7 @@ func (c clusters) follow(cfg *config.Config, logger *slog.Logger) (clusters, err
 			return nil, fmt.Errorf("%s: cluster %s: %w", settings.Origin, settings.Name, err)
 		}
 		cluster := fleet.Cluster{Name: settings.Name, Provider: connect.Provider(settings.Provider), Observer: observer, Renew: renew}
-		next[settings.Name] = observed{cluster, settings.Fingerprint()}
+		next[settings.Name] = observed{cluster, settings}
 	}
 	return next, nil
 }
@@ -78,51 +78,77 @@ func (c clusters) list(cfg *config.Config) []fleet.Cluster {
 	return list
 }
 
-// observer is the one place where a provider's name becomes code.
+// A constructor makes the observer of a cluster. The options are those that all
+// clusters have.
+type constructor func(c config.Cluster, options rest.Options) (connect.Observer, error)
+
+// constructors is the one place where a provider's name becomes code.
+func constructors() map[string]constructor {
+	return map[string]constructor{
+		config.ProviderConnect:        selfManaged,
+		config.ProviderConfluentCloud: confluentCloud,
+		config.ProviderMSK:            mskConnect,
+		config.ProviderAiven:          aivenService,
+	}
+}
+
 func observer(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
-	options := rest.Options{
+	construct, known := constructors()[c.Provider]
+	if !known {
+		return nil, fmt.Errorf("provider %s is not known", c.Provider)
+	}
+	return construct(c, rest.Options{
 		Name: c.Name, URLs: c.URLs, Provider: connect.SelfManaged,
 		ObservationVersion: c.ObservationVersion, Parallelism: c.Parallelism,
 		RequestTimeout: c.RequestTimeout, InfoMaxAge: c.InfoMaxAge,
 		Keep: c.Filter.Keep, Logger: logger,
+	})
+}
+
+func selfManaged(c config.Cluster, options rest.Options) (connect.Observer, error) {
+	if len(c.URLs) == 0 {
+		return nil, errors.New("a cluster without urls cannot be observed yet")
 	}
-	switch c.Provider {
-	case config.ProviderConnect, config.ProviderConfluentCloud:
-		if len(c.URLs) == 0 {
-			return nil, errors.New("a cluster without urls cannot be observed yet")
-		}
-		client, err := rest.NewClient(c.HTTPClient, c.Name)
-		if err != nil {
-			return nil, err
-		}
-		options.Client = client
-		if c.Provider == config.ProviderConfluentCloud {
-			return confluent.New(options), nil
-		}
-		if c.WorkerProbe.Enabled {
-			return probed(c, rest.New(options), client)
-		}
-		return rest.New(options), nil
-	case config.ProviderAiven:
-		return wrap(aiven.New(aiven.Options{
-			Project: c.Aiven.Project, Service: c.Aiven.Service, APIURL: c.Aiven.APIURL, Route: c.Aiven.Route,
-			Token: c.Aiven.ReadToken, HTTPClient: c.HTTPClient, Rest: options,
-		}))
-	case config.ProviderMSK:
-		transport, err := mskTransport(c)
-		if err != nil {
-			return nil, err
-		}
-		// Only files and the environment are read, so that there is nothing to
-		// cancel.
-		return wrap(msk.New(context.Background(), msk.Options{
-			Name: c.Name, Region: c.MSK.Region, NamePrefix: c.MSK.NamePrefix, RoleARN: c.MSK.RoleARN, Endpoint: c.MSK.Endpoint,
-			Describe: c.MSK.Describe, CloudWatch: c.MSK.CloudWatch,
-			Parallelism: c.Parallelism, RequestTimeout: c.RequestTimeout,
-			Keep: c.Filter.Keep, Transport: transport, Logger: logger,
-		}))
+	client, err := rest.NewClient(c.HTTPClient, c.Name)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("provider %s is not known", c.Provider)
+	options.Client = client
+	if c.WorkerProbe.Enabled {
+		return probed(c, rest.New(options), client)
+	}
+	return rest.New(options), nil
+}
+
+func confluentCloud(c config.Cluster, options rest.Options) (connect.Observer, error) {
+	client, err := rest.NewClient(c.HTTPClient, c.Name)
+	if err != nil {
+		return nil, err
+	}
+	options.Client = client
+	return confluent.New(options), nil
+}
+
+func aivenService(c config.Cluster, options rest.Options) (connect.Observer, error) {
+	return wrap(aiven.New(aiven.Options{
+		Project: c.Aiven.Project, Service: c.Aiven.Service, APIURL: c.Aiven.APIURL, Route: c.Aiven.Route,
+		Token: c.Aiven.ReadToken, HTTPClient: c.HTTPClient, Rest: options,
+	}))
+}
+
+func mskConnect(c config.Cluster, options rest.Options) (connect.Observer, error) {
+	transport, err := mskTransport(c)
+	if err != nil {
+		return nil, err
+	}
+	// Only files and the environment are read, so that there is nothing to
+	// cancel.
+	return wrap(msk.New(context.Background(), msk.Options{
+		Name: c.Name, Region: c.MSK.Region, NamePrefix: c.MSK.NamePrefix, RoleARN: c.MSK.RoleARN, Endpoint: c.MSK.Endpoint,
+		Describe: c.MSK.Describe, CloudWatch: c.MSK.CloudWatch,
+		Parallelism: options.Parallelism, RequestTimeout: options.RequestTimeout,
+		Keep: options.Keep, Transport: transport, Logger: options.Logger,
+	}))
 }
 
 // probed adds probes of the workers. The client is that of the cluster, with its
@@ -137,8 +163,12 @@ func probed(c config.Cluster, observer connect.Observer, client *http.Client) (c
 	if err != nil {
 		return nil, err
 	}
+	scheme := c.WorkerProbe.Scheme
+	if scheme == "auto" {
+		scheme = c.URLs[0].Scheme
+	}
 	return workerprobe.New(workerprobe.Options{
-		Observer: observer, Scheme: c.URLs[0].Scheme, Anonymous: anonymous, Authenticated: client,
+		Observer: observer, Scheme: scheme, Anonymous: anonymous, Authenticated: client,
 		SendCredentials: c.WorkerProbe.SendCredentials,
 	}), nil
 }

@@ -21,8 +21,8 @@ const (
 
 // pushing is a push over OTLP that goes on. The zero value is none.
 type pushing struct {
-	fingerprint string
-	pusher      *push.Pusher
+	settings *config.OTLP
+	pusher   *push.Pusher
 	// producer goes on when the settings change: it knows what was sent.
 	producer *otlp.Producer
 }
@@ -34,7 +34,7 @@ func (p pushing) follow(cfg *config.Config, w *watch) (pushing, error) {
 	switch {
 	case o == nil:
 		return pushing{}, nil
-	case o.Fingerprint() == p.fingerprint:
+	case p.settings != nil && o.Same(p.settings):
 		return p, nil
 	}
 	producer := p.producer
@@ -61,7 +61,7 @@ func (p pushing) follow(cfg *config.Config, w *watch) (pushing, error) {
 		return pushing{}, err
 	}
 	w.options.Logger.Info("Pushing over OTLP", "endpoint", o.Endpoint.Redacted(), "protocol", o.Protocol, "interval", o.Interval)
-	return pushing{o.Fingerprint(), pusher, producer}, nil
+	return pushing{o, pusher, producer}, nil
 }
 
 // stop sends once more and ends the push.

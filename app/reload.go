@@ -1,11 +1,14 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/exposition"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
@@ -36,6 +39,7 @@ type loaded struct {
 
 // newWatch loads the configuration for the first time.
 func newWatch(ctx context.Context, o Options, self *self.Metrics) (*watch, error) {
+	o.Sources.InstanceID = cmp.Or(o.Sources.InstanceID, uuid.NewString())
 	w := &watch{options: o, self: self, instruments: self.Instruments()}
 	cfg, err := config.Load(o.Sources)
 	if err != nil {

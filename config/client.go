@@ -2,178 +2,294 @@ package config
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"maps"
 	"net/url"
-	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
 	commoncfg "github.com/prometheus/common/config"
+	"go.yaml.in/yaml/v3"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
-// A fileField is a field that names a file.
-type fileField struct{ field, path string }
+// fileFields are the fields of a block that name a file.
+type fileFields []struct{ field, path string }
+
+func (f *fileFields) add(field, path string) {
+	if path != "" {
+		*f = append(*f, struct{ field, path string }{field, path})
+	}
+}
+
+func (f *fileFields) addTLS(block string, tls *commoncfg.TLSConfig) {
+	f.add(block+".ca_file", tls.CAFile)
+	f.add(block+".cert_file", tls.CertFile)
+	f.add(block+".key_file", tls.KeyFile)
+}
+
+func (f *fileFields) addOAuth2(block string, oauth *commoncfg.OAuth2) {
+	f.add(block+".client_secret_file", oauth.ClientSecretFile)
+	f.add(block+".client_certificate_key_file", oauth.ClientCertificateKeyFile)
+	f.addTLS(block+".tls_config", &oauth.TLSConfig)
+}
+
+func (f fileFields) paths() (paths []string) {
+	for _, file := range f {
+		paths = append(paths, file.path)
+	}
+	return paths
+}
+
+// read reads every file once, so that one that cannot be read is reported now
+// and not by the first request. It returns a digest of each.
+func (f fileFields) read(at origin) (digests []string, err error) {
+	for _, file := range f {
+		content, err := safefile.Read(file.path, safefile.MaxSecret)
+		if err != nil {
+			return nil, at.wrong(file.field, "%s %s", file.path, err)
+		}
+		digest := sha256.Sum256(content)
+		digests = append(digests, string(digest[:]))
+	}
+	return digests, nil
+}
 
 // clientFiles lists the files that an HTTP client reads.
-func clientFiles(client *commoncfg.HTTPClientConfig) (files []fileField) {
-	add := func(field, path string) {
-		if path != "" {
-			files = append(files, fileField{"http_client." + field, path})
-		}
-	}
-	addTLS := func(block string, tls commoncfg.TLSConfig) {
-		add(block+"tls_config.ca_file", tls.CAFile)
-		add(block+"tls_config.cert_file", tls.CertFile)
-		add(block+"tls_config.key_file", tls.KeyFile)
-	}
+func clientFiles(client *commoncfg.HTTPClientConfig) (files fileFields) {
 	if basic := client.BasicAuth; basic != nil {
-		add("basic_auth.username_file", basic.UsernameFile)
-		add("basic_auth.password_file", basic.PasswordFile)
+		files.add("http_client.basic_auth.username_file", basic.UsernameFile)
+		files.add("http_client.basic_auth.password_file", basic.PasswordFile)
 	}
 	if authorization := client.Authorization; authorization != nil {
-		add("authorization.credentials_file", authorization.CredentialsFile)
+		files.add("http_client.authorization.credentials_file", authorization.CredentialsFile)
 	}
-	if oauth := client.OAuth2; oauth != nil {
-		add("oauth2.client_secret_file", oauth.ClientSecretFile)
-		add("oauth2.client_certificate_key_file", oauth.ClientCertificateKeyFile)
-		addTLS("oauth2.", oauth.TLSConfig)
+	if client.OAuth2 != nil {
+		files.addOAuth2("http_client.oauth2", client.OAuth2)
 	}
-	addTLS("", client.TLSConfig)
+	files.addTLS("http_client.tls_config", &client.TLSConfig)
 	if client.HTTPHeaders != nil {
 		for _, name := range slices.Sorted(maps.Keys(client.HTTPHeaders.Headers)) {
 			for i, path := range client.HTTPHeaders.Headers[name].Files {
-				add(fmt.Sprintf("http_headers.%s.files[%d]", name, i), path)
+				files.add(item("http_client.http_headers."+name+".files", i), path)
 			}
 		}
 	}
 	return files
 }
 
-// readFields reads every file once, so that one that cannot be read is reported
-// now and not by the first request.
-func readFields(files []fileField, at origin) (contents [][]byte, err error) {
-	for _, file := range files {
-		content, err := readFile(file.path)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %s %w", at.field(file.field), file.path, err)
+// usableClient refuses what prometheus/common accepts and this exporter cannot
+// use: references to a secret manager, and values that would fail each request.
+func usableClient(client *commoncfg.HTTPClientConfig, at origin) error {
+	if basic := client.BasicAuth; basic != nil {
+		if err := noReference(at, "http_client.basic_auth", "username_ref", basic.UsernameRef, "password_ref", basic.PasswordRef); err != nil {
+			return err
 		}
-		contents = append(contents, content)
+		if basic.Username == "" && basic.UsernameFile == "" {
+			return at.wrong("http_client.basic_auth", "needs username or username_file")
+		}
 	}
-	return contents, nil
+	if authorization := client.Authorization; authorization != nil {
+		if err := noReference(at, "http_client.authorization", "credentials_ref", authorization.CredentialsRef); err != nil {
+			return err
+		}
+		if !headerValue(string(authorization.Credentials)) {
+			return at.wrong("http_client.authorization.credentials", wrongHeaderValue)
+		}
+		if !httpguts.ValidHeaderFieldName(authorization.Type) {
+			return at.wrong("http_client.authorization.type", "must be one word, such as Bearer")
+		}
+	}
+	if err := usableProxy(&client.ProxyConfig, "http_client", at); err != nil {
+		return err
+	}
+	if client.OAuth2 != nil {
+		if err := usableOAuth2(client.OAuth2, "http_client.oauth2", at); err != nil {
+			return err
+		}
+	}
+	if err := usableHeaders(client.HTTPHeaders, at); err != nil {
+		return err
+	}
+	return usableTLS(&client.TLSConfig, "http_client.tls_config", at)
 }
 
-// usableClient refuses what prometheus/common accepts and this exporter cannot
-// use, and certificates that are none.
-func usableClient(client *commoncfg.HTTPClientConfig, at origin) error {
-	refuse := func(field, why string) error {
-		return fmt.Errorf("%s: %s", at.field("http_client."+field), why)
-	}
-	for field, reference := range secretReferences(client) {
-		if reference != "" {
-			return refuse(field, "needs a secret manager, which this exporter has none of: use the field or its _file form")
+// noReference refuses what only a secret manager could resolve; pairs are names
+// and values.
+func noReference(at origin, block string, pairs ...string) error {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			return at.wrong(block+"."+pairs[i], "needs a secret manager, which this exporter has none of: use the field or its _file form")
 		}
-	}
-	if basic := client.BasicAuth; basic != nil && basic.Username == "" && basic.UsernameFile == "" {
-		return refuse("basic_auth", "needs username or username_file")
-	}
-	if proxy := client.ProxyURL.URL; proxy != nil && proxy.String() != "" {
-		if !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, proxy.Scheme) || proxy.Hostname() == "" || proxy.RawQuery != "" || proxy.Fragment != "" {
-			return refuse("proxy_url", "must be a URL such as http://proxy:3128")
-		}
-	}
-	if oauth := client.OAuth2; oauth != nil {
-		if _, user, err := parseURL(strings.SplitN(oauth.TokenURL, "?", 2)[0]); err != nil {
-			return refuse("oauth2.token_url", err.Error())
-		} else if user != nil {
-			return refuse("oauth2.token_url", "must not carry a user and password: use client_id and client_secret")
-		}
-		if _, err := commoncfg.NewTLSConfig(&oauth.TLSConfig); err != nil {
-			return refuse("oauth2.tls_config", err.Error())
-		}
-	}
-	if _, err := commoncfg.NewTLSConfig(&client.TLSConfig); err != nil {
-		return refuse("tls_config", err.Error())
 	}
 	return nil
 }
 
-// secretReferences are the fields that only a secret manager could resolve.
-func secretReferences(client *commoncfg.HTTPClientConfig) map[string]string {
-	references := map[string]string{
-		"tls_config.ca_ref":   client.TLSConfig.CARef,
-		"tls_config.cert_ref": client.TLSConfig.CertRef,
-		"tls_config.key_ref":  client.TLSConfig.KeyRef,
-	}
-	if basic := client.BasicAuth; basic != nil {
-		references["basic_auth.username_ref"] = basic.UsernameRef
-		references["basic_auth.password_ref"] = basic.PasswordRef
-	}
-	if authorization := client.Authorization; authorization != nil {
-		references["authorization.credentials_ref"] = authorization.CredentialsRef
-	}
-	if oauth := client.OAuth2; oauth != nil {
-		references["oauth2.client_secret_ref"] = oauth.ClientSecretRef
-		references["oauth2.client_certificate_key_ref"] = oauth.ClientCertificateKeyRef
-		references["oauth2.tls_config.ca_ref"] = oauth.TLSConfig.CARef
-		references["oauth2.tls_config.cert_ref"] = oauth.TLSConfig.CertRef
-		references["oauth2.tls_config.key_ref"] = oauth.TLSConfig.KeyRef
-	}
-	return references
-}
+const wrongHeaderValue = "must be one line without control characters"
 
-// fingerprint digests settings, secrets included, and the contents of files.
-func fingerprint(settings any, contents [][]byte) string {
-	digest := sha256.New()
-	digestValue(digest, reflect.ValueOf(settings))
-	for _, content := range contents {
-		fmt.Fprintf(digest, "%d:%s", len(content), content)
-	}
-	return hex.EncodeToString(digest.Sum(nil))
-}
+func headerValue(text string) bool { return httpguts.ValidHeaderFieldValue(text) }
 
-// digestValue writes a value so that two values write the same exactly when they
-// are equal: every part says its length.
-func digestValue(digest hash.Hash, value reflect.Value) {
-	switch value.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		if value.IsNil() {
-			_, _ = io.WriteString(digest, "nil;")
-			return
+func usableHeaders(headers *commoncfg.Headers, at origin) error {
+	if headers == nil {
+		return nil
+	}
+	for name, header := range headers.Headers {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return at.wrong("http_client.http_headers", "a name here is that of no HTTP header: it must consist of letters, digits and -")
 		}
-		if address, ok := reflect.TypeAssert[*url.URL](value); ok {
-			value = reflect.ValueOf(address.String())
-		} else {
-			value = value.Elem()
-		}
-		_, _ = io.WriteString(digest, "to ")
-		digestValue(digest, value)
-	case reflect.Struct:
-		for field, inner := range value.Fields() {
-			if field.IsExported() {
-				digestValue(digest, inner)
+		for i, value := range header.Values {
+			if !headerValue(value) {
+				return at.wrong(item("http_client.http_headers."+name+".values", i), wrongHeaderValue)
 			}
 		}
-	case reflect.Slice:
-		fmt.Fprintf(digest, "%d items;", value.Len())
-		for i := range value.Len() {
-			digestValue(digest, value.Index(i))
+		for i, value := range header.Secrets {
+			if !headerValue(string(value)) {
+				return at.wrong(item("http_client.http_headers."+name+".secrets", i), wrongHeaderValue)
+			}
 		}
-	case reflect.Map:
-		fmt.Fprintf(digest, "%d entries;", value.Len())
-		entries := map[string]reflect.Value{}
-		for key, inner := range value.Seq2() {
-			entries[fmt.Sprint(key)] = inner
-		}
-		for _, key := range slices.Sorted(maps.Keys(entries)) {
-			digestValue(digest, reflect.ValueOf(key))
-			digestValue(digest, entries[key])
-		}
-	default:
-		text := fmt.Sprint(value)
-		fmt.Fprintf(digest, "%d:%s;", len(text), text)
 	}
+	return nil
+}
+
+func usableProxy(proxy *commoncfg.ProxyConfig, block string, at origin) error {
+	if address := proxy.ProxyURL.URL; address != nil && address.String() != "" {
+		if !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, address.Scheme) || address.Hostname() == "" || address.RawQuery != "" || address.Fragment != "" {
+			return at.wrong(block+".proxy_url", "must be a URL such as http://proxy:3128")
+		}
+	}
+	for _, values := range proxy.ProxyConnectHeader {
+		for _, value := range values {
+			if !headerValue(string(value)) {
+				return at.wrong(block+".proxy_connect_header", wrongHeaderValue)
+			}
+		}
+	}
+	return nil
+}
+
+func usableOAuth2(oauth *commoncfg.OAuth2, block string, at origin) error {
+	if err := noReference(at, block, "client_secret_ref", oauth.ClientSecretRef, "client_certificate_key_ref", oauth.ClientCertificateKeyRef); err != nil {
+		return err
+	}
+	address, _, _ := strings.Cut(oauth.TokenURL, "?")
+	if _, user, err := parseURL(address); err != nil {
+		return at.wrong(block+".token_url", "%s", err)
+	} else if user != nil {
+		return at.wrong(block+".token_url", "must not carry a user and password: use client_id and client_secret")
+	}
+	if _, err := url.Parse(oauth.TokenURL); err != nil {
+		return at.wrong(block+".token_url", "is no valid URL")
+	}
+	if err := usableProxy(&oauth.ProxyConfig, block, at); err != nil {
+		return err
+	}
+	return usableTLS(&oauth.TLSConfig, block+".tls_config", at)
+}
+
+// usableTLS holds certificates and keys against what TLS needs of them.
+func usableTLS(c *commoncfg.TLSConfig, block string, at origin) error {
+	_, err := readTLS(c, block, at)
+	return err
+}
+
+// readTLS returns the settings with what their files hold in place of these. Why
+// a library cannot read a certificate is not told: its words are of ASN.1, and
+// may quote.
+func readTLS(c *commoncfg.TLSConfig, block string, at origin) (inline commoncfg.TLSConfig, err error) {
+	if err := noReference(at, block, "ca_ref", c.CARef, "cert_ref", c.CertRef, "key_ref", c.KeyRef); err != nil {
+		return inline, err
+	}
+	if c.MaxVersion != 0 && c.MaxVersion < c.MinVersion {
+		return inline, at.wrong(block+".max_version", "is below min_version")
+	}
+	const certificate, key = "CERTIFICATE", "PRIVATE KEY"
+	authorities, err := readPEM(block+".ca", c.CA, c.CAFile, certificate, at)
+	if err != nil {
+		return inline, err
+	}
+	cert, err := readPEM(block+".cert", c.Cert, c.CertFile, certificate, at)
+	if err != nil {
+		return inline, err
+	}
+	private, err := readPEM(block+".key", string(c.Key), c.KeyFile, key, at)
+	if err != nil {
+		return inline, err
+	}
+	if len(cert) > 0 {
+		if _, err := tls.X509KeyPair(cert, private); err != nil {
+			return inline, at.wrong(block, "its certificate and key cannot be read, or do not belong together")
+		}
+	}
+	inline = *c
+	inline.CAFile, inline.CertFile, inline.KeyFile = "", "", ""
+	inline.CA, inline.Cert, inline.Key = string(authorities), string(cert), commoncfg.Secret(private)
+	return inline, nil
+}
+
+// readPEM returns what stands in a field or in the file that its _file form names,
+// nothing where neither is set. wanted is the PEM type that must be there, and
+// what more special ones end with.
+func readPEM(field, inline, file, wanted string, at origin) (content []byte, err error) {
+	if inline == "" && file == "" {
+		return nil, nil
+	}
+	content = []byte(inline)
+	if file != "" {
+		field += "_file"
+		if content, err = safefile.Read(file, safefile.MaxSecret); err != nil {
+			return nil, at.wrong(field, "%s %s", file, err)
+		}
+	}
+	found := false
+	for block, rest := pem.Decode(content); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
+			return nil, at.wrong(field, "holds an encrypted private key: decrypt it, with openssl pkey -in KEY")
+		}
+		if block.Type == "CERTIFICATE" && wanted == block.Type {
+			if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+				return nil, at.wrong(field, "holds a certificate that cannot be read")
+			}
+		}
+		found = found || strings.HasSuffix(block.Type, wanted)
+	}
+	if !found {
+		what := "certificate"
+		if wanted != "CERTIFICATE" {
+			what = "private key"
+		}
+		return nil, at.wrong(field, "holds no %s in PEM form (BEGIN %s)", what, wanted)
+	}
+	return content, nil
+}
+
+// structural are prometheus/common's own words about fields that exclude or need
+// each other; they hold no values.
+var structural = regexp.MustCompile(`^(at most one of|exactly one of|authorization|oauth2 (client_id|token_url) must|valid signature algorithms|if (proxy_|no_proxy)|setting header "[A-Z][A-Za-z-]*" is not allowed$)`)
+
+// clientProblem words why prometheus/common refuses a block.
+func clientProblem(err error) string {
+	if _, kind := errors.AsType[*yaml.TypeError](err); !kind && structural.MatchString(err.Error()) {
+		return oneLine(err)
+	}
+	return "holds a value of the wrong kind"
+}
+
+// authenticateAs turns the userinfo of a URL into basic_auth.
+func authenticateAs(client *commoncfg.HTTPClientConfig, user *url.Userinfo, place string) error {
+	if user == nil {
+		return nil
+	}
+	if authenticates(client) {
+		return fmt.Errorf("%s: carries a user and password, and credentials are configured besides: remove those of the URL", place)
+	}
+	password, _ := user.Password()
+	client.BasicAuth = &commoncfg.BasicAuth{Username: user.Username(), Password: commoncfg.Secret(strings.TrimRight(password, "\r\n"))}
+	return nil
 }

@@ -10,22 +10,14 @@ package config
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	commoncfg "github.com/prometheus/common/config"
-)
-
-// The providers, as the provider field spells them.
-const (
-	ProviderConnect        = "connect"
-	ProviderConfluentCloud = "confluent-cloud"
-	ProviderMSK            = "msk"
-	ProviderAiven          = "aiven"
 )
 
 // Sources are the doors through which configuration comes in. A cluster may
@@ -38,6 +30,9 @@ type Sources struct {
 	// ConnectURL is the REST URL of one cluster, which is called "default"; ""
 	// for none.
 	ConnectURL string
+	// InstanceID tells this process from others in what is pushed, unless
+	// service.instance.id is configured; "" does not.
+	InstanceID string
 }
 
 // Config is a valid configuration. It does not change; the zero value has no
@@ -107,8 +102,14 @@ type Cluster struct {
 	ConfluentCloud *ConfluentCloud
 	MSK            *MSK
 	Aiven          *Aiven
-	// OffsetStorageTopic and GroupID of the workers, "" where not given.
-	OffsetStorageTopic, GroupID string
+	// Labels are on all series of the cluster: valid names that are none of the
+	// exporter's own ([OwnLabels]) nor of Prometheus's.
+	Labels map[string]string
+	// ConnectorLabels are keys of connectors' configurations whose values become
+	// labels. No two become the same label, and none looks like that of a secret.
+	ConnectorLabels []string
+	// ExpectedWorkers is how many workers there should be, 0 where not given.
+	ExpectedWorkers int
 	// Kafka says how to read the brokers behind the cluster, nil where they are not.
 	Kafka *Kafka
 	// WorkerProbe says whether each worker is asked whether it lives.
@@ -117,69 +118,27 @@ type Cluster struct {
 	// "CONNECT_REST_URL" or "--connect.url".
 	Origin string
 
-	files       []string
-	fingerprint string
+	files    []string
+	settings clusterSettings
+	contents []string
 }
 
-// Fingerprint is equal for two clusters exactly when everything that matters to
-// watching them is: their settings (where they were configured aside) and the
-// contents of the files that these name. It reveals nothing of them.
-func (c Cluster) Fingerprint() string { return c.fingerprint }
+// Same says whether everything that matters to watching a cluster is the same of
+// both: their settings (where they were configured aside) and the contents of
+// the files that these name.
+func (c Cluster) Same(other Cluster) bool {
+	return reflect.DeepEqual(c.settings, other.settings) && slices.Equal(c.contents, other.contents)
+}
 
 // Files lists the files that the cluster's settings name.
 func (c Cluster) Files() []string { return slices.Clone(c.files) }
-
-// ConfluentCloud says which managed Connect cluster to watch.
-type ConfluentCloud struct {
-	// Environment (env-…) and Cluster (lkc-…) that the connectors belong to.
-	Environment, Cluster string
-	// APIURL is the base of the API, without trailing slash.
-	APIURL *url.URL
-}
-
-// MSK says which MSK Connect connectors to watch: those of one account and
-// region.
-type MSK struct {
-	Region string
-	// NamePrefix keeps only connectors whose name begins with it; "" keeps all.
-	NamePrefix string
-	// RoleARN is a role to assume, "" for none.
-	RoleARN string
-	// Endpoint stands in for that of the region; nil for none.
-	Endpoint *url.URL
-	// Describe asks for details of each connector, CloudWatch for task counts.
-	Describe, CloudWatch bool
-}
-
-// Aiven says which Aiven service to watch.
-type Aiven struct {
-	Project, Service string
-	// Token is the API token, and TokenFile holds it: exactly one is set.
-	Token     commoncfg.Secret
-	TokenFile string
-	// APIURL is the base of the API, without trailing slash.
-	APIURL *url.URL
-	// Route is "public", "private", "privatelink" or "dynamic".
-	Route string
-}
-
-// ReadToken returns the API token, read anew where it is in a file, so that it
-// can be changed while the exporter runs.
-func (a *Aiven) ReadToken() (string, error) {
-	if a.TokenFile == "" {
-		return string(a.Token), nil
-	}
-	content, err := readFile(a.TokenFile)
-	if err != nil {
-		return "", fmt.Errorf("read the Aiven token: %w", err)
-	}
-	return strings.TrimSpace(string(content)), nil
-}
 
 // WorkerProbe says whether each worker that a snapshot names is asked whether
 // it lives (GET /).
 type WorkerProbe struct {
 	Enabled bool
+	// Scheme of the workers' own addresses: "http", "https", or "auto".
+	Scheme string
 	// CredentialsHosts are the hosts that may be sent the cluster's credentials:
 	// "host", "host:port" or "*.domain", lower case.
 	CredentialsHosts []string
@@ -231,8 +190,7 @@ type OTLP struct {
 	// among them.
 	ResourceAttributes map[string]string
 
-	settings    *otlpSettings
-	fingerprint string
+	settings *otlpSettings
 }
 
 // OTLPCredentials go with each export, and decide which receiver is trusted.
@@ -245,9 +203,9 @@ type OTLPCredentials struct {
 	Version string
 }
 
-// Fingerprint is equal for two settings exactly when they are. What the files
-// hold that they name is not part of it: see Credentials.
-func (o *OTLP) Fingerprint() string { return o.fingerprint }
+// Same says whether both settings are the same. What the files hold that they
+// name is not part of it: see Credentials.
+func (o *OTLP) Same(other *OTLP) bool { return reflect.DeepEqual(o.settings, other.settings) }
 
 // errNothing shows the three ways when none was taken.
 var errNothing = errors.New("no Connect cluster is configured: use --config.file=clusters.yml, set CONNECT_REST_URL (several clusters: CONNECT_RESOURCE_IDS), or give --connect.url=http://localhost:8083")

@@ -28,7 +28,7 @@ func TestReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := string(content)
-	for section, table := range map[string]string{"file": fileTable(t), "http_client": clientTable(t), "environment": variableTable()} {
+	for section, table := range map[string]string{"file": fileTable(t), "http_client": clientTable(t), "environment": variableTable(), "brokers": brokerTable(), "providers": providerTable()} {
 		begin, end := "<!-- generated: "+section+" -->\n", "<!-- end -->"
 		before, rest, found := strings.Cut(want, begin)
 		_, after, closed := strings.Cut(rest, end)
@@ -65,7 +65,7 @@ func TestExamples(t *testing.T) {
 			write(t, directory, name[1], "secret")
 		}
 		text := secrets.ReplaceAllString(example[1], filepath.Join(directory, "$1"))
-		config, err := load(t, text)
+		config, err := load(t, text, "TEAM=orders", "ORDERS_PASSWORD=secret")
 		if err != nil {
 			t.Errorf("%v\n%s", err, text)
 		} else if len(config.Warnings()) > 0 {
@@ -113,7 +113,7 @@ func innerBlock(as reflect.Type) reflect.Value {
 	for as.Kind() == reflect.Pointer || as.Kind() == reflect.Slice {
 		as = as.Elem()
 	}
-	for _, block := range []any{defaultCluster(), filterSettings{}, probeSettings{}, defaultConfluent(), mskSettings{}, defaultAiven(), defaultOTLP(), defaultKafka(), mirrorMaker2Settings{}, saslSettings{}, defaultSinkLag()} {
+	for _, block := range []any{defaultCluster(), filterSettings{}, defaultProbe(), defaultConfluent(), mskSettings{}, defaultAiven(), defaultOTLP(), defaultKafka(), mirrorMaker2Settings{}, saslSettings{}, defaultSinkLag()} {
 		if reflect.TypeOf(block) == as {
 			return reflect.ValueOf(block)
 		}
@@ -232,16 +232,52 @@ func variableTable() string {
 	return out.String()
 }
 
+func brokerTable() string {
+	var out strings.Builder
+	out.WriteString("| variable | meaning |\n|---|---|\n")
+	for _, variable := range brokerVariables() {
+		fmt.Fprintf(&out, "| `%s` | %s |\n", variable.name, cell(variable.meaning))
+	}
+	return out.String()
+}
+
+// providerTable shows what each provider has a use for.
+func providerTable() string {
+	columns := append(providers(), brokersAlone())
+	var out strings.Builder
+	out.WriteString("| setting |")
+	for i, p := range columns {
+		name := p.name
+		if i == len(columns)-1 {
+			name += ", by its brokers"
+		}
+		out.WriteString(" " + name + " |")
+	}
+	out.WriteString("\n|---|" + strings.Repeat("---|", len(columns)) + "\n")
+	for _, choice := range choices() {
+		out.WriteString("| `" + choice.field + "` |")
+		for _, p := range columns {
+			use := "yes"
+			if _, refused := p.cannot[choice.field]; refused {
+				use = "–"
+			}
+			out.WriteString(" " + use + " |")
+		}
+		out.WriteString("\n")
+	}
+	return out.String()
+}
+
 // TestDocumentedDefaults holds the defaults that the table of variables writes
 // to what happens without them.
 func TestDocumentedDefaults(t *testing.T) {
-	without := fromEnvironment(t, "CONNECT_REST_URL=http://a:1").Clusters()[0].Fingerprint()
+	without := fromEnvironment(t, "CONNECT_REST_URL=http://a:1").Clusters()[0]
 	for _, variable := range variables() {
 		standard := regexp.MustCompile(`^[a-z0-9]+$`).FindString(strings.SplitN(variable.standard, ";", 2)[0])
 		if standard == "" {
 			continue
 		}
-		if with := fromEnvironment(t, "CONNECT_REST_URL=http://a:1", variable.name+"="+standard).Clusters()[0].Fingerprint(); with != without {
+		if with := fromEnvironment(t, "CONNECT_REST_URL=http://a:1", variable.name+"="+standard).Clusters()[0]; !with.Same(without) {
 			t.Errorf("%s=%s is not the default", variable.name, standard)
 		}
 	}

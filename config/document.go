@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"reflect"
 	"time"
 
 	commoncfg "github.com/prometheus/common/config"
@@ -13,8 +14,8 @@ const (
 	stateSeriesCurrent = "current"
 	stateSeriesAll     = "all"
 
-	defaultConfluentURL = "https://api.confluent.cloud"
-	defaultAivenURL     = "https://api.aiven.io"
+	schemeAuto  = "auto"
+	versionAuto = "auto"
 
 	maxParallelism = 256
 )
@@ -32,8 +33,8 @@ type document struct {
 type clusterSettings struct {
 	Name               string                     `yaml:"name" doc:"The connect_cluster label. Required, unique over file, environment and flag."`
 	Provider           string                     `yaml:"provider" doc:"connect (a REST API of your own), confluent-cloud, msk or aiven."`
-	URLs               []string                   `yaml:"urls,omitempty" doc:"REST URLs of workers, http or https; any of them answers for the cluster, they are tried in turn. Required for, and only for, provider connect. A user and password in a URL become basic_auth."`
-	ObservationVersion string                     `yaml:"observation_version" doc:"2: one expanded call (Kafka 2.3 and later). 1: a list and calls per connector. auto: 2 where the worker can. Not for msk."`
+	URLs               []string                   `yaml:"urls,omitempty" doc:"REST URLs of workers, http or https; any of them answers for the cluster, they are tried in turn. Required for, and only for, provider connect, unless its brokers tell all. A user and password in a URL become basic_auth."`
+	ObservationVersion string                     `yaml:"observation_version" doc:"2: one expanded call (Kafka 2.3 and later). 1: a list and calls per connector. auto: 2 where the worker can. brokers: no REST API is asked, kafka tells all; so it is without urls. Not for msk."`
 	Parallelism        int                        `yaml:"parallelism" doc:"Calls for single connectors in flight, 1 to 256."`
 	RequestTimeout     duration                   `yaml:"request_timeout" doc:"Limit of each HTTP request; more than 0s. A scrape has its own limit besides."`
 	InfoMaxAge         duration                   `yaml:"info_max_age" doc:"How long class and tasks.max of a connector are kept before they are asked for again; 0s asks each time. States are never kept."`
@@ -43,8 +44,9 @@ type clusterSettings struct {
 	ConfluentCloud     *confluentSettings         `yaml:"confluent_cloud,omitempty" doc:"For, and required by, provider confluent-cloud."`
 	MSK                *mskSettings               `yaml:"msk,omitempty" doc:"For, and required by, provider msk."`
 	Aiven              *aivenSettings             `yaml:"aiven,omitempty" doc:"For, and required by, provider aiven."`
-	OffsetStorageTopic string                     `yaml:"offset_storage_topic,omitempty" doc:"The workers' offset.storage.topic, for what is read from the brokers."`
-	GroupID            string                     `yaml:"group_id,omitempty" doc:"The workers' group.id, for what is read from the brokers."`
+	Labels             map[string]string          `yaml:"labels,omitempty" doc:"Labels of all series of the cluster, such as {team: orders}. No name of a label that the exporter or Prometheus sets."`
+	ConnectorLabels    []string                   `yaml:"connector_labels,omitempty" doc:"Keys of connectors' configurations whose values become labels of kafka_connect_connector_labels, such as owner.team. None that may hold a secret. Not for msk."`
+	ExpectedWorkers    *int                       `yaml:"expected_workers,omitempty" doc:"How many workers the cluster should have, for alerts. Not for confluent-cloud and msk."`
 	Kafka              *kafkaSettings             `yaml:"kafka,omitempty" doc:"Read the brokers behind the cluster: every transition, the workers' group, lag and progress."`
 	WorkerProbe        probeSettings              `yaml:"worker_probe,omitempty" doc:"Ask each worker that the snapshot names whether it lives (GET /). May be written as worker_probe: true."`
 
@@ -59,35 +61,12 @@ type filterSettings struct {
 
 type probeSettings struct {
 	Enabled          bool     `yaml:"enabled" doc:"Probe the workers; true where the block is written without it."`
+	Scheme           string   `yaml:"scheme,omitempty" doc:"How the workers' own addresses are spoken to: http, https, or auto: as urls are."`
 	CredentialsHosts []string `yaml:"credentials_hosts,omitempty" doc:"Workers that are sent the cluster's credentials with the probe: host, host:port or *.domain. Others are asked without."`
 }
 
-type confluentSettings struct {
-	Environment string `yaml:"environment" doc:"Environment id, env-…. Required."`
-	Cluster     string `yaml:"cluster" doc:"Kafka cluster id, lkc-…. Required."`
-	APIURL      string `yaml:"api_url" doc:"Base of the API."`
-}
-
-type mskSettings struct {
-	Region     string `yaml:"region" doc:"AWS region. Required."`
-	NamePrefix string `yaml:"name_prefix,omitempty" doc:"Only connectors whose name begins with it."`
-	RoleARN    string `yaml:"role_arn,omitempty" doc:"Role to assume."`
-	Endpoint   string `yaml:"endpoint,omitempty" doc:"Base of the API in place of the region's own."`
-	Describe   bool   `yaml:"describe" doc:"Also ask for details of each connector: one more call for each that changed."`
-	CloudWatch bool   `yaml:"cloudwatch" doc:"Also read task counts from CloudWatch, which AWS charges for."`
-}
-
-type aivenSettings struct {
-	Project   string           `yaml:"project" doc:"Aiven project. Required."`
-	Service   string           `yaml:"service" doc:"Name of the Kafka Connect service, or of the Kafka service with Connect enabled. Required."`
-	Token     commoncfg.Secret `yaml:"token,omitempty" doc:"API token. One of token, token_file and the variable AIVEN_TOKEN is required."`
-	TokenFile string           `yaml:"token_file,omitempty" doc:"File with the API token."`
-	APIURL    string           `yaml:"api_url" doc:"Base of the API."`
-	Route     string           `yaml:"route" doc:"Network route to the service: public, private, privatelink or dynamic."`
-}
-
 type otlpSettings struct {
-	Endpoint           string                      `yaml:"endpoint" doc:"Where to. http/protobuf: the whole URL; without a path, /v1/metrics is added. grpc: host:port, or a URL whose scheme says whether TLS is used."`
+	Endpoint           string                      `yaml:"endpoint" doc:"Where to. http/protobuf: the whole URL, or a base that ends with / or has no path: /v1/metrics is added to it. grpc: host:port, or a URL whose scheme says whether TLS is used."`
 	Protocol           string                      `yaml:"protocol" doc:"http/protobuf or grpc."`
 	Headers            map[string]commoncfg.Secret `yaml:"headers,omitempty" doc:"Sent with each export; treated as secrets."`
 	HeadersFiles       map[string]string           `yaml:"headers_files,omitempty" doc:"Likewise, from header name to the file that holds the value; read anew for each export."`
@@ -106,17 +85,16 @@ func defaultDocument() document {
 func defaultCluster() clusterSettings {
 	return clusterSettings{
 		Provider:           ProviderConnect,
-		ObservationVersion: "auto",
+		ObservationVersion: versionAuto,
 		Parallelism:        8,
 		RequestTimeout:     duration(5 * time.Second),
 		InfoMaxAge:         duration(5 * time.Minute),
 		HTTPClient:         commoncfg.DefaultHTTPClientConfig,
+		WorkerProbe:        defaultProbe(),
 	}
 }
 
-func defaultConfluent() confluentSettings { return confluentSettings{APIURL: defaultConfluentURL} }
-
-func defaultAiven() aivenSettings { return aivenSettings{APIURL: defaultAivenURL, Route: "public"} }
+func defaultProbe() probeSettings { return probeSettings{Scheme: schemeAuto} }
 
 func defaultOTLP() otlpSettings {
 	return otlpSettings{
@@ -133,17 +111,8 @@ func (c *clusterSettings) UnmarshalYAML(node *yaml.Node) error {
 	return node.Decode((*plain)(c))
 }
 
-func (c *confluentSettings) UnmarshalYAML(node *yaml.Node) error {
-	type plain confluentSettings
-	*c = defaultConfluent()
-	return node.Decode((*plain)(c))
-}
-
-func (a *aivenSettings) UnmarshalYAML(node *yaml.Node) error {
-	type plain aivenSettings
-	*a = defaultAiven()
-	return node.Decode((*plain)(a))
-}
+// IsZero leaves the block out of what is shown where it says nothing.
+func (p probeSettings) IsZero() bool { return reflect.DeepEqual(p, defaultProbe()) }
 
 // UnmarshalYAML also takes a boolean for the whole block.
 func (p *probeSettings) UnmarshalYAML(node *yaml.Node) error {

@@ -3,12 +3,13 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	commoncfg "github.com/prometheus/common/config"
+	"golang.org/x/net/http/httpproxy"
 )
 
 // The environment is read as Kpow reads it (https://docs.factorhouse.io,
@@ -16,13 +17,15 @@ import (
 // as not set.
 type environment struct {
 	values map[string]string
-	// names in the order of the environment.
+	// names, sorted.
 	names []string
+	// used are those that the file refers to.
+	used  map[string]bool
 	notes []string
 }
 
 func newEnvironment(environ []string) *environment {
-	e := &environment{values: map[string]string{}}
+	e := &environment{values: map[string]string{}, used: map[string]bool{}}
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		if _, twice := e.values[name]; !twice && strings.TrimSpace(value) != "" {
@@ -39,6 +42,10 @@ func (e *environment) lookup(name string) (value string, set bool) {
 	value, set = e.values[name]
 	return strings.TrimSpace(value), set
 }
+
+// password returns a value with its spaces, which may belong to a password; a
+// line break at its end does not.
+func (e *environment) password(name string) string { return strings.TrimRight(e.values[name], "\r\n") }
 
 func (e *environment) flag(name string) (set bool, err error) {
 	if value, found := e.lookup(name); found {
@@ -68,11 +75,13 @@ type variable struct {
 
 // An environmentCluster is what the variables of one cluster say.
 type environmentCluster struct {
-	settings             clusterSettings
-	url, region          string
-	basic                bool
-	user, password       string
-	keyStore, trustStore storeSettings
+	settings       clusterSettings
+	url, region    string
+	basic          bool
+	user, password string
+	stores         stores
+	// What tells the workers' topics and group.
+	group, statuses, offsets string
 }
 
 // variables lists every variable of one cluster.
@@ -111,12 +120,16 @@ func variables() []variable {
 			func(c *environmentCluster, value string) error { return boolean(&c.settings.StartupValidation)(value) },
 		},
 		{
-			"CONNECT_OFFSET_STORAGE_TOPIC", "", "The workers' offset.storage.topic.", "offset_storage_topic",
-			text(func(c *environmentCluster) *string { return &c.settings.OffsetStorageTopic }),
+			"CONNECT_GROUP_ID", "", "The workers' group.id, read from the brokers.", "kafka.group_id",
+			text(func(c *environmentCluster) *string { return &c.group }),
 		},
 		{
-			"CONNECT_GROUP_ID", "", "The workers' group.id.", "group_id",
-			text(func(c *environmentCluster) *string { return &c.settings.GroupID }),
+			"CONNECT_STATUS_STORAGE_TOPIC", "", "The workers' status.storage.topic, read from the brokers (not known to Kpow).", "kafka.status_storage_topic",
+			text(func(c *environmentCluster) *string { return &c.statuses }),
+		},
+		{
+			"CONNECT_OFFSET_STORAGE_TOPIC", "", "The workers' offset.storage.topic, read from the brokers.", "kafka.offset_storage_topic",
+			text(func(c *environmentCluster) *string { return &c.offsets }),
 		},
 		{
 			"CONNECT_PERMISSIVE_SSL", "false", "true: the server's certificate is not verified.", "",
@@ -131,38 +144,38 @@ func variables() []variable {
 			},
 		},
 		{
-			"CONNECT_OBSERVATION_VERSION", "1; auto for Confluent Cloud", "1: a list and calls per connector. 2: one expanded call. auto: 2 where the worker can (not known to Kpow).", "observation_version",
+			"CONNECT_OBSERVATION_VERSION", "1; auto for Confluent Cloud", "1: a list and calls per connector. 2: one expanded call. auto: 2 where the worker can; brokers: no REST API is asked (both not known to Kpow).", "observation_version",
 			func(c *environmentCluster, value string) error {
-				if !slices.Contains([]string{"1", "2", "auto"}, value) {
-					return errors.New("must be 1, 2 or auto")
+				if !slices.Contains([]string{"1", "2", versionAuto, versionBrokers}, value) {
+					return errors.New("must be 1, 2, auto or brokers")
 				}
 				c.settings.ObservationVersion = value
 				return nil
 			},
 		},
 		{
-			"CONNECT_SSL_KEYSTORE_LOCATION", "", "Key store with the client's key and certificate, PKCS12 or JKS.", "",
-			text(func(c *environmentCluster) *string { return &c.keyStore.location }),
+			"CONNECT_SSL_KEYSTORE_LOCATION", "", "Key store with the client's key and certificate: PKCS12, JKS or PEM.", "",
+			text(func(c *environmentCluster) *string { return &c.stores.key.location }),
 		},
 		{
-			"CONNECT_SSL_KEYSTORE_TYPE", "what the file is", "PKCS12 or JKS.", "",
+			"CONNECT_SSL_KEYSTORE_TYPE", "what the file is", "PKCS12, JKS or PEM.", "",
 			func(_ *environmentCluster, value string) error { return storeType(value) },
 		},
 		{
 			"CONNECT_SSL_KEYSTORE_PASSWORD", "", "Password of the key store and of the key in it.", "",
-			text(func(c *environmentCluster) *string { return &c.keyStore.password }),
+			text(func(c *environmentCluster) *string { return &c.stores.key.password }),
 		},
 		{
-			"CONNECT_SSL_TRUSTSTORE_LOCATION", "", "Trust store with the authorities that vouch for the server, PKCS12 or JKS.", "http_client.tls_config",
-			text(func(c *environmentCluster) *string { return &c.trustStore.location }),
+			"CONNECT_SSL_TRUSTSTORE_LOCATION", "", "Trust store with the authorities that vouch for the server: PKCS12, JKS or PEM.", "http_client.tls_config",
+			text(func(c *environmentCluster) *string { return &c.stores.trust.location }),
 		},
 		{
-			"CONNECT_SSL_TRUSTSTORE_TYPE", "what the file is", "PKCS12 or JKS.", "",
+			"CONNECT_SSL_TRUSTSTORE_TYPE", "what the file is", "PKCS12, JKS or PEM.", "",
 			func(_ *environmentCluster, value string) error { return storeType(value) },
 		},
 		{
 			"CONNECT_SSL_TRUSTSTORE_PASSWORD", "", "Password of the trust store.", "",
-			text(func(c *environmentCluster) *string { return &c.trustStore.password }),
+			text(func(c *environmentCluster) *string { return &c.stores.trust.password }),
 		},
 		{
 			"CONNECT_AWS_REGION", "", "Watch the MSK Connect connectors of this region instead of a REST URL.", "msk.region",
@@ -211,7 +224,8 @@ func (e *environment) clusters() (settings []clusterSettings, origins []origin, 
 	}
 	_, hasURL := e.lookup("CONNECT_REST_URL")
 	_, hasRegion := e.lookup("CONNECT_AWS_REGION")
-	if !several && (hasURL || hasRegion) {
+	version, _ := e.lookup("CONNECT_OBSERVATION_VERSION")
+	if !several && (hasURL || hasRegion || version == versionBrokers) {
 		cluster, at, err := e.cluster(known, "", "default")
 		if err != nil {
 			return nil, nil, err
@@ -225,11 +239,10 @@ func (e *environment) clusters() (settings []clusterSettings, origins []origin, 
 }
 
 // stray returns a variable that is set as if for a cluster. Images of Kafka
-// Connect itself have the group, the topic and the stores too.
+// Connect itself have the group, the topics and the stores too.
 func (e *environment) stray(known []variable) string {
 	for _, variable := range known {
-		if _, set := e.lookup(variable.name); set && !strings.HasPrefix(variable.name, "CONNECT_SSL_") &&
-			variable.name != "CONNECT_GROUP_ID" && variable.name != "CONNECT_OFFSET_STORAGE_TOPIC" {
+		if _, set := e.lookup(variable.name); set && !strings.HasPrefix(variable.name, "CONNECT_SSL_") && !strings.HasPrefix(variable.field, "kafka.") {
 			return variable.name
 		}
 	}
@@ -240,36 +253,20 @@ func (e *environment) stray(known []variable) string {
 func (e *environment) cluster(known []variable, prefix, name string) (clusterSettings, origin, error) {
 	c := &environmentCluster{settings: defaultCluster()}
 	c.settings.Name, c.settings.StartupValidation, c.settings.ObservationVersion = name, true, ""
-	c.settings.RequestTimeout = duration(5 * time.Second)
-	fail := func(variable, format string, args ...any) (clusterSettings, origin, error) {
-		return clusterSettings{}, origin{}, fmt.Errorf("%s%s: %s", prefix, variable, fmt.Sprintf(format, args...))
-	}
-	fields := map[string]string{}
-	for _, variable := range known {
-		value, set := e.lookup(prefix + variable.name)
-		if !set {
-			continue
-		}
-		if strings.HasSuffix(variable.name, "_PASS") || strings.HasSuffix(variable.name, "_PASSWORD") {
-			// A password may begin or end with a space.
-			value = e.values[prefix+variable.name]
-		}
-		if err := variable.set(c, value); err != nil {
-			return fail(variable.name, "%s", err)
-		}
-		if variable.field != "" {
-			fields[variable.field] = prefix + variable.name
-		}
-	}
-	if c.url != "" && c.region != "" {
-		return fail("CONNECT_AWS_REGION", "stands for MSK Connect and %sCONNECT_REST_URL for another cluster: remove one, or name both in %s", prefix, resourceIDsVariable)
-	}
-	if c.url == "" && c.region == "" {
-		return fail("CONNECT_REST_URL", "is not set, but %s lists %s (for MSK Connect set %sCONNECT_AWS_REGION)", resourceIDsVariable, name, prefix)
+	fields, err := c.set(e, known, prefix)
+	if err != nil {
+		return clusterSettings{}, origin{}, err
 	}
 	main := "CONNECT_REST_URL"
-	if c.region != "" {
+	switch {
+	case c.url != "" && c.region != "":
+		return clusterSettings{}, origin{}, fmt.Errorf("%sCONNECT_AWS_REGION: stands for MSK Connect and %sCONNECT_REST_URL for another cluster: remove one, or name both in %s", prefix, prefix, resourceIDsVariable)
+	case c.region != "":
 		main = "CONNECT_AWS_REGION"
+	case c.settings.ObservationVersion == versionBrokers:
+		main = "CONNECT_OBSERVATION_VERSION"
+	case c.url == "":
+		return clusterSettings{}, origin{}, fmt.Errorf("%sCONNECT_REST_URL: is not set, but %s lists %s (for MSK Connect set %sCONNECT_AWS_REGION)", prefix, resourceIDsVariable, name, prefix)
 	}
 	at := origin{prefix + main, func(field string) string {
 		for around := field; around != ""; around = around[:max(0, strings.LastIndexAny(around, ".["))] {
@@ -279,38 +276,122 @@ func (e *environment) cluster(known []variable, prefix, name string) (clusterSet
 		}
 		return prefix + main
 	}}
-	if err := c.authenticate(e, prefix); err != nil {
-		return clusterSettings{}, origin{}, err
-	}
-	if err := c.readStores(e, prefix); err != nil {
-		return clusterSettings{}, origin{}, err
-	}
-	if c.region != "" {
-		c.settings.Provider, c.settings.MSK = ProviderMSK, &mskSettings{Region: c.region}
-	} else {
-		c.settings.URLs = []string{c.url}
-		if err := selectProvider(&c.settings, at); err != nil {
+	for _, complete := range []func(*environment, string, origin) error{c.authenticate, c.readStores, c.selectProvider, c.selectVersion, c.throughProxy} {
+		if err := complete(e, prefix, at); err != nil {
 			return clusterSettings{}, origin{}, err
 		}
-		if c.settings.Provider == ProviderConfluentCloud && c.settings.HTTPClient.BasicAuth == nil {
-			return fail("CONNECT_REST_URL", "provider confluent-cloud needs a Cloud API key: set %sCONNECT_AUTH=BASIC, %sCONNECT_BASIC_AUTH_USER and %sCONNECT_BASIC_AUTH_PASS", prefix, prefix, prefix)
-		}
 	}
-	switch {
-	case c.settings.Provider == ProviderMSK:
-		c.settings.ObservationVersion = "auto"
-	case c.settings.ObservationVersion != "":
-	case c.settings.Provider == ProviderConfluentCloud:
-		// A call per connector meets the cloud's rate limit.
-		c.settings.ObservationVersion = "auto"
-	default:
-		c.settings.ObservationVersion = "1"
+	if err := c.brokers(e, prefix, fields); err != nil {
+		return clusterSettings{}, origin{}, err
 	}
 	return c.settings, at, nil
 }
 
+// set takes over the variables that are set. It returns which one gives which
+// field.
+func (c *environmentCluster) set(e *environment, known []variable, prefix string) (fields map[string]string, err error) {
+	fields = map[string]string{}
+	for _, variable := range known {
+		value, set := e.lookup(prefix + variable.name)
+		if !set {
+			continue
+		}
+		if strings.HasSuffix(variable.name, "_PASS") || strings.HasSuffix(variable.name, "_PASSWORD") {
+			value = e.password(prefix + variable.name)
+		}
+		if err := variable.set(c, value); err != nil {
+			return nil, fmt.Errorf("%s%s: %w", prefix, variable.name, err)
+		}
+		if variable.field != "" {
+			fields[variable.field] = prefix + variable.name
+		}
+	}
+	return fields, nil
+}
+
+func (c *environmentCluster) readStores(e *environment, prefix string, _ origin) error {
+	files, err := c.stores.read(e, prefix+"CONNECT_SSL", &c.settings.HTTPClient.TLSConfig)
+	c.settings.files = append(c.settings.files, files...)
+	return err
+}
+
+func (c *environmentCluster) selectProvider(_ *environment, prefix string, at origin) error {
+	switch {
+	case c.region != "":
+		c.settings.Provider, c.settings.MSK = ProviderMSK, &mskSettings{Region: c.region}
+		return nil
+	case c.url == "":
+		return nil
+	}
+	c.settings.URLs = []string{c.url}
+	if err := selectProvider(&c.settings, at); err != nil {
+		return err
+	}
+	if c.settings.Provider == ProviderConfluentCloud && c.settings.HTTPClient.BasicAuth == nil {
+		return fmt.Errorf("%sCONNECT_REST_URL: provider confluent-cloud needs a Cloud API key: set %sCONNECT_AUTH=BASIC, %sCONNECT_BASIC_AUTH_USER and %sCONNECT_BASIC_AUTH_PASS", prefix, prefix, prefix, prefix)
+	}
+	return nil
+}
+
+// selectVersion gives Kpow's default where it is of use: a call per connector
+// meets a cloud's rate limit, and MSK Connect has no versions.
+func (c *environmentCluster) selectVersion(e *environment, prefix string, _ origin) error {
+	version := &c.settings.ObservationVersion
+	switch {
+	case c.settings.Provider == ProviderMSK:
+		if *version != "" && *version != versionAuto {
+			e.warn("%sCONNECT_OBSERVATION_VERSION is ignored: MSK Connect has but one way to be asked", prefix)
+		}
+		*version = versionAuto
+	case *version != "":
+	case c.settings.Provider == ProviderConfluentCloud:
+		*version = versionAuto
+	default:
+		*version = "1"
+	}
+	return nil
+}
+
+// throughProxy sends an encrypted connection through the proxy that the platform
+// names for such.
+func (c *environmentCluster) throughProxy(e *environment, _ string, _ origin) error {
+	return e.throughProxy(&c.settings)
+}
+
+// throughProxy gives a cluster that is known by its URL alone the proxy of
+// HTTPS_PROXY, unless NO_PROXY says otherwise. Plain HTTP is spoken within a
+// network, where proxies seldom lead: such a cluster has none.
+func (e *environment) throughProxy(settings *clusterSettings) error {
+	target := append(slices.Clone(settings.URLs), "")[0]
+	if settings.ConfluentCloud != nil {
+		target = settings.ConfluentCloud.APIURL
+	}
+	address, err := url.Parse(strings.TrimSpace(target))
+	if err != nil || address.Scheme != "https" {
+		return nil
+	}
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
+		proxy, set := e.lookup(name)
+		if !set {
+			continue
+		}
+		exceptions, set := e.lookup("NO_PROXY")
+		if !set {
+			exceptions, _ = e.lookup("no_proxy")
+		}
+		choose := (&httpproxy.Config{HTTPSProxy: proxy, NoProxy: exceptions}).ProxyFunc()
+		chosen, err := choose(address)
+		if err != nil || chosen != nil && chosen.Hostname() == "" {
+			return fmt.Errorf("%s: must be a URL such as http://proxy:3128", name)
+		}
+		settings.HTTPClient.ProxyURL.URL = chosen
+		return nil
+	}
+	return nil
+}
+
 // authenticate turns user and password into basic_auth.
-func (c *environmentCluster) authenticate(e *environment, prefix string) error {
+func (c *environmentCluster) authenticate(e *environment, prefix string, _ origin) error {
 	const user, password = "CONNECT_BASIC_AUTH_USER", "CONNECT_BASIC_AUTH_PASS"
 	switch {
 	case c.basic && c.region != "":
@@ -363,7 +444,7 @@ func (e *environment) warnOfSlips(known []variable, ids []string) {
 	}
 	for _, name := range e.names {
 		at := strings.Index(name, "CONNECT_")
-		if at < 0 || at > 0 && name[at-1] != '_' {
+		if at < 0 || at > 0 && name[at-1] != '_' || e.used[name] {
 			continue
 		}
 		prefix, rest := name[:at], name[at:]

@@ -42,10 +42,10 @@ func TestKpowDefaults(t *testing.T) {
 func TestEveryVariable(t *testing.T) {
 	config := fromEnvironment(t,
 		"CONNECT_NAME=orders", "CONNECT_REST_URL= https://connect:8083/base/ ", "CONNECT_AUTH=basic", "CONNECT_BASIC_AUTH_USER=exporter", "CONNECT_BASIC_AUTH_PASS= hunter2 ",
-		"CONNECT_STARTUP_VALIDATION=False", "CONNECT_OFFSET_STORAGE_TOPIC=offsets", "CONNECT_GROUP_ID=group", "CONNECT_PERMISSIVE_SSL=True", "CONNECT_TIMEOUT_MS=1500", "CONNECT_OBSERVATION_VERSION=2")
+		"CONNECT_STARTUP_VALIDATION=False", "CONNECT_OFFSET_STORAGE_TOPIC=offsets", "CONNECT_GROUP_ID=group", "BOOTSTRAP=kafka:9092", "CONNECT_PERMISSIVE_SSL=True", "CONNECT_TIMEOUT_MS=1500", "CONNECT_OBSERVATION_VERSION=2")
 	cluster := config.Clusters()[0]
-	if cluster.Name != "orders" || cluster.URLs[0].String() != "https://connect:8083/base" || cluster.StartupValidation || cluster.OffsetStorageTopic != "offsets" ||
-		cluster.GroupID != "group" || cluster.RequestTimeout != 1500*time.Millisecond || cluster.ObservationVersion != "2" || cluster.Origin != "CONNECT_REST_URL" {
+	if cluster.Name != "orders" || cluster.URLs[0].String() != "https://connect:8083/base" || cluster.StartupValidation || cluster.Kafka.OffsetStorageTopic != "offsets" ||
+		cluster.Kafka.GroupID != "group" || cluster.RequestTimeout != 1500*time.Millisecond || cluster.ObservationVersion != "2" || cluster.Origin != "CONNECT_REST_URL" {
 		t.Errorf("%+v", cluster)
 	}
 	if want := (&commoncfg.BasicAuth{Username: "exporter", Password: " hunter2 "}); !reflect.DeepEqual(cluster.HTTPClient.BasicAuth, want) {
@@ -108,10 +108,10 @@ func TestMalformedVariables(t *testing.T) {
 		{[]string{url, "CONNECT_PERMISSIVE_SSL=1"}, "CONNECT_PERMISSIVE_SSL: must be true or false"},
 		{[]string{url, "CONNECT_TIMEOUT_MS=5s"}, "CONNECT_TIMEOUT_MS: must be a whole number of milliseconds, at least 1"},
 		{[]string{url, "CONNECT_TIMEOUT_MS=0"}, "CONNECT_TIMEOUT_MS: must be a whole number of milliseconds, at least 1"},
-		{[]string{url, "CONNECT_OBSERVATION_VERSION=3"}, "CONNECT_OBSERVATION_VERSION: must be 1, 2 or auto"},
+		{[]string{url, "CONNECT_OBSERVATION_VERSION=3"}, "CONNECT_OBSERVATION_VERSION: must be 1, 2, auto or brokers"},
 		{[]string{url, "CONNECT_NAME=or\x00ders"}, "CONNECT_NAME: must be printable UTF-8"},
-		{[]string{url, "CONNECT_SSL_KEYSTORE_TYPE=PEM"}, "CONNECT_SSL_KEYSTORE_TYPE: must be PKCS12 or JKS"},
-		{[]string{url, "CONNECT_SSL_TRUSTSTORE_TYPE=PEM"}, "CONNECT_SSL_TRUSTSTORE_TYPE: must be PKCS12 or JKS"},
+		{[]string{url, "CONNECT_SSL_KEYSTORE_TYPE=BKS"}, "CONNECT_SSL_KEYSTORE_TYPE: must be PKCS12, JKS or PEM"},
+		{[]string{url, "CONNECT_SSL_TRUSTSTORE_TYPE=BKS"}, "CONNECT_SSL_TRUSTSTORE_TYPE: must be PKCS12, JKS or PEM"},
 		{[]string{url, "CONNECT_REST_URL_2=http://b:1"}, "CONNECT_REST_URL_2: numbered variables are not read: list an id for each cluster in CONNECT_RESOURCE_IDS=DEV1,QA2 and set DEV1_CONNECT_REST_URL, QA2_CONNECT_REST_URL"},
 		{[]string{"CONNECT_RESOURCE_IDS=US1", "US1_CONNECT_REST_URL=http://a:1", "US1_CONNECT_REST_URL_2=http://b:1"}, "US1_CONNECT_REST_URL_2: numbered variables are not read: list an id for each cluster in CONNECT_RESOURCE_IDS=DEV1,QA2 and set DEV1_CONNECT_REST_URL, QA2_CONNECT_REST_URL"},
 		{[]string{url, "CONNECT_AWS_REGION=eu-west-1"}, "CONNECT_AWS_REGION: stands for MSK Connect and CONNECT_REST_URL for another cluster: remove one, or name both in CONNECT_RESOURCE_IDS"},
@@ -149,7 +149,7 @@ func TestVariablesThatWarn(t *testing.T) {
 		// What Kubernetes sets for services, and images of Kafka Connect take.
 		{[]string{
 			url, "CONNECT_PORT=tcp://10.0.0.1:8083", "CONNECT_PORT_8083_TCP=tcp://10.0.0.1:8083", "CONNECT_PORT_8083_TCP_ADDR=10.0.0.1", "CONNECT_SERVICE_HOST=10.0.0.1", "CONNECT_SERVICE_PORT=8083", "KAFKA_CONNECT_SERVICE_HOST=10.0.0.1",
-			"CONNECT_BOOTSTRAP_SERVERS=kafka:9092", "CONNECT_REST_PORT=8083", "CONNECT_REST_ADVERTISED_HOST_NAME=connect", "CONNECT_KEY_CONVERTER=x", "CONNECT_SSL_KEY_PASSWORD=x", "CONNECT_GROUP_ID=x", "CONFLUENT_CONNECT_X=1", "DISCONNECT_NAME=x",
+			"CONNECT_BOOTSTRAP_SERVERS=kafka:9092", "CONNECT_REST_PORT=8083", "CONNECT_REST_ADVERTISED_HOST_NAME=connect", "CONNECT_KEY_CONVERTER=x", "CONNECT_SSL_KEY_PASSWORD=x", "CONFLUENT_CONNECT_X=1", "DISCONNECT_NAME=x",
 		}, nil},
 	} {
 		if got := fromEnvironment(t, test.environ...).Warnings(); !slices.Equal(got, test.want) {
@@ -233,7 +233,8 @@ func TestStoresThatCannotBeUsed(t *testing.T) {
 		{trust, "trust.p12", "", "_PASSWORD: does not open FILE"},
 		{trust, "trust.jks", "", "_PASSWORD: does not open FILE"},
 		{key, "missing", "hunter2", "_LOCATION: FILE cannot be read: no such file or directory"},
-		{key, "certificate.pem", "changeit", "_LOCATION: FILE is neither a PKCS12 nor a JKS store: convert it with keytool -importkeystore -deststoretype PKCS12"},
+		{key, "certificate.pem", "changeit", "_LOCATION: FILE holds no private key"},
+		{key, "../invalid-tag.yml", "changeit", "_LOCATION: FILE is neither a PKCS12 nor a JKS store nor PEM: convert it with keytool -importkeystore -deststoretype PKCS12"},
 		{key, "trust.p12", "changeit", "_LOCATION: FILE holds no private key"},
 		{key, "trust.jks", "changeit", "_LOCATION: FILE holds no private key"},
 		{key, "two.jks", "changeit", "_LOCATION: FILE holds more than one private key: keep the one to use"},

@@ -65,8 +65,7 @@ clusters:
     info_max_age: 1d
     startup_validation: true
     connectors: {include: ["^orders-.*", "^bills$"], exclude: [".*-test"]}
-    group_id: connect-orders
-    offset_storage_topic: offsets
+    kafka: {bootstrap_servers: ["kafka-1:9092"], group_id: connect-orders, offset_storage_topic: offsets}
     worker_probe: {credentials_hosts: [Connect-1, "*.internal", "10.0.0.1:8083"]}
     http_client:
       basic_auth: {username: exporter, password_file: password}
@@ -97,7 +96,7 @@ state_series: all
 		t.Errorf("urls %q", urls)
 	}
 	if orders.ObservationVersion != "2" || orders.Parallelism != 256 || orders.RequestTimeout != 90*time.Second || orders.InfoMaxAge != 24*time.Hour ||
-		!orders.StartupValidation || orders.GroupID != "connect-orders" || orders.OffsetStorageTopic != "offsets" || orders.HTTPClient.FollowRedirects {
+		!orders.StartupValidation || orders.Kafka.GroupID != "connect-orders" || orders.Kafka.OffsetStorageTopic != "offsets" || orders.HTTPClient.FollowRedirects {
 		t.Errorf("orders: %+v", orders)
 	}
 	if got := orders.HTTPClient.BasicAuth.PasswordFile; got != password {
@@ -213,35 +212,37 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-func TestFingerprint(t *testing.T) {
+func TestSame(t *testing.T) {
 	directory := t.TempDir()
 	secret := write(t, directory, "password", "one")
 	content := minimal + "    http_client: {basic_auth: {username: a, password_file: password}}\n"
 	file := write(t, directory, "clusters.yml", content)
-	fingerprint := func() string {
+	now := func() Cluster {
 		t.Helper()
 		config, err := Load(Sources{File: file})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return config.Clusters()[0].Fingerprint()
+		return config.Clusters()[0]
 	}
-	first := fingerprint()
-	if first != fingerprint() {
-		t.Fatal("the same configuration has two fingerprints")
+	first := now()
+	if !first.Same(now()) {
+		t.Fatal("a cluster is not the same as itself")
 	}
 	write(t, directory, "clusters.yml", "# moved down a line, which changes nothing\n"+content)
-	if first != fingerprint() {
-		t.Error("a comment changes the fingerprint")
+	if !first.Same(now()) {
+		t.Error("a comment makes a cluster another one")
 	}
-	seen := map[string]string{first: "as it was"}
+	seen := map[string]Cluster{"as it was": first}
 	differs := func(what string) {
 		t.Helper()
-		now := fingerprint()
-		if as, same := seen[now]; same {
-			t.Errorf("%s: the fingerprint is that of %s", what, as)
+		cluster := now()
+		for as, other := range seen {
+			if cluster.Same(other) || other.Same(cluster) {
+				t.Errorf("%s: the same as %s", what, as)
+			}
 		}
-		seen[now] = what
+		seen[what] = cluster
 	}
 	write(t, directory, "password", "two")
 	differs("another password in the file")
@@ -252,6 +253,9 @@ func TestFingerprint(t *testing.T) {
 		"parallelism: 3", "request_timeout: 3s", "connectors: {include: [a]}", "connectors: {exclude: [a]}", "connectors: {include: [a, b]}", "connectors: {include: [ab]}",
 		"http_client: {basic_auth: {username: a, password: b}}", "http_client: {basic_auth: {username: a, password: c}}", "worker_probe: true",
 		"http_client: {proxy_url: \"http://proxy:1\"}", "http_client: {proxy_url: \"http://proxy:2\"}", "http_client: {http_headers: {X-A: {secrets: [a]}}}", "http_client: {http_headers: {X-A: {secrets: [b]}}}",
+		"labels: {team: a}", "labels: {team: b}", "expected_workers: 2", "expected_workers: 3", "connector_labels: [owner.team]",
+		"kafka: {bootstrap_servers: [\"a:1\"], group_id: a}", "kafka: {bootstrap_servers: [\"a:1\"], group_id: b}", "worker_probe: {scheme: https}",
+		"kafka: {bootstrap_servers: [\"a:1\"], sasl: {mechanism: PLAIN, username: a, password: a}}", "kafka: {bootstrap_servers: [\"a:1\"], sasl: {mechanism: PLAIN, username: a, password: b}}",
 	} {
 		write(t, directory, "clusters.yml", minimal+"    "+settings+"\n")
 		differs(settings)
@@ -288,7 +292,8 @@ otlp: {endpoint: "http://collector:4318/", headers: {api-key: hunter2}}
 	}
 	for i, cluster := range config.Clusters() {
 		other := again.Clusters()[i]
-		cluster.Origin, cluster.fingerprint, other.Origin, other.fingerprint = "", "", "", ""
+		cluster.Origin, other.Origin = "", ""
+		cluster.settings, cluster.files, other.settings, other.files = clusterSettings{}, nil, clusterSettings{}, nil
 		cluster.HTTPClient, other.HTTPClient = again.Clusters()[i].HTTPClient, again.Clusters()[i].HTTPClient
 		if cluster.Aiven != nil {
 			other.Aiven.Token = cluster.Aiven.Token

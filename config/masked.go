@@ -19,6 +19,7 @@ func (c *Config) Masked() []byte {
 		panic(fmt.Sprintf("encode the configuration: %v", err))
 	}
 	mask(&body)
+	escape(&body)
 	if clusters := child(&body, "clusters"); clusters != nil {
 		for i, cluster := range clusters.Content {
 			cluster.HeadComment = "From " + c.clusters[i].Origin + "."
@@ -56,6 +57,18 @@ func mask(node *yaml.Node) {
 	}
 	for _, inner := range node.Content {
 		mask(inner)
+	}
+}
+
+// escape keeps what looks like a variable from being one when the file is loaded.
+func escape(node *yaml.Node) {
+	if node.Kind == yaml.ScalarNode {
+		node.Value = unexpanded(node.Value)
+	}
+	for i, inner := range node.Content {
+		if node.Kind != yaml.MappingNode || i%2 == 1 {
+			escape(inner)
+		}
 	}
 }
 

@@ -1,10 +1,10 @@
 package config
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -13,6 +13,9 @@ import (
 
 	commoncfg "github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
 const (
@@ -34,46 +37,52 @@ func (o *otlpSettings) UnmarshalYAML(node *yaml.Node) error {
 // loadOTLP joins the file's block, the standard variables and the defaults, in
 // this order of precedence, and validates them. The variables are those of
 // https://opentelemetry.io/docs/specs/otel/protocol/exporter/ and
-// …/configuration/sdk-environment-variables/.
+// …/configuration/sdk-environment-variables/. A platform sets them for all of its
+// programs: where nothing is pushed, none of them stops anything.
 func (l *loader) loadOTLP(place func(field string) string) error {
 	document := &l.config.effective
-	fromFile := document.OTLP != nil
-	written := otlpSettings{Interval: notWritten, Timeout: notWritten}
-	if fromFile {
-		written = *document.OTLP
-	}
-	settings, places, on, err := l.environment.otlp()
-	if err != nil {
-		return err
-	}
+	written := document.OTLP
 	document.OTLP = nil
-	if disabled, err := l.environment.flag("OTEL_SDK_DISABLED"); err != nil {
+	given := l.environment.otlp()
+	if written == nil && !given.on() {
+		l.environment.warnOfExporter()
+		return nil
+	}
+	switch disabled, _ := l.environment.lookup("OTEL_SDK_DISABLED"); strings.ToLower(disabled) {
+	case "true":
+		l.warn("OTEL_SDK_DISABLED is true: nothing is pushed by OTLP")
+		return nil
+	case "", "false":
+	default:
+		l.warn("OTEL_SDK_DISABLED is neither true nor false, and counts as false")
+	}
+	if written == nil {
+		written = &otlpSettings{Interval: notWritten, Timeout: notWritten}
+	}
+	overlay(&given, written)
+	if err := given.problem(); err != nil {
 		return err
-	} else if disabled {
-		if fromFile || on {
-			l.warn("OTEL_SDK_DISABLED is true: nothing is pushed by OTLP")
-		}
-		return nil
 	}
-	if !fromFile && !on {
-		return nil
+	if err := l.environment.refuseDelta(); err != nil {
+		return err
 	}
-	at := func(field string) string {
-		if name, set := places[strings.FieldsFunc(field, func(r rune) bool { return r == '.' || r == '[' })[0]]; set {
+	at := origin{field: func(field string) string {
+		if name, set := given.places[strings.FieldsFunc(field, func(r rune) bool { return r == '.' || r == '[' })[0]]; set {
 			return name
 		}
 		return place(join("otlp", field))
-	}
-	overlay(&settings, written, places)
-	return l.validateOTLP(&settings, at)
+	}}
+	return l.validateOTLP(&given.settings, given.places["endpoint"], at)
 }
 
 // overlay puts what the file says over what the environment says.
-func overlay(settings *otlpSettings, written otlpSettings, places map[string]string) {
+func overlay(given *otelSettings, written *otlpSettings) {
+	settings := &given.settings
 	take := func(set bool, field string, assign func()) {
 		if set {
 			assign()
-			delete(places, field)
+			delete(given.places, field)
+			delete(given.problems, field)
 		}
 	}
 	take(written.Endpoint != "", "endpoint", func() { settings.Endpoint = written.Endpoint })
@@ -82,92 +91,55 @@ func overlay(settings *otlpSettings, written otlpSettings, places map[string]str
 	take(written.Timeout != notWritten, "timeout", func() { settings.Timeout = written.Timeout })
 	take(written.Compression != "", "compression", func() { settings.Compression = written.Compression })
 	take(written.Insecure || written.Endpoint != "", "insecure", func() { settings.Insecure = written.Insecure })
-	if strings.Contains(settings.Endpoint, "://") && places["insecure"] != "" {
+	if strings.Contains(settings.Endpoint, "://") && given.places["insecure"] != "" {
 		// The specification: a scheme takes precedence over the variable.
 		settings.Insecure = false
+		delete(given.problems, "insecure")
 	}
 	take(written.TLSConfig != commoncfg.TLSConfig{}, "tls_config", func() { settings.TLSConfig = written.TLSConfig })
 	take(written.Headers != nil || written.HeadersFiles != nil, "headers", func() {
 		settings.Headers, settings.HeadersFiles = written.Headers, written.HeadersFiles
 	})
-	attributes := maps.Clone(settings.ResourceAttributes)
-	if attributes == nil {
-		attributes = map[string]string{}
-	}
-	maps.Copy(attributes, written.ResourceAttributes)
-	if len(attributes) > 0 {
+	if len(written.ResourceAttributes) > 0 {
+		attributes := maps.Clone(written.ResourceAttributes)
+		for name, value := range settings.ResourceAttributes {
+			if _, written := attributes[name]; !written {
+				attributes[name] = value
+			}
+		}
 		settings.ResourceAttributes = attributes
 	}
 }
 
-func (l *loader) validateOTLP(settings *otlpSettings, at func(field string) string) error {
-	wrong := func(field, format string, args ...any) error {
-		return fmt.Errorf("%s: %s", at(field), fmt.Sprintf(format, args...))
+// validateOTLP validates what is in effect. endpointVariable gave the endpoint,
+// "" for the file.
+func (l *loader) validateOTLP(settings *otlpSettings, endpointVariable string, at origin) error {
+	if err := otlpChoices(settings, at); err != nil {
+		return err
 	}
-	switch {
-	case settings.Endpoint == "":
-		return wrong("endpoint", "is required, such as http://collector:4318")
-	case settings.Protocol != protocolHTTP && settings.Protocol != protocolGRPC:
-		return wrong("protocol", "must be http/protobuf or grpc")
-	case settings.Compression != "gzip" && settings.Compression != "none":
-		return wrong("compression", "must be gzip or none")
-	case settings.Interval <= 0:
-		return wrong("interval", "must be more than 0s")
-	case settings.Timeout <= 0:
-		return wrong("timeout", "must be more than 0s")
-	}
-	text := settings.Endpoint
-	if settings.Protocol == protocolGRPC && !strings.Contains(text, "://") {
-		scheme := "https://"
-		if settings.Insecure {
-			scheme = "http://"
-		}
-		text = scheme + text
-	} else if settings.Insecure && strings.HasPrefix(strings.ToLower(text), "https://") {
-		return wrong("insecure", "contradicts the https:// of the endpoint: change one of them")
-	}
-	endpoint, user, err := parseURL(text)
-	if err != nil {
-		return wrong("endpoint", "%s", strings.ReplaceAll(err.Error(), "connect-1:8083", "collector:4318"))
-	}
-	if user != nil {
-		return wrong("endpoint", "must not carry a user and password: use headers")
-	}
-	if settings.Protocol == protocolHTTP {
-		// parseURL takes a trailing slash off, but here it is a path of its own.
-		switch {
-		case endpoint.Path == "" && strings.HasSuffix(text, "/"):
-			endpoint.Path = "/"
-		case endpoint.Path == "":
-			endpoint.Path = "/v1/metrics"
-		}
-	}
-	if err := settings.TLSConfig.Validate(); err != nil {
-		return wrong("tls_config", "%s", err)
-	}
-	if settings.TLSConfig.CARef != "" || settings.TLSConfig.CertRef != "" || settings.TLSConfig.KeyRef != "" {
-		return wrong("tls_config", "a _ref needs a secret manager, which this exporter has none of: use the _file form")
-	}
-	for name := range settings.HeadersFiles {
-		if _, twice := settings.Headers[name]; twice {
-			return wrong("headers_files."+name, "the header is in headers too: keep one")
-		}
-	}
-	files := settings.files()
-	contents, err := readFields(files, origin{field: at})
+	endpoint, err := otlpEndpoint(settings, endpointVariable, at)
 	if err != nil {
 		return err
 	}
-	for _, file := range files {
-		l.dependOn(file.path)
+	if err := settings.TLSConfig.Validate(); err != nil {
+		return at.wrong("tls_config", "%s", clientProblem(err))
 	}
-	if _, err := commoncfg.NewTLSConfig(&settings.TLSConfig); err != nil {
-		return wrong("tls_config", "%s", err)
+	for name := range settings.HeadersFiles {
+		if _, twice := settings.Headers[name]; twice {
+			return at.wrong("headers_files."+name, "the header is in headers too: keep one")
+		}
 	}
-	if _, err := settings.credentials(contents); err != nil {
-		return wrong("headers", "%s", err)
+	if _, err := settings.credentials(at); err != nil {
+		return err
+	}
+	l.dependOn(settings.TLSConfig.CAFile, settings.TLSConfig.CertFile, settings.TLSConfig.KeyFile)
+	for _, name := range slices.Sorted(maps.Keys(settings.HeadersFiles)) {
+		l.dependOn(settings.HeadersFiles[name])
 	}
 	attributes := map[string]string{"service.name": defaultServiceName}
+	if l.sources.InstanceID != "" {
+		attributes["service.instance.id"] = l.sources.InstanceID
+	}
 	maps.Copy(attributes, settings.ResourceAttributes)
 	settings.Endpoint = endpoint.String()
 	l.config.effective.OTLP = settings
@@ -179,122 +151,161 @@ func (l *loader) validateOTLP(settings *otlpSettings, at func(field string) stri
 		Compression:        settings.Compression,
 		ResourceAttributes: attributes,
 		settings:           settings,
-		fingerprint:        fingerprint(*settings, nil),
 	}
 	return nil
 }
 
-// files that credentials come from, in the order in which credentials takes their
-// contents.
-func (o *otlpSettings) files() (files []fileField) {
-	for _, file := range []fileField{
-		{"tls_config.ca_file", o.TLSConfig.CAFile}, {"tls_config.cert_file", o.TLSConfig.CertFile}, {"tls_config.key_file", o.TLSConfig.KeyFile},
-	} {
-		if file.path != "" {
-			files = append(files, file)
-		}
+func otlpChoices(settings *otlpSettings, at origin) error {
+	switch {
+	case settings.Endpoint == "":
+		return at.wrong("endpoint", "is required, such as http://collector:4318")
+	case settings.Protocol != protocolHTTP && settings.Protocol != protocolGRPC:
+		return at.wrong("protocol", "must be http/protobuf or grpc")
+	case settings.Compression != "gzip" && settings.Compression != "none":
+		return at.wrong("compression", "must be gzip or none")
+	case settings.Interval <= 0:
+		return at.wrong("interval", "must be more than 0s")
+	case settings.Timeout <= 0:
+		return at.wrong("timeout", "must be more than 0s")
 	}
-	for _, name := range slices.Sorted(maps.Keys(o.HeadersFiles)) {
-		files = append(files, fileField{"headers_files." + name, o.HeadersFiles[name]})
-	}
-	return files
+	return nil
 }
 
-// credentials are made of the settings and of what the files hold.
-func (o *otlpSettings) credentials(contents [][]byte) (*OTLPCredentials, error) {
-	headers := map[string]string{}
-	for name, value := range o.Headers {
-		headers[name] = string(value)
-	}
-	verify := o.TLSConfig
-	files := o.files()
-	for i, file := range files {
-		text := string(contents[i])
-		switch file.field {
-		case "tls_config.ca_file":
-			verify.CA, verify.CAFile = text, ""
-		case "tls_config.cert_file":
-			verify.Cert, verify.CertFile = text, ""
-		case "tls_config.key_file":
-			verify.Key, verify.KeyFile = commoncfg.Secret(text), ""
-		default:
-			headers[strings.TrimPrefix(file.field, "headers_files.")] = strings.TrimSpace(text)
+// otlpEndpoint makes a whole URL of the endpoint.
+func otlpEndpoint(settings *otlpSettings, variable string, at origin) (*url.URL, error) {
+	text := strings.TrimSpace(settings.Endpoint)
+	if settings.Protocol == protocolGRPC && !strings.Contains(text, "://") {
+		scheme := "https://"
+		if settings.Insecure {
+			scheme = "http://"
 		}
+		text = scheme + text
+	} else if settings.Insecure && strings.HasPrefix(strings.ToLower(text), "https://") {
+		return nil, at.wrong("insecure", "contradicts the https:// of the endpoint: change one of them")
 	}
-	for name, value := range headers {
-		if !validHeader(name, value) {
-			return nil, fmt.Errorf("%q is no valid HTTP header: a name of letters, digits and -, a value without line breaks", fieldName.FindString(name))
-		}
-	}
-	config, err := commoncfg.NewTLSConfig(&verify)
+	endpoint, user, err := parseURL(text)
 	if err != nil {
-		return nil, fmt.Errorf("tls_config: %w", err)
+		return nil, at.wrong("endpoint", "%s", strings.ReplaceAll(err.Error(), "connect-1:8083", "collector:4318"))
 	}
-	return &OTLPCredentials{Headers: headers, TLS: config, Version: fingerprint(verify, nil)}, nil
+	if user != nil {
+		return nil, at.wrong("endpoint", "must not carry a user and password: use headers")
+	}
+	if settings.Protocol == protocolGRPC {
+		return endpoint, nil
+	}
+	switch base := strings.HasSuffix(text, "/"); {
+	case variable == "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT":
+		// Used as it is. parseURL takes a trailing slash off.
+		if base || endpoint.Path == "" {
+			endpoint.Path += "/"
+		}
+	case base, endpoint.Path == "", variable != "":
+		return endpoint.JoinPath("v1/metrics"), nil
+	}
+	return endpoint, nil
 }
 
 // Credentials reads the files that they come from anew. An error names the
 // setting, and the file if it cannot be read.
 func (o *OTLP) Credentials() (*OTLPCredentials, error) {
-	contents, err := readFields(o.settings.files(), origin{field: func(field string) string { return join("otlp", field) }})
+	return o.settings.credentials(origin{field: func(field string) string { return join("otlp", field) }})
+}
+
+func (o *otlpSettings) credentials(at origin) (*OTLPCredentials, error) {
+	headers, err := otlpHeaders(o, at)
 	if err != nil {
 		return nil, err
 	}
-	credentials, err := o.settings.credentials(contents)
+	verify, err := readTLS(&o.TLSConfig, "tls_config", at)
 	if err != nil {
-		return nil, fmt.Errorf("otlp: %w", err)
+		return nil, err
 	}
-	return credentials, nil
+	config, err := commoncfg.NewTLSConfig(&verify)
+	if err != nil {
+		return nil, at.wrong("tls_config", "cannot be used")
+	}
+	version := sha256.Sum256(fmt.Appendf(nil, "%q", []string{verify.CA, verify.Cert, string(verify.Key)}))
+	return &OTLPCredentials{Headers: headers, TLS: config, Version: string(version[:])}, nil
 }
 
-func validHeader(name, value string) bool {
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`()<>@,;:\"/[]?={}`, r)
-	}) {
-		return false
+// otlpHeaders joins the headers with those that are in files.
+func otlpHeaders(settings *otlpSettings, at origin) (map[string]string, error) {
+	headers := map[string]string{}
+	for name, value := range settings.Headers {
+		headers[name] = strings.TrimRight(string(value), "\r\n")
 	}
-	// What the standard library would refuse when the request is sent.
-	request := http.Request{Header: http.Header{name: {value}}}
-	return !strings.ContainsAny(request.Header.Get(name)+value, "\r\n\x00")
+	for name, path := range settings.HeadersFiles {
+		value, err := safefile.ReadSecret(path)
+		if err != nil {
+			return nil, at.wrong("headers_files."+name, "%s %s", path, err)
+		}
+		headers[name] = value
+	}
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		if !httpguts.ValidHeaderFieldName(name) || !headerValue(headers[name]) {
+			return nil, at.wrong("headers", "%q is no valid HTTP header: a name of letters, digits and -, a value without line breaks", fieldName.FindString(name))
+		}
+	}
+	return headers, nil
+}
+
+// otelSettings are what the standard variables say.
+type otelSettings struct {
+	settings otlpSettings
+	// places tells which variable gave which field, problems what is wrong with
+	// one; it only matters where the field is used.
+	places   map[string]string
+	problems map[string]error
+	// exports tells that OTEL_METRICS_EXPORTER does not choose otherwise.
+	exports bool
+}
+
+// on says whether the environment turns the push on.
+func (o *otelSettings) on() bool { return o.exports && o.settings.Endpoint != "" }
+
+// problem returns the first problem, by field.
+func (o *otelSettings) problem() error {
+	for _, field := range slices.Sorted(maps.Keys(o.problems)) {
+		return o.problems[field]
+	}
+	return nil
 }
 
 // otlp reads the standard variables. A variable for metrics alone stands over
-// the one for all signals. places tells which variable gave which field.
-func (e *environment) otlp() (settings otlpSettings, places map[string]string, on bool, err error) {
-	settings, places = defaultOTLP(), map[string]string{}
-	read := func(field, suffix string, assign func(value string) error) {
-		for _, name := range []string{"OTEL_EXPORTER_OTLP_METRICS_" + suffix, "OTEL_EXPORTER_OTLP_" + suffix} {
-			if value, set := e.lookup(name); set && err == nil {
-				if err = assign(value); err != nil {
-					err = fmt.Errorf("%s: %w", name, err)
-				}
-				if _, taken := places[field]; !taken {
-					places[field] = name
-				}
-				return
+// the one for all signals.
+func (e *environment) otlp() otelSettings {
+	o := otelSettings{settings: defaultOTLP(), places: map[string]string{}, problems: map[string]error{}, exports: e.exports()}
+	settings := &o.settings
+	read := func(field string, assign func(value string) error, names ...string) {
+		for _, name := range names {
+			value, set := e.lookup(name)
+			if !set {
+				continue
 			}
+			if err := assign(value); err != nil {
+				o.problems[field] = fmt.Errorf("%s: %w", name, err)
+			}
+			if _, taken := o.places[field]; !taken {
+				o.places[field] = name
+			}
+			return
 		}
+	}
+	exporter := func(field, suffix string, assign func(value string) error) {
+		read(field, assign, "OTEL_EXPORTER_OTLP_METRICS_"+suffix, "OTEL_EXPORTER_OTLP_"+suffix)
 	}
 	text := func(target *string) func(string) error {
 		return func(value string) error { *target = value; return nil }
 	}
-	read("protocol", "PROTOCOL", text(&settings.Protocol))
-	read("endpoint", "ENDPOINT", text(&settings.Endpoint))
-	if settings.Protocol == protocolHTTP && settings.Endpoint != "" {
-		// The general endpoint is a base, the one for metrics is used as it is.
-		if places["endpoint"] == "OTEL_EXPORTER_OTLP_ENDPOINT" {
-			settings.Endpoint = strings.TrimRight(settings.Endpoint, "/") + "/v1/metrics"
-		} else if _, path, found := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(settings.Endpoint, "http://"), "https://"), "/"); !found && path == "" {
-			settings.Endpoint += "/"
-		}
-	}
-	read("timeout", "TIMEOUT", milliseconds(&settings.Timeout))
-	read("compression", "COMPRESSION", text(&settings.Compression))
-	read("insecure", "INSECURE", boolean(&settings.Insecure))
-	read("tls_config", "CERTIFICATE", text(&settings.TLSConfig.CAFile))
-	read("tls_config", "CLIENT_CERTIFICATE", text(&settings.TLSConfig.CertFile))
-	read("tls_config", "CLIENT_KEY", text(&settings.TLSConfig.KeyFile))
-	read("headers", "HEADERS", func(value string) error {
+	exporter("protocol", "PROTOCOL", text(&settings.Protocol))
+	exporter("endpoint", "ENDPOINT", text(&settings.Endpoint))
+	exporter("timeout", "TIMEOUT", milliseconds(&settings.Timeout))
+	exporter("compression", "COMPRESSION", text(&settings.Compression))
+	exporter("insecure", "INSECURE", boolean(&settings.Insecure))
+	exporter("tls_config", "CERTIFICATE", text(&settings.TLSConfig.CAFile))
+	exporter("tls_config", "CLIENT_CERTIFICATE", text(&settings.TLSConfig.CertFile))
+	exporter("tls_config", "CLIENT_KEY", text(&settings.TLSConfig.KeyFile))
+	exporter("headers", "HEADERS", func(value string) error {
 		pairs, err := keyValues(value)
 		settings.Headers = map[string]commoncfg.Secret{}
 		for name, value := range pairs {
@@ -302,31 +313,53 @@ func (e *environment) otlp() (settings otlpSettings, places map[string]string, o
 		}
 		return err
 	})
-	if err != nil {
-		return settings, places, false, err
-	}
-	const interval, attributes, service, exporter = "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME", "OTEL_METRICS_EXPORTER"
-	if value, set := e.lookup(interval); set {
-		places["interval"] = interval
-		if err := milliseconds(&settings.Interval)(value); err != nil {
-			return settings, places, false, fmt.Errorf("%s: %w", interval, err)
-		}
-	}
-	if value, set := e.lookup(attributes); set {
-		if settings.ResourceAttributes, err = keyValues(value); err != nil {
-			return settings, places, false, fmt.Errorf("%s: %w", attributes, err)
-		}
-	}
-	if value, set := e.lookup(service); set {
+	read("interval", milliseconds(&settings.Interval), "OTEL_METRIC_EXPORT_INTERVAL")
+	read("resource_attributes", func(value string) (err error) {
+		settings.ResourceAttributes, err = keyValues(value)
+		return err
+	}, "OTEL_RESOURCE_ATTRIBUTES")
+	if value, set := e.lookup("OTEL_SERVICE_NAME"); set {
 		if settings.ResourceAttributes == nil {
 			settings.ResourceAttributes = map[string]string{}
 		}
 		settings.ResourceAttributes["service.name"] = value
 	}
-	if value, _ := e.lookup(exporter); value == "none" {
-		return settings, places, false, nil
+	return o
+}
+
+// exports says whether OTEL_METRICS_EXPORTER, a list, has otlp or is not set.
+func (e *environment) exports() bool {
+	list, set := e.lookup(metricsExporter)
+	return !set || slices.ContainsFunc(strings.Split(list, ","), func(name string) bool { return strings.TrimSpace(name) == "otlp" })
+}
+
+const metricsExporter = "OTEL_METRICS_EXPORTER"
+
+// warnOfExporter warns of an exporter that is not there. none is what happens,
+// and prometheus is what /metrics is.
+func (e *environment) warnOfExporter() {
+	list, _ := e.lookup(metricsExporter)
+	for name := range strings.SplitSeq(list, ",") {
+		switch strings.TrimSpace(name) {
+		case "", "none", "prometheus":
+		case "otlp":
+			e.warn("%s is otlp, but no endpoint is set: nothing is pushed", metricsExporter)
+		case "console", "logging":
+			e.warn("%s is console, which this exporter does not have: nothing is pushed", metricsExporter)
+		default:
+			e.warn("%s names an exporter that is not known: nothing is pushed", metricsExporter)
+		}
 	}
-	return settings, places, settings.Endpoint != "", nil
+}
+
+// refuseDelta says no to sums that begin anew with each export: the exporter's
+// counters go on, and so do those that it shows of clusters.
+func (e *environment) refuseDelta() error {
+	const name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+	if value, set := e.lookup(name); set && !strings.EqualFold(value, "cumulative") {
+		return fmt.Errorf("%s: must be cumulative, or not be set: other sums (delta, lowmemory) are not sent; an OpenTelemetry Collector can convert them (cumulativetodelta)", name)
+	}
+	return nil
 }
 
 // keyValues reads "key=value,key=value" with percent-encoded values.

@@ -89,7 +89,7 @@ otlp: {endpoint: "https://collector:4318", headers_files: {authorization: token}
 	if third := credentials(t, otlp); third.Version == first.Version || third.TLS.RootCAs.Equal(first.TLS.RootCAs) {
 		t.Error("another authority is not told")
 	}
-	if again, err := Load(Sources{File: file}); err != nil || again.OTLP().Fingerprint() != otlp.Fingerprint() {
+	if again, err := Load(Sources{File: file}); err != nil || !again.OTLP().Same(otlp) {
 		t.Errorf("what the files hold changes the settings (%v)", err)
 	}
 	for name, test := range map[string]struct {
@@ -97,8 +97,8 @@ otlp: {endpoint: "https://collector:4318", headers_files: {authorization: token}
 		want  string
 	}{
 		"no file":        {func() { _ = os.Remove(token) }, "otlp.headers_files.authorization: " + token + " cannot be read: no such file or directory"},
-		"no header":      {func() { write(t, directory, "token", "a\nb") }, `otlp: "authorization" is no valid HTTP header: a name of letters, digits and -, a value without line breaks`},
-		"no certificate": {func() { write(t, directory, "token", "x"); write(t, directory, "ca.pem", "half") }, "otlp: tls_config: unable to use specified CA cert inline"},
+		"no header":      {func() { write(t, directory, "token", "a\nb") }, `otlp.headers: "authorization" is no valid HTTP header: a name of letters, digits and -, a value without line breaks`},
+		"no certificate": {func() { write(t, directory, "token", "x"); write(t, directory, "ca.pem", "half") }, "otlp.tls_config.ca_file: holds no certificate in PEM form (BEGIN CERTIFICATE)"},
 	} {
 		test.spoil()
 		if _, err := otlp.Credentials(); err == nil || err.Error() != test.want {
@@ -126,6 +126,12 @@ func TestOTLPFromEnvironment(t *testing.T) {
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=https://c:4318", "OTEL_EXPORTER_OTLP_INSECURE=true"}, "https://c:4318/v1/metrics"},
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_METRICS_EXPORTER=none"}, ""},
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_SDK_DISABLED=True"}, ""},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_METRICS_EXPORTER=prometheus"}, ""},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_METRICS_EXPORTER=console"}, ""},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_METRICS_EXPORTER=prometheus, otlp"}, "http://c:4318/v1/metrics"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318/", "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=CUMULATIVE"}, "http://c:4318/v1/metrics"},
+		{[]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://c:4318/own/"}, "http://c:4318/own/"},
+		{[]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://c:4318", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT=never"}, ""},
 	} {
 		otlp := mustLoad(t, minimal, test.environ...).OTLP()
 		got := ""
@@ -168,9 +174,10 @@ func TestMalformedOTLPVariables(t *testing.T) {
 		{[]string{endpoint, "OTEL_EXPORTER_OTLP_HEADERS=hunter2"}, "OTEL_EXPORTER_OTLP_HEADERS: must be key=value pairs with commas between them, special characters percent-encoded"},
 		{[]string{endpoint, "OTEL_EXPORTER_OTLP_HEADERS=key=hunter2%zz"}, "OTEL_EXPORTER_OTLP_HEADERS: must be key=value pairs with commas between them, special characters percent-encoded"},
 		{[]string{endpoint, "OTEL_RESOURCE_ATTRIBUTES=prod"}, "OTEL_RESOURCE_ATTRIBUTES: must be key=value pairs with commas between them, special characters percent-encoded"},
-		{[]string{endpoint, "OTEL_EXPORTER_OTLP_INSECURE=1"}, "OTEL_EXPORTER_OTLP_INSECURE: must be true or false"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=c:4317", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_INSECURE=1"}, "OTEL_EXPORTER_OTLP_INSECURE: must be true or false"},
 		{[]string{endpoint, "OTEL_EXPORTER_OTLP_CERTIFICATE=missing.pem"}, "OTEL_EXPORTER_OTLP_CERTIFICATE: missing.pem cannot be read: no such file or directory"},
-		{[]string{"OTEL_SDK_DISABLED=1"}, "OTEL_SDK_DISABLED: must be true or false"},
+		{[]string{endpoint, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=delta"}, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: must be cumulative, or not be set: other sums (delta, lowmemory) are not sent; an OpenTelemetry Collector can convert them (cumulativetodelta)"},
+		{[]string{endpoint, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=hunter2"}, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: must be cumulative, or not be set: other sums (delta, lowmemory) are not sent; an OpenTelemetry Collector can convert them (cumulativetodelta)"},
 	} {
 		if _, err := load(t, minimal, test.environ...); err == nil || err.Error() != test.want {
 			t.Errorf("%q\ngot  %v\nwant %s", test.environ, err, test.want)
@@ -191,4 +198,68 @@ func authorityPEM(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}))
+}
+
+// A platform sets variables for all that runs on it. Where nothing is pushed they
+// stop nothing, however they are written.
+func TestOTLPVariablesOfThePlatform(t *testing.T) {
+	malformed := []string{
+		"OTEL_EXPORTER_OTLP_TIMEOUT=10s", "OTEL_EXPORTER_OTLP_METRICS_HEADERS=x", "OTEL_EXPORTER_OTLP_PROTOCOL=http/json", "OTEL_EXPORTER_OTLP_COMPRESSION=zstd",
+		"OTEL_EXPORTER_OTLP_CERTIFICATE=missing.pem", "OTEL_EXPORTER_OTLP_INSECURE=1", "OTEL_METRIC_EXPORT_INTERVAL=1m", "OTEL_RESOURCE_ATTRIBUTES=x", "OTEL_SDK_DISABLED=1",
+		"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=delta", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=x", "OTEL_TRACES_EXPORTER=jaeger", "OTEL_LOGS_EXPORTER=console",
+	}
+	for _, off := range [][]string{nil, {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_METRICS_EXPORTER=none"}, {"OTEL_EXPORTER_OTLP_ENDPOINT=:", "OTEL_METRICS_EXPORTER=prometheus"}} {
+		config := mustLoad(t, minimal, append(malformed, off...)...)
+		if config.OTLP() != nil || len(config.Warnings()) > 0 {
+			t.Errorf("%q: %+v, warnings %q", off, config.OTLP(), config.Warnings())
+		}
+	}
+	for exporter, want := range map[string]string{
+		"console": "OTEL_METRICS_EXPORTER is console, which this exporter does not have: nothing is pushed",
+		"hunter2": "OTEL_METRICS_EXPORTER names an exporter that is not known: nothing is pushed",
+		"otlp":    "OTEL_METRICS_EXPORTER is otlp, but no endpoint is set: nothing is pushed",
+	} {
+		if got := mustLoad(t, minimal, "OTEL_METRICS_EXPORTER="+exporter).Warnings(); !slices.Equal(got, []string{want}) {
+			t.Errorf("%s: %q", exporter, got)
+		}
+	}
+	// What the file says is not asked of the environment.
+	config := mustLoad(t, minimal+"otlp: {endpoint: \"http://c:4318\", timeout: 3s, interval: 7s, headers: {a: b}, protocol: grpc, compression: none}\n",
+		"OTEL_EXPORTER_OTLP_TIMEOUT=10s", "OTEL_EXPORTER_OTLP_HEADERS=x", "OTEL_METRIC_EXPORT_INTERVAL=1m", "OTEL_EXPORTER_OTLP_INSECURE=1", "OTEL_EXPORTER_OTLP_PROTOCOL=x", "OTEL_EXPORTER_OTLP_COMPRESSION=x", "OTEL_METRICS_EXPORTER=none")
+	if config.OTLP() == nil || config.OTLP().Timeout != 3*time.Second {
+		t.Errorf("%+v", config.OTLP())
+	}
+}
+
+func TestOTLPEndpointOfTheFile(t *testing.T) {
+	for written, want := range map[string]string{
+		"http://c:4318":            "http://c:4318/v1/metrics",
+		"http://c:4318/":           "http://c:4318/v1/metrics",
+		"http://c:4318/otlp/":      "http://c:4318/otlp/v1/metrics",
+		"http://c:4318/v1/metrics": "http://c:4318/v1/metrics",
+		"http://c:4318/own":        "http://c:4318/own",
+	} {
+		if got := mustLoad(t, minimal+"otlp: {endpoint: \""+written+"\"}\n").OTLP().Endpoint.String(); got != want {
+			t.Errorf("%s: %s, want %s", written, got, want)
+		}
+	}
+}
+
+func TestServiceInstanceID(t *testing.T) {
+	file := write(t, t.TempDir(), "clusters.yml", minimal)
+	for _, test := range []struct {
+		environ []string
+		want    string
+	}{
+		{nil, "one"},
+		{[]string{"OTEL_RESOURCE_ATTRIBUTES=service.instance.id=two"}, "two"},
+	} {
+		config, err := Load(Sources{File: file, Environ: append(test.environ, "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318"), InstanceID: "one"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := config.OTLP().ResourceAttributes["service.instance.id"]; got != test.want {
+			t.Errorf("%q: %q", test.environ, got)
+		}
+	}
 }

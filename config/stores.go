@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -12,84 +13,89 @@ import (
 	"github.com/pavlo-v-chernykh/keystore-go/v4"
 	commoncfg "github.com/prometheus/common/config"
 	"software.sslmate.com/src/go-pkcs12"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
 // A store is a Java key store or trust store.
 type storeSettings struct{ location, password string }
 
 func storeType(value string) error {
-	if !strings.EqualFold(value, "PKCS12") && !strings.EqualFold(value, "JKS") {
-		return errors.New("must be PKCS12 or JKS")
+	if !slices.ContainsFunc([]string{"PKCS12", "JKS", "PEM"}, func(known string) bool { return strings.EqualFold(value, known) }) {
+		return errors.New("must be PKCS12, JKS or PEM")
 	}
 	return nil
 }
 
-// readStores puts what the stores hold into the TLS settings, as PEM.
-func (c *environmentCluster) readStores(e *environment, prefix string) error {
-	tls := &c.settings.HTTPClient.TLSConfig
-	for _, store := range []struct {
-		storeSettings
-		variable string
-		use      func(*storeContent) error
-	}{
-		{c.trustStore, "CONNECT_SSL_TRUSTSTORE", func(content *storeContent) error {
-			trusted := content.trusted
-			if len(content.chain) > 0 {
-				// Java trusts the certificate of a key entry too.
-				trusted = append(trusted, content.chain[0])
-			}
-			if len(trusted) == 0 {
-				return errors.New("holds no trusted certificate: import one with keytool -importcert")
-			}
-			tls.CA = certificatesPEM(trusted)
-			return nil
-		}},
-		{c.keyStore, "CONNECT_SSL_KEYSTORE", func(content *storeContent) error {
-			if len(content.key) == 0 {
-				return errors.New("holds no private key")
-			}
-			tls.Cert = certificatesPEM(content.chain)
-			tls.Key = commoncfg.Secret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: content.key}))
-			return nil
-		}},
-	} {
-		name := prefix + store.variable
+// stores are what variables say of TLS.
+type stores struct{ key, trust storeSettings }
+
+// read puts what the stores hold into TLS settings, as PEM, and returns the
+// files that it read. prefix is what the variables begin with: "CONNECT_SSL".
+func (s stores) read(e *environment, prefix string, tls *commoncfg.TLSConfig) (files []string, err error) {
+	open := func(store storeSettings, name string, use func(*storeContent) error) error {
 		if store.location == "" {
 			if store.password != "" {
 				e.warn("%s_PASSWORD is ignored: %s_LOCATION is not set", name, name)
 			}
-			continue
+			return nil
 		}
-		file, err := readFile(store.location)
+		file, err := safefile.Read(store.location, safefile.MaxSecret)
 		if err != nil {
 			return fmt.Errorf("%s_LOCATION: %s %w", name, store.location, err)
 		}
 		content, err := openStore(file, store.password)
-		switch {
-		case errors.Is(err, errStorePassword):
+		if errors.Is(err, errStorePassword) {
 			return fmt.Errorf("%s_PASSWORD: does not open %s", name, store.location)
-		case err == nil:
-			err = store.use(content)
+		}
+		if err == nil {
+			err = use(content)
 		}
 		if err != nil {
 			return fmt.Errorf("%s_LOCATION: %s %w", name, store.location, err)
 		}
-		c.settings.files = append(c.settings.files, store.location)
+		files = append(files, store.location)
+		return nil
 	}
-	return nil
+	err = open(s.trust, prefix+"_TRUSTSTORE", func(content *storeContent) error {
+		trusted := content.trusted
+		if len(trusted) == 0 && len(content.chain) > 0 {
+			// Java trusts the certificate of a key entry too.
+			trusted = content.chain[:1]
+		}
+		if len(trusted) == 0 {
+			return errors.New("holds no trusted certificate: import one with keytool -importcert")
+		}
+		tls.CA = certificatesPEM(trusted)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return files, open(s.key, prefix+"_KEYSTORE", func(content *storeContent) error {
+		if len(content.key) == 0 {
+			return errors.New("holds no private key")
+		}
+		tls.Cert = certificatesPEM(content.chain)
+		tls.Key = commoncfg.Secret(pem.EncodeToMemory(&pem.Block{Type: content.keyType, Bytes: content.key}))
+		return nil
+	})
 }
 
 // A storeContent is what the exporter needs of a store, DER-encoded.
 type storeContent struct {
 	trusted [][]byte
-	// key in PKCS #8, and its certificate with those that vouch for it.
-	key   []byte
-	chain [][]byte
+	// key of the PEM type keyType, and its certificate with those that vouch for it.
+	key     []byte
+	keyType string
+	chain   [][]byte
 }
+
+const pkcs8 = "PRIVATE KEY"
 
 var (
 	errStorePassword = errors.New("wrong password")
-	errStoreForm     = errors.New("is neither a PKCS12 nor a JKS store: convert it with keytool -importkeystore -deststoretype PKCS12")
+	errStoreForm     = errors.New("is neither a PKCS12 nor a JKS store nor PEM: convert it with keytool -importkeystore -deststoretype PKCS12")
 )
 
 // openStore reads a store by what it is: Java itself opens either form under
@@ -100,8 +106,42 @@ func openStore(file []byte, password string) (*storeContent, error) {
 		return openJKS(file, password)
 	case bytes.HasPrefix(file, []byte{0x30}):
 		return openPKCS12(file, password)
+	case bytes.Contains(file, []byte("-----BEGIN ")):
+		return openPEM(file)
 	}
 	return nil, errStoreForm
+}
+
+// openPEM reads a store of type PEM (KIP-651): a private key with its
+// certificates, or trusted certificates alone.
+func openPEM(file []byte) (*storeContent, error) {
+	content := &storeContent{}
+	var certificates [][]byte
+	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {
+		switch {
+		case block.Type == "CERTIFICATE":
+			if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+				return nil, errors.New("holds a certificate that cannot be read")
+			}
+			certificates = append(certificates, block.Bytes)
+		case block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "":
+			return nil, errors.New("holds an encrypted private key: decrypt it, with openssl pkey -in KEY")
+		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
+			if len(content.key) > 0 {
+				return nil, errors.New("holds more than one private key: keep the one to use")
+			}
+			content.key, content.keyType = block.Bytes, block.Type
+		}
+	}
+	if len(content.key) == 0 {
+		content.trusted = certificates
+		return content, nil
+	}
+	content.chain = certificates
+	if _, err := tls.X509KeyPair([]byte(certificatesPEM(certificates)), pem.EncodeToMemory(&pem.Block{Type: content.keyType, Bytes: content.key})); err != nil {
+		return nil, errors.New("its certificate and key cannot be read, or do not belong together")
+	}
+	return content, nil
 }
 
 func openJKS(file []byte, password string) (*storeContent, error) {
@@ -125,7 +165,7 @@ func openJKS(file []byte, password string) (*storeContent, error) {
 		if err != nil {
 			return nil, errors.New("holds a private key under another password than the store's: give both the same with keytool -keypasswd")
 		}
-		content.key = entry.PrivateKey
+		content.key, content.keyType = entry.PrivateKey, pkcs8
 		for _, certificate := range entry.CertificateChain {
 			content.chain = append(content.chain, certificate.Content)
 		}
@@ -149,6 +189,7 @@ func openPKCS12(file []byte, password string) (*storeContent, error) {
 	if err != nil {
 		return nil, errors.New("cannot be used: it must be a PKCS12 store with one private key, or with trusted certificates that keytool -importcert put in")
 	}
+	content.keyType = pkcs8
 	if content.key, err = x509.MarshalPKCS8PrivateKey(key); err != nil {
 		return nil, errors.New("holds a private key of a kind that is not known: use RSA or EC")
 	}

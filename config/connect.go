@@ -1,0 +1,72 @@
+package config
+
+import (
+	"net/url"
+	"slices"
+)
+
+// ProviderConnect is Kafka Connect itself: workers with their REST API, or
+// without one, known by their brokers.
+const ProviderConnect = "connect"
+
+// versionBrokers is the observation version of a cluster without REST.
+const versionBrokers = "brokers"
+
+func connectProvider() provider {
+	return provider{name: ProviderConnect, validate: validateConnect}
+}
+
+func validateConnect(_ *loader, settings *clusterSettings, cluster *Cluster, at origin) (err error) {
+	cluster.URLs, err = connectURLs(settings, at)
+	return err
+}
+
+// brokersAlone is a cluster of which only its brokers are asked.
+func brokersAlone() provider {
+	const why = "does nothing with observation_version: brokers, where no REST API is asked: remove it"
+	return provider{
+		name: ProviderConnect,
+		cannot: map[string]string{
+			"urls": why, "parallelism": why, "info_max_age": why, "worker_probe": why, "http_client": why, clientCredentials: why,
+			"connector_labels": "needs the connectors' configurations, which only the REST API tells; the brokers' are never read: remove it",
+		},
+		validate: func(_ *loader, _ *clusterSettings, cluster *Cluster, at origin) error {
+			switch kafka := cluster.Kafka; {
+			case kafka == nil:
+				return at.wrong("observation_version", "brokers needs a block kafka, which says where they are")
+			case kafka.GroupID == "":
+				return at.wrong("kafka", "group_id is missing: without REST, it tells the workers")
+			case kafka.StatusStorageTopic == "":
+				return at.wrong("kafka", "status_storage_topic is missing: without REST, it tells the connectors")
+			}
+			return nil
+		},
+	}
+}
+
+// connectURLs parses the URLs of workers, and moves their userinfo to basic_auth.
+func connectURLs(settings *clusterSettings, at origin) (parsed []*url.URL, err error) {
+	if len(settings.URLs) == 0 {
+		return nil, at.wrong("urls", `is required for provider: connect, such as urls: ["http://connect-1:8083"]`)
+	}
+	var user *url.Userinfo
+	for i, text := range settings.URLs {
+		place := item("urls", i)
+		worker, workerUser, err := parseURL(text)
+		if err != nil {
+			return nil, at.wrong(place, "%s", err)
+		}
+		if _, cloud := confluentPath(worker); cloud {
+			return nil, at.wrong(place, "is Confluent Cloud's API: write provider: confluent-cloud and confluent_cloud: {environment, cluster} in place of urls")
+		}
+		if i > 0 && (user == nil) != (workerUser == nil) || user != nil && *user != *workerUser {
+			return nil, at.wrong(place, "its user and password are not those of urls[0]: all workers of a cluster share them; use http_client.basic_auth")
+		}
+		user, settings.URLs[i] = workerUser, worker.String()
+		if first := slices.Index(settings.URLs[:i], settings.URLs[i]); first >= 0 {
+			return nil, at.wrong(place, "repeats urls[%d]: remove it", first)
+		}
+		parsed = append(parsed, worker)
+	}
+	return parsed, authenticateAs(&settings.HTTPClient, user, at.field("urls[0]"))
+}

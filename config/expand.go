@@ -1,0 +1,52 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+var variableReference = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+
+// expand puts variables of the environment in the place of ${NAME}. "$$" stands
+// for "$", and a "$" before anything else for itself: "^orders$" is as it is.
+func (e *environment) expand(text string) (string, error) {
+	before, rest, found := strings.Cut(text, "$")
+	if !found {
+		return text, nil
+	}
+	var out strings.Builder
+	for ; found; before, rest, found = strings.Cut(rest, "$") {
+		out.WriteString(before)
+		switch {
+		case strings.HasPrefix(rest, "$"):
+			out.WriteByte('$')
+			rest = rest[1:]
+		case strings.HasPrefix(rest, "{"):
+			match := variableReference.FindStringSubmatch("$" + rest)
+			if match == nil {
+				return "", errors.New("${ must be followed by the name of a variable and }, such as ${PASSWORD}; $${ stands for ${ itself")
+			}
+			value, set := e.values[match[1]]
+			if !set {
+				return "", fmt.Errorf("the variable %s is not set, or empty; $${ stands for ${ itself", match[1])
+			}
+			e.used[match[1]] = true
+			out.WriteString(value)
+			rest = rest[len(match[0])-1:]
+		default:
+			out.WriteByte('$')
+		}
+	}
+	out.WriteString(before)
+	return out.String(), nil
+}
+
+// unexpanded writes a text so that expand gives it back.
+func unexpanded(text string) string {
+	return dollars.ReplaceAllStringFunc(text, func(run string) string { return strings.ReplaceAll(run, "$", "$$") })
+}
+
+// dollars are those that expand would not leave as they are.
+var dollars = regexp.MustCompile(`\$+\{|\$\$+`)

@@ -1,0 +1,197 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	commoncfg "github.com/prometheus/common/config"
+)
+
+// brokers are what Kpow's variables for Kafka say.
+type brokers struct {
+	bootstrap, protocol, mechanism, jaas, tokenURL string
+	stores                                         stores
+}
+
+// brokerVariables lists the variables that say where the brokers are.
+func brokerVariables() []brokerVariable {
+	text := func(target func(b *brokers) *string) func(*brokers, string) error {
+		return func(b *brokers, value string) error { *target(b) = value; return nil }
+	}
+	checked := func(check func(string) error) func(*brokers, string) error {
+		return func(_ *brokers, value string) error { return check(value) }
+	}
+	return []brokerVariable{
+		{"BOOTSTRAP", "Brokers, host:port, with commas between them.", "bootstrap_servers", text(func(b *brokers) *string { return &b.bootstrap })},
+		{"SECURITY_PROTOCOL", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.", "tls_config", func(b *brokers, value string) error {
+			b.protocol = strings.ToUpper(value)
+			if !slices.Contains([]string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}, b.protocol) {
+				return errors.New("must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
+			}
+			return nil
+		}},
+		{"SASL_MECHANISM", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM.", "sasl.mechanism", text(func(b *brokers) *string { return &b.mechanism })},
+		{"SASL_JAAS_CONFIG", "Credentials, as Kafka's clients take them: PlainLoginModule, ScramLoginModule, OAuthBearerLoginModule (clientId, clientSecret, scope) or IAMLoginModule (awsRoleArn).", "sasl", text(func(b *brokers) *string { return &b.jaas })},
+		{"SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL", "Where OAUTHBEARER gets tokens.", "sasl.oauth2.token_url", text(func(b *brokers) *string { return &b.tokenURL })},
+		{"SSL_KEYSTORE_LOCATION", "Key store with the client's key and certificate: PKCS12, JKS or PEM.", "", text(func(b *brokers) *string { return &b.stores.key.location })},
+		{"SSL_KEYSTORE_TYPE", "PKCS12, JKS or PEM.", "", checked(storeType)},
+		{"SSL_KEYSTORE_PASSWORD", "Password of the key store and of the key in it.", "", text(func(b *brokers) *string { return &b.stores.key.password })},
+		{"SSL_TRUSTSTORE_LOCATION", "Trust store with the authorities that vouch for the brokers.", "", text(func(b *brokers) *string { return &b.stores.trust.location })},
+		{"SSL_TRUSTSTORE_TYPE", "PKCS12, JKS or PEM.", "", checked(storeType)},
+		{"SSL_TRUSTSTORE_PASSWORD", "Password of the trust store.", "", text(func(b *brokers) *string { return &b.stores.trust.password })},
+		{"SSL_ENDPOINT_IDENTIFICATION_ALGORITHM", "https: a broker's certificate must carry its name, which it must in any case.", "", checked(func(value string) error {
+			if !strings.EqualFold(value, "https") {
+				return errors.New("must be https, or not be set: names are always verified")
+			}
+			return nil
+		})},
+	}
+}
+
+type brokerVariable struct {
+	name, meaning string
+	// field of the block kafka that it gives.
+	field string
+	set   func(b *brokers, value string) error
+}
+
+// brokers fills the block kafka, if a variable tells the workers' group or
+// topics: Kpow's variables alone are of Kafka, and not of Connect.
+func (c *environmentCluster) brokers(e *environment, prefix string, fields map[string]string) error {
+	why := ""
+	for _, field := range []string{"kafka.group_id", "kafka.status_storage_topic", "kafka.offset_storage_topic"} {
+		if why == "" {
+			why = fields[field]
+		}
+	}
+	if why == "" && c.settings.ObservationVersion == versionBrokers {
+		return fmt.Errorf("%sCONNECT_OBSERVATION_VERSION: brokers needs %sCONNECT_GROUP_ID, %sCONNECT_STATUS_STORAGE_TOPIC and BOOTSTRAP", prefix, prefix, prefix)
+	}
+	if why == "" {
+		return nil
+	}
+	fields["kafka"] = why
+	// The clusters of one Kafka cluster share what is said of it.
+	if _, own := e.lookup(prefix + "BOOTSTRAP"); !own {
+		prefix = ""
+	}
+	var b brokers
+	for _, variable := range brokerVariables() {
+		value, set := e.lookup(prefix + variable.name)
+		if !set {
+			continue
+		}
+		if strings.HasSuffix(variable.name, "_PASSWORD") {
+			value = e.password(prefix + variable.name)
+		}
+		if err := variable.set(&b, value); err != nil {
+			return fmt.Errorf("%s%s: %w", prefix, variable.name, err)
+		}
+		if variable.field != "" {
+			fields["kafka."+variable.field] = prefix + variable.name
+		}
+	}
+	if b.bootstrap == "" {
+		return fmt.Errorf("%s: only the brokers tell what this names, and BOOTSTRAP is not set: set it to their addresses (host:port), or remove this", why)
+	}
+	kafka := defaultKafka()
+	kafka.GroupID, kafka.StatusStorageTopic, kafka.OffsetStorageTopic = c.group, c.statuses, c.offsets
+	for server := range strings.SplitSeq(b.bootstrap, ",") {
+		if server = strings.TrimSpace(server); server != "" {
+			kafka.BootstrapServers = append(kafka.BootstrapServers, server)
+		}
+	}
+	files, err := b.encrypt(e, prefix, &kafka)
+	if err != nil {
+		return err
+	}
+	c.settings.Kafka, c.settings.files = &kafka, append(c.settings.files, files...)
+	return b.authenticate(e, prefix, &kafka)
+}
+
+// encrypt sets TLS up, and returns the files that it read.
+func (b *brokers) encrypt(e *environment, prefix string, kafka *kafkaSettings) (files []string, err error) {
+	if !strings.HasSuffix(b.protocol, "SSL") {
+		return nil, nil
+	}
+	kafka.TLSConfig = &commoncfg.TLSConfig{}
+	return b.stores.read(e, prefix+"SSL", kafka.TLSConfig)
+}
+
+func (b *brokers) authenticate(e *environment, prefix string, kafka *kafkaSettings) error {
+	wrong := func(variable, format string, args ...any) error {
+		return fmt.Errorf("%s%s: %s", prefix, variable, fmt.Sprintf(format, args...))
+	}
+	if !strings.HasPrefix(b.protocol, "SASL_") {
+		if b.mechanism != "" || b.jaas != "" {
+			e.warn("%sSASL_MECHANISM and SASL_JAAS_CONFIG are ignored: %sSECURITY_PROTOCOL is neither SASL_SSL nor SASL_PLAINTEXT", prefix, prefix)
+		}
+		return nil
+	}
+	sasl := &saslSettings{Mechanism: b.mechanism}
+	kafka.SASL = sasl
+	module, needed := "", ""
+	switch b.mechanism {
+	case SASLPlain:
+		module, needed = "PlainLoginModule", "username and password"
+	case SASLScramSHA256, SASLScramSHA512:
+		module, needed = "ScramLoginModule", "username and password"
+	case SASLOAuthBearer:
+		module, needed = "OAuthBearerLoginModule", "clientId and clientSecret"
+	case SASLAWSMSKIAM:
+		module = "IAMLoginModule"
+		if b.jaas == "" {
+			return nil
+		}
+	case "":
+		return wrong("SASL_MECHANISM", "is not set, but SECURITY_PROTOCOL is %s", b.protocol)
+	default:
+		return wrong("SASL_MECHANISM", "must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM")
+	}
+	if b.jaas == "" {
+		return wrong("SASL_JAAS_CONFIG", "is not set, but SASL_MECHANISM is %s", b.mechanism)
+	}
+	name, options, ok := parseJAAS(b.jaas)
+	if !ok || name[strings.LastIndex(name, ".")+1:] != module {
+		return wrong("SASL_JAAS_CONFIG", `must be as Kafka's clients take it for %s: …%s required name="value" …;`, b.mechanism, module)
+	}
+	sasl.Username, sasl.Password, sasl.RoleARN = options["username"], commoncfg.Secret(options["password"]), options["awsRoleArn"]
+	missing := sasl.Username == "" || sasl.Password == ""
+	if b.mechanism == SASLOAuthBearer {
+		sasl.OAuth2 = &commoncfg.OAuth2{ClientID: options["clientId"], ClientSecret: commoncfg.Secret(options["clientSecret"]), TokenURL: b.tokenURL}
+		if scope := options["scope"]; scope != "" {
+			sasl.OAuth2.Scopes = strings.Fields(scope)
+		}
+		if b.tokenURL == "" {
+			return wrong("SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL", "is not set, but SASL_MECHANISM is %s", b.mechanism)
+		}
+		missing = sasl.OAuth2.ClientID == "" || sasl.OAuth2.ClientSecret == ""
+	}
+	if needed != "" && missing {
+		return wrong("SASL_JAAS_CONFIG", "lacks %s", needed)
+	}
+	return nil
+}
+
+var (
+	jaasModule = regexp.MustCompile(`^\s*([\w.$]+)\s+(?i:required|requisite|sufficient|optional)\b`)
+	jaasOption = regexp.MustCompile(`^\s+([\w.-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s"';]+))`)
+	jaasEscape = regexp.MustCompile(`\\(.)`)
+)
+
+// parseJAAS reads the configuration of one login module.
+func parseJAAS(text string) (module string, options map[string]string, ok bool) {
+	begin := jaasModule.FindStringSubmatch(text)
+	if begin == nil {
+		return "", nil, false
+	}
+	text, options = text[len(begin[0]):], map[string]string{}
+	for option := jaasOption.FindStringSubmatch(text); option != nil; option = jaasOption.FindStringSubmatch(text) {
+		options[option[1]] = jaasEscape.ReplaceAllString(option[2]+option[3], "$1") + option[4]
+		text = text[len(option[0]):]
+	}
+	return begin[1], options, strings.TrimSpace(text) == ";"
+}

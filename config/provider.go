@@ -1,0 +1,132 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+
+	commoncfg "github.com/prometheus/common/config"
+)
+
+// providers is the table of what can be watched. Each has a file of its own with
+// its settings, their defaults and rules; its block is a field of
+// clusterSettings and of [Cluster].
+func providers() []provider {
+	return []provider{connectProvider(), confluentProvider(), mskProvider(), aivenProvider()}
+}
+
+// A provider is a kind of service that runs connectors.
+type provider struct {
+	// name is how the field provider spells it, and block the field with its
+	// settings, "" for none.
+	name, block string
+	// present says whether the block is written.
+	present func(*clusterSettings) bool
+	// cannot has the settings that do nothing here, and why; their names are those
+	// of choices.
+	cannot map[string]string
+	// validate checks the block and puts it into the cluster.
+	validate func(l *loader, settings *clusterSettings, cluster *Cluster, at origin) error
+}
+
+// Providers lists the providers, as the field provider spells them.
+func Providers() (names []string) {
+	for _, p := range providers() {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// A choice is a setting that not every provider has a use for.
+type choice struct {
+	field string
+	// made says whether it is set to something else than it is by itself.
+	made func(settings, standard *clusterSettings) bool
+}
+
+func choices() []choice {
+	return []choice{
+		{"urls", func(s, _ *clusterSettings) bool { return len(s.URLs) > 0 }},
+		{"observation_version", func(s, d *clusterSettings) bool { return s.ObservationVersion != d.ObservationVersion }},
+		{"parallelism", func(s, d *clusterSettings) bool { return s.Parallelism != d.Parallelism }},
+		{"info_max_age", func(s, d *clusterSettings) bool { return s.InfoMaxAge != d.InfoMaxAge }},
+		{"worker_probe", func(s, _ *clusterSettings) bool { return s.WorkerProbe.Enabled }},
+		{"expected_workers", func(s, _ *clusterSettings) bool { return s.ExpectedWorkers != nil }},
+		{"connector_labels", func(s, _ *clusterSettings) bool { return len(s.ConnectorLabels) > 0 }},
+		{"kafka", func(s, _ *clusterSettings) bool { return s.Kafka != nil }},
+		{clientCredentials, func(s, _ *clusterSettings) bool { return authenticates(&s.HTTPClient) }},
+		{"http_client", func(s, d *clusterSettings) bool { return !reflect.DeepEqual(s.HTTPClient, d.HTTPClient) }},
+	}
+}
+
+// clientCredentials is the choice of credentials in http_client.
+const clientCredentials = "http_client (credentials)"
+
+func authenticates(client *commoncfg.HTTPClientConfig) bool {
+	return client.BasicAuth != nil || client.Authorization != nil || client.OAuth2 != nil
+}
+
+// provider validates what depends on the provider.
+func (l *loader) provider(settings *clusterSettings, cluster *Cluster, at origin) error {
+	all := providers()
+	i := slices.IndexFunc(all, func(p provider) bool { return p.name == settings.Provider })
+	if i < 0 {
+		names := Providers()
+		return at.wrong("provider", "must be %s or %s", strings.Join(names[:len(names)-1], ", "), names[len(names)-1])
+	}
+	for _, other := range all {
+		if other.block != "" && other.present(settings) && other.name != settings.Provider {
+			return at.wrong(other.block, "belongs to provider: %s, but the provider here is %s: change one of them", other.name, settings.Provider)
+		}
+	}
+	chosen := all[i]
+	if chosen.block != "" && !chosen.present(settings) {
+		return at.wrong("provider", "%s needs a block %s beside it", chosen.name, chosen.block)
+	}
+	if settings.ObservationVersion == versionBrokers && chosen.name == ProviderConnect {
+		chosen = brokersAlone()
+	}
+	if err := chosen.refuse(settings, at); err != nil {
+		return err
+	}
+	if settings.ObservationVersion == versionBrokers && chosen.name != ProviderConnect {
+		return at.wrong("observation_version", "brokers is for provider: connect, which the provider here is not")
+	}
+	return chosen.validate(l, settings, cluster, at)
+}
+
+// refuse refuses a setting that does nothing here.
+func (p provider) refuse(settings *clusterSettings, at origin) error {
+	standard := defaultCluster()
+	for _, choice := range choices() {
+		if why, refused := p.cannot[choice.field]; refused && choice.made(settings, &standard) {
+			field, _, _ := strings.Cut(choice.field, " ")
+			return at.wrong(field, "%s", why)
+		}
+	}
+	return nil
+}
+
+// serviceURL parses the base URL of a service and writes it in its normal form;
+// an empty one is the standard.
+func serviceURL(text *string, standard, field string, at origin) (*url.URL, error) {
+	if *text == "" {
+		*text = standard
+	}
+	parsed, user, err := parseURL(*text)
+	if err != nil {
+		return nil, at.wrong(field, "%s", err)
+	}
+	if user != nil {
+		return nil, at.wrong(field, "must not carry a user and password")
+	}
+	*text = parsed.String()
+	return parsed, nil
+}
+
+// wrong is an error about a field.
+func (o origin) wrong(field, format string, args ...any) error {
+	return fmt.Errorf("%s: %s", o.field(field), fmt.Sprintf(format, args...))
+}
