@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,6 +17,7 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/msk"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/workerprobe"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/kafka"
 )
 
 // Clusters makes an observer of each configured cluster, in configured order.
@@ -92,7 +92,23 @@ func constructors() map[string]constructor {
 	}
 }
 
+// observer makes the observer of a cluster: its REST API or its provider's, what
+// the brokers behind it know, or both.
 func observer(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
+	if c.Kafka == nil {
+		return provided(c, logger)
+	}
+	if c.ObservationVersion == kafka.Version {
+		return brokered(c, nil, logger)
+	}
+	inner, err := provided(c, logger)
+	if err != nil {
+		return nil, err
+	}
+	return brokered(c, inner, logger)
+}
+
+func provided(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
 	construct, known := constructors()[c.Provider]
 	if !known {
 		return nil, fmt.Errorf("provider %s is not known", c.Provider)
@@ -106,9 +122,6 @@ func observer(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
 }
 
 func selfManaged(c config.Cluster, options rest.Options) (connect.Observer, error) {
-	if len(c.URLs) == 0 {
-		return nil, errors.New("a cluster without urls cannot be observed yet")
-	}
 	client, err := rest.NewClient(c.HTTPClient, c.Name)
 	if err != nil {
 		return nil, err

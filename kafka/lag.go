@@ -76,7 +76,7 @@ func (r *lagReader) read(ctx context.Context, client *kgo.Client, groups []sinkG
 	}
 	ends, failed := admin.ListEndOffsets(ctx, sortedKeys(topics)...)
 	if failed != nil {
-		err = cmp.Or(err, explain("list the ends of the topics of sinks", "DESCRIBE on these topics", failed))
+		err = cmp.Or(err, explain("list the ends of topics "+some(sortedKeys(topics)), "DESCRIBE on topics that sinks read", failed))
 	}
 	if len(ends) == 0 {
 		return nil, false, err
@@ -139,8 +139,9 @@ func (r *lagReader) sink(group *sinkGroup, commits kadm.OffsetResponses, ends ka
 				continue
 			}
 			since, known := r.ends[topicPartition{topic, id}].at(commit.At, now)
-			unknown = unknown || !known
-			sink.Seconds = max(sink.Seconds, now.Sub(since).Seconds())
+			if unknown = unknown || !known; known {
+				sink.Seconds = max(sink.Seconds, now.Sub(since).Seconds())
+			}
 		}
 	}
 	if unknown && sink.Seconds == 0 {

@@ -24,8 +24,9 @@ const Version = "brokers"
 // An Observer reads the brokers behind one Connect cluster. It reads when it is
 // asked and does nothing in between.
 type Observer struct {
-	options Options
-	client  *kgo.Client
+	options        Options
+	client         *kgo.Client
+	authentication *authentication // nil without SASL
 
 	log     *statusLog
 	status  *topic
@@ -62,12 +63,12 @@ func New(o Options) (*Observer, error) {
 	case o.Observer == nil && o.StatusTopic == "":
 		return nil, errors.New("a cluster without a REST API needs status_storage_topic")
 	}
-	client, err := newClient(&o)
+	client, watched, err := newClient(&o)
 	if err != nil {
 		return nil, err
 	}
 	observer := &Observer{
-		options: o, client: client, errors: map[connect.Reason]int{}, types: map[string]string{},
+		options: o, client: client, authentication: watched, errors: map[connect.Reason]int{}, types: map[string]string{},
 		log: newStatusLog(o.Keep, o.ConnectorTopics), offsets: map[string]*offsetLog{},
 		lag: lagReader{max: o.MaxLagPartitions},
 	}
@@ -183,7 +184,7 @@ func (o *Observer) read(ctx context.Context) *reading {
 	names = append(names, sortedKeys(o.offsets)...)
 	metadata, err := describe(ctx, o.client, names...)
 	if err != nil {
-		r.failed(explain("ask the brokers for "+fmt.Sprint(names), "DESCRIBE on these topics", err))
+		r.failed(explain("ask the brokers for topics "+some(names), "DESCRIBE on these topics", err))
 		group.Wait()
 		return r
 	}
@@ -393,6 +394,14 @@ func (o *Observer) sources(ctx context.Context, kinds map[string]string) ([]conn
 func (o *Observer) conclude(r *reading) *connect.Brokers {
 	b := &r.brokers
 	b.Taken = time.Now()
+	if o.authentication.failed() {
+		for i, err := range r.errs {
+			if errors.Is(err, connect.Unreachable) {
+				r.errs[i] = fmt.Errorf("%w: the broker closes the connection when it is authenticated to: are user name and password right?", connect.Unauthorized)
+			}
+		}
+		r.errs = slices.CompactFunc(r.errs, func(a, b error) bool { return a.Error() == b.Error() })
+	}
 	b.Err = errors.Join(r.errs...)
 	if len(r.errs) > 0 {
 		o.errors = maps.Clone(o.errors)

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	commoncfg "github.com/prometheus/common/config"
@@ -97,8 +99,10 @@ const (
 // errSecret is a secret that could not be had; it says why and nothing of it.
 var errSecret = errors.New("cannot authenticate")
 
-// newClient returns a client that has not connected yet.
-func newClient(o *Options) (*kgo.Client, error) {
+// newClient returns a client that has not connected yet, and what became of its
+// authentications.
+func newClient(o *Options) (*kgo.Client, *authentication, error) {
+	var watched *authentication
 	settings := []kgo.Opt{
 		kgo.ClientID("kafka-connect-exporter"),
 		kgo.SoftwareNameAndVersion("kafka-connect-exporter", "0"),
@@ -116,7 +120,7 @@ func newClient(o *Options) (*kgo.Client, error) {
 	}
 	if o.TLS != nil {
 		if _, err := commoncfg.NewTLSConfig(o.TLS); err != nil {
-			return nil, fmt.Errorf("set up TLS to the brokers: %w", err)
+			return nil, nil, fmt.Errorf("set up TLS to the brokers: %w", err)
 		}
 		settings = append(settings, kgo.Dialer(func(ctx context.Context, network, address string) (net.Conn, error) {
 			config, err := commoncfg.NewTLSConfig(o.TLS)
@@ -131,15 +135,56 @@ func newClient(o *Options) (*kgo.Client, error) {
 	if o.SASL != nil {
 		mechanism, err := o.SASL.mechanism()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		settings = append(settings, kgo.SASL(mechanism))
+		watched = &authentication{Mechanism: mechanism}
+		watched.unanswered.Store(new(atomic.Int32))
+		settings = append(settings, kgo.SASL(watched))
 	}
 	client, err := kgo.NewClient(settings...)
 	if err != nil {
-		return nil, fmt.Errorf("set up the client of the brokers: %w", err)
+		return nil, nil, fmt.Errorf("set up the client of the brokers: %w", err)
 	}
-	return client, nil
+	return client, watched, nil
+}
+
+// An authentication notices brokers that answer wrong credentials by closing the
+// connection and no word, as some do.
+type authentication struct {
+	sasl.Mechanism
+	unanswered atomic.Pointer[atomic.Int32]
+}
+
+// Authenticate implements sasl.Mechanism.
+func (a *authentication) Authenticate(ctx context.Context, broker string) (sasl.Session, []byte, error) {
+	session, message, err := a.Mechanism.Authenticate(ctx, broker)
+	if err != nil {
+		return session, message, err
+	}
+	unanswered := a.unanswered.Load()
+	unanswered.Add(1)
+	return &authenticating{Session: session, unanswered: unanswered}, message, nil
+}
+
+type authenticating struct {
+	sasl.Session
+	unanswered *atomic.Int32
+	once       sync.Once
+}
+
+// Challenge implements sasl.Session.
+func (s *authenticating) Challenge(answer []byte) (done bool, reply []byte, err error) {
+	done, reply, err = s.Session.Challenge(answer)
+	if done || err != nil {
+		s.once.Do(func() { s.unanswered.Add(-1) })
+	}
+	return done, reply, err
+}
+
+// failed tells whether an authentication that began since it was last asked was
+// not answered.
+func (a *authentication) failed() bool {
+	return a != nil && a.unanswered.Swap(new(atomic.Int32)).Load() > 0
 }
 
 // mechanism reads secrets for each authentication, so that they may be rotated.

@@ -56,7 +56,7 @@ func (l *offsetLog) prune(alive func(connector string) bool, count int) {
 func newest(ctx context.Context, client *kgo.Client, topics []string) (map[string]time.Time, error) {
 	listed, failed := kadm.NewClient(client).ListMaxTimestampOffsets(ctx, topics...)
 	times := map[string]time.Time{}
-	err := explain("ask for the newest records of the topics of sources", "DESCRIBE on these topics", failed)
+	err := explain("ask for the newest records of topics "+some(topics), "DESCRIBE on topics that sources write", failed)
 	listed.Each(func(o kadm.ListedOffset) {
 		switch {
 		case o.Err != nil:

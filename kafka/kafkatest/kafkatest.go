@@ -30,7 +30,8 @@ type Cluster struct {
 	// Client of a user who may do everything.
 	Client *kgo.Client
 
-	t testing.TB
+	t       testing.TB
+	options []kgo.Opt
 
 	mu sync.Mutex
 	// group is what DescribeGroups tells of [Group]; nil: there is none.
@@ -49,7 +50,8 @@ func New(t testing.TB, client []kgo.Opt, options ...kfake.Opt) *Cluster {
 	}
 	t.Cleanup(fake.Close)
 	c := &Cluster{Cluster: fake, t: t}
-	c.Client, err = kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(fake.ListenAddrs()...), kgo.AllowAutoTopicCreation()}, client...)...)
+	c.options = append([]kgo.Opt{kgo.SeedBrokers(fake.ListenAddrs()...)}, client...)
+	c.Client, err = kgo.NewClient(c.options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,14 +146,44 @@ func (c *Cluster) Commit(connector, partition string, value []byte, at time.Time
 	c.Produce(&kgo.Record{Topic: OffsetsTopic, Key: fmt.Appendf(nil, `[%q,{"file":%q}]`, connector, partition), Value: value, Timestamp: at})
 }
 
-// Fill writes so many records to partition 0 of a topic, which is made on demand.
-func (c *Cluster) Fill(topic string, n int) {
+// CommitIn writes an offset of a source with exactly-once support to its own
+// topic, in a transaction that is committed or aborted.
+func (c *Cluster) CommitIn(topic, connector string, at time.Time, committed bool) {
 	c.t.Helper()
-	records := make([]*kgo.Record, n)
-	for i := range records {
-		records[i] = &kgo.Record{Topic: topic, Key: []byte("k"), Value: []byte("v")}
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.TransactionalID(connector+"-0"))
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	c.Produce(records...)
+	defer client.Close()
+	if err := client.BeginTransaction(); err != nil {
+		c.t.Fatal(err)
+	}
+	record := &kgo.Record{Topic: topic, Key: fmt.Appendf(nil, `[%q,{"file":"x"}]`, connector), Value: []byte(`{"position":9}`), Timestamp: at}
+	if err := client.ProduceSync(context.Background(), record).FirstErr(); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := client.EndTransaction(context.Background(), kgo.TransactionEndTry(committed)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// FillPartition writes so many records to a partition and returns the time of
+// the last.
+func (c *Cluster) FillPartition(topic string, partition int32, n int) time.Time {
+	c.t.Helper()
+	client, err := kgo.NewClient(append(c.options, kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer client.Close()
+	var last time.Time
+	for range n {
+		last = time.Now().Truncate(time.Millisecond)
+		if err := client.ProduceSync(context.Background(), &kgo.Record{Topic: topic, Partition: partition, Value: []byte("v"), Timestamp: last}).FirstErr(); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	return last
 }
 
 // CommitGroup commits an offset of a consumer group in each partition given.
@@ -186,6 +218,8 @@ type State struct {
 	Delay        time.Duration
 	// Protocol type, connect if empty.
 	Protocol string
+	// Version of what members tell: 2 (sessioned) if zero, -1 for 0 (eager).
+	Version int16
 }
 
 // SetGroup makes the group look so. As brokers do, it tells what members have only
@@ -200,11 +234,18 @@ func (c *Cluster) SetGroup(s State) {
 		member := kmsg.NewDescribeGroupsResponseGroupMember()
 		member.MemberID, member.ClientID, member.ClientHost = m.ID, m.Client, "/"+m.Host
 		if s.State == "Stable" {
-			metadata := kmsg.ConnectMemberMetadata{Version: 2, URL: m.URL, ConfigOffset: m.ConfigOffset}
-			current := kmsg.ConnectMemberAssignment{Version: 2, Leader: s.Leader, Assignment: assignment(m.Current)}
+			version := s.Version
+			switch version {
+			case 0:
+				version = 2
+			case -1:
+				version = 0
+			}
+			metadata := kmsg.ConnectMemberMetadata{Version: version, URL: m.URL, ConfigOffset: m.ConfigOffset}
+			current := kmsg.ConnectMemberAssignment{Version: version, Leader: s.Leader, Assignment: assignment(m.Current)}
 			metadata.CurrentAssignment = current.AppendTo(nil)
 			given := kmsg.ConnectMemberAssignment{
-				Version: 2, Leader: s.Leader, ConfigOffset: s.ConfigOffset, Assignment: assignment(m.Given),
+				Version: version, Leader: s.Leader, ConfigOffset: s.ConfigOffset, Assignment: assignment(m.Given),
 				ScheduledDelay: int32(s.Delay.Milliseconds()),
 			}
 			for _, revoked := range assignment(m.Revoked) {
