@@ -30,6 +30,9 @@ type Brokers struct {
 	Events map[string]*Events
 	// EventsRevision is that of Events.
 	EventsRevision Revision
+	// TellsTopics is whether topics were asked for: whether any of Events may have
+	// some.
+	TellsTopics bool
 
 	// Sinks are the connectors that have a consumer group, sorted by name.
 	Sinks []Sink
@@ -127,6 +130,9 @@ func (b *Brokers) Of(connector string) *Events {
 // A Sink is how far a connector's consumer group has come.
 type Sink struct {
 	Connector string
+	// HasCommits tells that it has a commit in a partition; without, nothing but
+	// Uncommitted is known.
+	HasCommits bool
 	// Lag is the number of records between what is committed and the end, in all
 	// partitions that have a commit; Committed the sum of these commits.
 	Lag, Committed int64

@@ -233,9 +233,9 @@ func groupState(word string) connect.GroupState {
 // client.id. That is connect-<host:port> unless configured.
 func nameOf(address, client string) string {
 	if parsed, err := url.Parse(address); err == nil && parsed.Host != "" {
-		return parsed.Host
+		return strings.ToValidUTF8(parsed.Host, "\ufffd")
 	}
-	return strings.TrimPrefix(client, "connect-")
+	return strings.ToValidUTF8(strings.TrimPrefix(client, "connect-"), "\ufffd")
 }
 
 // is tells whether a status that names a worker may mean this member. MirrorMaker

@@ -134,6 +134,7 @@ func (r *lagReader) sink(group *sinkGroup, commits kadm.OffsetResponses, ends ka
 			lag := max(0, end.Offset-commit.At)
 			sink.Lag += lag
 			sink.Committed += commit.At
+			sink.HasCommits = true
 			sink.Partitions = append(sink.Partitions, connect.PartitionLag{Topic: topic, Partition: int(id), Lag: lag})
 			if lag == 0 {
 				continue

@@ -207,7 +207,7 @@ func (o *Observer) read(ctx context.Context) *reading {
 	group.Wait()
 	if o.status != nil && o.status.caughtUp {
 		o.log.publish(time.Now())
-		r.brokers.Events, r.brokers.EventsRevision = o.log.events, o.log.revision
+		r.brokers.Events, r.brokers.EventsRevision, r.brokers.TellsTopics = o.log.events, o.log.revision, o.options.ConnectorTopics
 	}
 	return r
 }

@@ -278,6 +278,9 @@ func (c *coalescer) fly(f *flight) {
 	snapshot, err = f.observer.Observe(f.ctx, func(r connect.Request) { c.report(f, r) })
 	c.mu.Lock()
 	history = c.history
+	if snapshot != nil {
+		f.brokers = snapshot.Brokers
+	}
 	c.mu.Unlock()
 	if err == nil {
 		err = verify(snapshot, c.known())
@@ -324,7 +327,7 @@ func (c *coalescer) conclude(f *flight, snapshot *connect.Snapshot, history seri
 		c.success, c.history = snapshot, history
 	}
 	f.result = c.result(f.start, err)
-	f.result.Requests = f.listed()
+	f.result.Requests, f.result.Brokers = f.listed(), f.brokers
 	if err == nil {
 		f.result.Snapshot, f.result.Previous, f.result.History = snapshot, nil, history
 	}

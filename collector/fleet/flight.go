@@ -27,6 +27,7 @@ type flight struct {
 	concluded bool
 	over      time.Time // when it was concluded or abandoned
 	result    series.Result
+	brokers   *connect.Brokers // what the observer had of them, also when it failed
 	// late tells that result is an error because time was up, hurried that it is
 	// a timeout that was planned for less time than a waiter gives.
 	late, hurried bool

@@ -101,6 +101,18 @@ const (
 	WorkerInfo
 	ConnectorsUnobserved
 	ResourceState
+	BrokersUp
+	BrokersErrors
+	GroupState
+	GroupMembers
+	GroupMemberInfo
+	GroupAssignedConnectors
+	GroupAssignedTasks
+	GroupRebalanceDelay
+	GroupConfigLag
+	TasksOrphaned
+	TasksDuplicated
+	SinkLagLimited
 
 	ConnectorState
 	ConnectorInfo
@@ -115,6 +127,14 @@ const (
 	RuntimeWorkerUnits
 	ReportedTasks
 	ReportedWorkers
+	SinkLag
+	SinkLagSum
+	SinkLagSeconds
+	SinkCommitted
+	SinkUncommitted
+	SourceCommitTimestamp
+	SourceNewestRecord
+	ConnectorTopicInfo
 
 	TaskState
 	TaskInfo
@@ -171,7 +191,15 @@ const (
 
 // table is the one place where metrics are named. The walk, the instruments,
 // the documentation and the tests of dashboards and alerts all derive from it.
-var table = [FamilyCount]Descriptor{
+var table = func() [FamilyCount]Descriptor {
+	all := ownTable
+	for family, d := range brokersTable {
+		all[family] = d
+	}
+	return all
+}()
+
+var ownTable = [FamilyCount]Descriptor{
 	Up: {
 		Name: "kafka_connect_up", OTelName: "kafka.connect.up", Kind: Gauge, Group: GroupCluster,
 		Labels:      []string{ClusterLabel},

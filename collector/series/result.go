@@ -16,6 +16,9 @@ type Result struct {
 	Provider connect.Provider
 	// Snapshot is nil if it failed, or if there was none yet.
 	Snapshot *connect.Snapshot
+	// Brokers are those of the snapshot or, where it failed, what was had in spite
+	// of it; nil if there is none.
+	Brokers *connect.Brokers
 	// Err is why the snapshot failed and wraps a [connect.Reason]; nil if it
 	// succeeded, or if there was none yet (At is zero then).
 	Err error

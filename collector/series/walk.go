@@ -52,6 +52,8 @@ func (w *Walk) Cluster(r *Result, summary *Summary) {
 	}
 	if r.Snapshot != nil {
 		w.cluster(r.Snapshot, summary)
+	} else if r.Brokers != nil {
+		w.brokers(r.Brokers)
 	}
 }
 
@@ -97,6 +99,9 @@ func (w *Walk) cluster(snapshot *connect.Snapshot, summary *Summary) {
 		for _, s := range resourceStates {
 			w.Emit(ResourceState, boolValue(s == snapshot.ResourceState), Labels{string(s)})
 		}
+	}
+	if snapshot.Brokers != nil {
+		w.brokers(snapshot.Brokers)
 	}
 }
 
