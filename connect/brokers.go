@@ -10,7 +10,8 @@ type Brokers struct {
 	// Err is why something that was asked for could not be had, and wraps one of
 	// [BrokersReasons]; nil if all was. What it does not concern is there all the same.
 	Err error
-	// Errors counts what failed since the cluster is observed, by reason.
+	// Errors counts the snapshots since the cluster is observed in which something
+	// failed, by reason.
 	Errors map[Reason]int
 	// Taken is when the last answer was in.
 	Taken time.Time

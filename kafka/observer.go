@@ -405,8 +405,12 @@ func (o *Observer) conclude(r *reading) *connect.Brokers {
 	b.Err = errors.Join(r.errs...)
 	if len(r.errs) > 0 {
 		o.errors = maps.Clone(o.errors)
+		reasons := map[connect.Reason]struct{}{}
 		for _, err := range r.errs {
-			o.errors[connect.ReasonOf(err)]++
+			reasons[connect.ReasonOf(err)] = struct{}{}
+		}
+		for reason := range reasons {
+			o.errors[reason]++
 		}
 	}
 	b.Errors = o.errors

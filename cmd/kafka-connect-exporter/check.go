@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/promslog"
@@ -17,7 +18,7 @@ import (
 
 type checkCommand struct {
 	sourceFlags
-	Connect bool          `name:"connect" help:"Also take a snapshot of each cluster: version, observation version, connectors, time taken."`
+	Connect bool          `name:"connect" help:"Also take a snapshot of each cluster: version, observation version, connectors, time taken; and what the brokers tell."`
 	Timeout time.Duration `name:"timeout" default:"10s" help:"How long --connect waits for the clusters."`
 }
 
@@ -57,12 +58,37 @@ func (c checkCommand) Run(ctx context.Context, sys system) error {
 // reach prints what a snapshot of each cluster brought.
 func reach(ctx context.Context, sys system, clusters []fleet.Cluster) (verdict error) {
 	for _, r := range observe(ctx, clusters) {
-		if r.err != nil {
+		if r.err != nil || r.brokers != nil && r.brokers.Err != nil {
 			verdict = errTrouble
 		}
 		fmt.Fprintf(sys.Stdout, "%s: %s\n", printable(r.cluster), found(r))
+		for _, line := range foundByBrokers(r.brokers) {
+			fmt.Fprintf(sys.Stdout, "%s: %s\n", printable(r.cluster), line)
+		}
 	}
 	return verdict
+}
+
+// foundByBrokers says what the brokers told, and in a line each what could not be
+// had and what it needs; nothing where they were not asked.
+func foundByBrokers(b *connect.Brokers) (lines []string) {
+	if b == nil {
+		return nil
+	}
+	if b.Err != nil {
+		for _, why := range strings.Split(b.Err.Error(), "\n") {
+			lines = append(lines, "brokers FAILED: "+printable(why))
+		}
+		return lines
+	}
+	line := "brokers ok"
+	if g := b.Group; g != nil {
+		line += fmt.Sprintf(", group %s with %d workers", g.State, len(g.Members))
+	}
+	if b.Events != nil {
+		line += fmt.Sprintf(", %d connectors in the status topic", len(b.Events))
+	}
+	return append(lines, line+fmt.Sprintf(", %d sinks, %d sources", len(b.Sinks), len(b.Sources)))
 }
 
 // found says in one line what a snapshot of a cluster brought.

@@ -46,6 +46,7 @@ func TestCommandLines(t *testing.T) {
 		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"cluster":   startCluster,
+			"brokers":   startBrokers,
 			"providers": startProviders,
 			"expand":    expandFile,
 			"status":    expectStatus,

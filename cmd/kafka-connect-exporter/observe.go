@@ -14,8 +14,11 @@ type result struct {
 	cluster  string
 	provider connect.Provider
 	snapshot *connect.Snapshot
-	err      error
-	took     time.Duration
+	// brokers are what these told, also where there is no snapshot; nil where
+	// they were not asked.
+	brokers *connect.Brokers
+	err     error
+	took    time.Duration
 }
 
 // endPatience is how long observers may take to notice that the time is over.
@@ -36,7 +39,14 @@ func observe(ctx context.Context, clusters []fleet.Cluster) []result {
 		results[i] = result{cluster: cluster.Name, provider: cluster.Provider, err: fmt.Errorf("%w: no answer", connect.Timeout)}
 		go func() {
 			snapshot, err := cluster.Observer.Observe(ctx, nil)
-			returned <- indexed{result{cluster.Name, cluster.Provider, snapshot, err, time.Since(start)}, i}
+			r := result{cluster: cluster.Name, provider: cluster.Provider, err: err, took: time.Since(start)}
+			if snapshot != nil {
+				r.brokers = snapshot.Brokers
+			}
+			if err == nil {
+				r.snapshot = snapshot
+			}
+			returned <- indexed{r, i}
 		}()
 	}
 	late := make(chan time.Time)

@@ -137,6 +137,9 @@ func writeTable(w io.Writer, results []result, coloured bool) error {
 			out.WriteByte('\n')
 		}
 		fmt.Fprintf(&out, "%s: %s\n", printable(r.cluster), found(r))
+		for _, line := range foundByBrokers(r.brokers) {
+			fmt.Fprintf(&out, "%s: %s\n", printable(r.cluster), line)
+		}
 		if r.err != nil || len(r.snapshot.Connectors) == 0 {
 			continue
 		}

@@ -32,7 +32,7 @@ var brokersTable = map[Family]Descriptor{
 	BrokersErrors: {
 		Name: "kafka_connect_brokers_errors_total", OTelName: "kafka.connect.brokers.errors", Unit: "{error}", Kind: Counter, Group: GroupCluster,
 		Labels:      []string{ClusterLabel, "reason"},
-		Help:        "What could not be had of the brokers",
+		Help:        "Snapshots in which something could not be had of the brokers",
 		Cardinality: "7 per cluster: every reason, 0 included", Origin: ofOwnWork, OptIn: onKafka,
 	},
 	GroupState: {
