@@ -83,7 +83,6 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = self.Shutdown(context.WithoutCancel(ctx)) }()
 	w, err := newWatch(ctx, o, self)
 	if err != nil {
 		return err

@@ -126,7 +126,7 @@ snapshot_max_age: 0s
 		`kafka_connect_task_state{connect_cluster="cloud",connector="lake",state="failed",task="1"}`:                                                                                 1,
 		`kafka_connect_task_failure_info{connect_cluster="cloud",connector="lake",exception="USER_ACTIONABLE_ERROR",root_cause="USER_ACTIONABLE_ERROR",task="1"}`:                    1,
 		`kafka_connect_connector_info{connect_cluster="cloud",connector="lake",connector_class="S3_SINK",connector_id="lcc-1",connector_type="sink",connector_version="",worker=""}`: 1,
-		`kafka_connect_request_duration_seconds{code="200",connect_cluster="cloud",endpoint="expand"}`:                                                                               1,
+		`kafka_connect_request_duration_seconds{call="expand",code="200",connect_cluster="cloud"}`:                                                                                   1,
 
 		`kafka_connect_up{connect_cluster="cloud-refused"}`:                                          0,
 		`kafka_connect_snapshot_errors_total{connect_cluster="cloud-refused",reason="unauthorized"}`: 1,
@@ -140,13 +140,13 @@ snapshot_max_age: 0s
 		`kafka_connect_connector_reported_workers{connect_cluster="aws",connector="orders"}`:                                                                2,
 		`kafka_connect_connector_runtime_workers_max{connect_cluster="aws",connector="orders"}`:                                                             2,
 		`kafka_connect_connector_failure_info{connect_cluster="aws",connector="broken",exception="UnknownError.Unknown",root_cause="UnknownError.Unknown"}`: 1,
-		`kafka_connect_request_duration_seconds{code="200",connect_cluster="aws",endpoint="metric_data"}`:                                                   1,
+		`kafka_connect_request_duration_seconds{call="metric_data",code="200",connect_cluster="aws"}`:                                                       1,
 
-		`kafka_connect_up{connect_cluster="aiven"}`:                                                     1,
-		`kafka_connect_resource_state{connect_cluster="aiven",state="running"}`:                         1,
-		`kafka_connect_tasks{connect_cluster="aiven",state="failed"}`:                                   1,
-		`kafka_connect_workers{connect_cluster="aiven"}`:                                                1,
-		`kafka_connect_request_duration_seconds{code="200",connect_cluster="aiven",endpoint="service"}`: 1,
+		`kafka_connect_up{connect_cluster="aiven"}`:                                                 1,
+		`kafka_connect_resource_state{connect_cluster="aiven",state="running"}`:                     1,
+		`kafka_connect_tasks{connect_cluster="aiven",state="failed"}`:                               1,
+		`kafka_connect_workers{connect_cluster="aiven"}`:                                            1,
+		`kafka_connect_request_duration_seconds{call="service",code="200",connect_cluster="aiven"}`: 1,
 	})
 	got.noSeries(t, "aws", append(taskFamilies, "kafka_connect_workers")...)
 	got.noSeries(t, "cloud", "kafka_connect_workers", "kafka_connect_worker_tasks")

@@ -175,7 +175,6 @@ func newTestWatch(t *testing.T, o Options) *watch {
 			t.Error(err)
 		}
 		w.close(context.Background())
-		_ = self.Shutdown(context.Background())
 	})
 	return w
 }

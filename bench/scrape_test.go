@@ -62,7 +62,6 @@ func exporter(b testing.TB, urls []string, version string, infoMaxAge time.Durat
 	b.Cleanup(func() {
 		server.Close()
 		fleet.Close()
-		_ = self.Shutdown(context.Background())
 	})
 	return server
 }

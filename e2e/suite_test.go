@@ -183,7 +183,7 @@ func TestLatency(t *testing.T) {
 			if version == "1" {
 				endpoint = "status"
 			}
-			expect(t, fmt.Sprintf(`sum(kafka_connect_request_duration_seconds_count{%s, endpoint=%q, code="200"}) > bool 3`, cluster, endpoint), 1)
+			expect(t, fmt.Sprintf(`sum(kafka_connect_request_duration_seconds_count{%s, call=%q, code="200"}) > bool 3`, cluster, endpoint), 1)
 			expect(t, fmt.Sprintf(`kafka_connect_response_bytes{%s} > bool 500`, cluster), 1)
 			expect(t, fmt.Sprintf(`time() - kafka_connect_snapshot_timestamp_seconds{%s} < bool 10`, cluster), 1)
 		}

@@ -99,7 +99,6 @@ func serve(t *testing.T, change func(*Options), clusters ...named) http.Handler 
 	fleet := fleet.New(list, fleet.Options{Recorder: self.Instruments()})
 	t.Cleanup(func() {
 		fleet.Close()
-		_ = self.Shutdown(context.Background())
 	})
 	renderer := exposition.NewRenderer(exposition.Options{})
 	o := Options{

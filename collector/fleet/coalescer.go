@@ -79,7 +79,7 @@ const (
 func newCoalescer(f *Fleet, cluster Cluster, before *coalescer) *coalescer {
 	c := &coalescer{
 		Cluster: cluster, fleet: f, observer: cluster.Observer,
-		last: series.Result{Cluster: cluster.Name, Provider: cluster.Provider},
+		last: series.Result{Cluster: cluster.Name, Provider: cluster.Provider, Labels: cluster.Labels},
 	}
 	if before != nil && before.Provider == cluster.Provider {
 		// Other settings, but most likely the same cluster: counters go on.
@@ -88,6 +88,13 @@ func newCoalescer(f *Fleet, cluster Cluster, before *coalescer) *coalescer {
 		c.success, c.history, c.health = before.success, before.history, before.health
 	}
 	return c
+}
+
+// label changes what stands on the cluster's series.
+func (c *coalescer) label(labels []series.Label) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Labels = labels
 }
 
 // A caller waits for a snapshot.
@@ -412,7 +419,7 @@ func (c *coalescer) result(start time.Time, err error) series.Result {
 	}
 	now := time.Now()
 	return series.Result{
-		Cluster: c.Name, Provider: c.Provider, Err: err, Previous: c.success,
+		Cluster: c.Name, Provider: c.Provider, Labels: c.Labels, Err: err, Previous: c.success,
 		At: now, Duration: now.Sub(start), History: c.history,
 	}
 }

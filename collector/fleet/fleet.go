@@ -17,6 +17,8 @@ type Cluster struct {
 	// UTF-8 and not empty.
 	Name     string
 	Provider connect.Provider
+	// Labels stand on all series of the cluster, sorted by name.
+	Labels []series.Label
 	// Observer takes its snapshots. The fleet closes it.
 	Observer connect.Observer
 	// Renew makes another Observer of the same cluster, for when a call to the one
@@ -40,7 +42,7 @@ type Options struct {
 // A Recorder is told of what a fleet does, by several goroutines at once.
 type Recorder interface {
 	// Configured says which clusters there are from now on.
-	Configured(clusters []string)
+	Configured(clusters []series.Identity)
 	// Request is an API call that has ended.
 	Request(cluster string, r connect.Request)
 	// Snapshot is one that has ended.
@@ -50,7 +52,7 @@ type Recorder interface {
 // nobody records nothing.
 type nobody struct{}
 
-func (nobody) Configured([]string)             {}
+func (nobody) Configured([]series.Identity)    {}
 func (nobody) Request(string, connect.Request) {}
 func (nobody) Snapshot(*series.Result)         {}
 
@@ -99,18 +101,19 @@ func (f *Fleet) Replace(clusters []Cluster) {
 		before[c.Name] = c
 	}
 	f.clusters = make([]*coalescer, 0, len(clusters))
-	names := make([]string, 0, len(clusters))
+	identities := make([]series.Identity, 0, len(clusters))
 	for _, cluster := range clusters {
 		c := before[cluster.Name]
 		if c == nil || c.Provider != cluster.Provider || c.Observer != cluster.Observer {
 			c = newCoalescer(f, cluster, c)
 		} else {
 			delete(before, cluster.Name)
+			c.label(cluster.Labels)
 		}
 		f.clusters = append(f.clusters, c)
-		names = append(names, cluster.Name)
+		identities = append(identities, series.Identity{Cluster: cluster.Name, Labels: cluster.Labels})
 	}
-	f.options.Recorder.Configured(names)
+	f.options.Recorder.Configured(identities)
 	for _, c := range before {
 		c.remove(false)
 	}

@@ -120,17 +120,12 @@ func (b *batch) flush() {
 }
 
 // pairs are the attributes of a series of a cluster.
-func pairs(f series.Family, cluster string, l *series.Labels) []*common.KeyValue {
-	names := f.Descriptor().Labels
-	all := make([]*common.KeyValue, len(names))
-	i := 0
-	for at, name := range names {
-		value := cluster
-		if name != series.ClusterLabel {
-			value = l[i]
-			i++
-		}
-		all[at] = pair(name, value)
+func pairs(f series.Family, id *series.Identity, l *series.Labels) []*common.KeyValue {
+	var few [series.MaxLabels + 2]series.Label
+	labels := f.Append(few[:0], id, l)
+	all := make([]*common.KeyValue, len(labels))
+	for i, label := range labels {
+		all[i] = pair(label.Name, label.Value)
 	}
 	return all
 }

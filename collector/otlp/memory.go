@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"fmt"
 	"hash/maphash"
 	"time"
 
@@ -19,7 +20,7 @@ const maxEnded = 50_000
 type memory struct {
 	seed      maphash.Seed
 	allStates bool
-	clusters  map[string]*sent
+	clusters  map[string]*sent // by identity
 	own       map[instrumentKey]*instrument
 	export    uint64 // counts exports
 	kept      int    // series that have ended and are kept
@@ -50,6 +51,14 @@ type ended struct {
 	at, start time.Time
 }
 
+// key tells the clusters' identities apart: other labels are other series.
+func key(id *series.Identity) string {
+	if len(id.Labels) == 0 {
+		return id.Cluster
+	}
+	return fmt.Sprintf("%q %q", id.Cluster, id.Labels)
+}
+
 // walk calls emit for each series of a result.
 func walk(r *series.Result, allStates bool, emit func(series.Family, float64, series.Labels)) {
 	summary := r.Summary()
@@ -63,10 +72,11 @@ func (m *memory) hash(f series.Family, l *series.Labels) uint64 {
 
 // cluster sends the series of a result, and marks those that have ended.
 func (m *memory) cluster(r *series.Result, b *batch) {
-	known := m.clusters[r.Cluster]
+	id := r.Identity()
+	known := m.clusters[key(&id)]
 	if known == nil {
 		known = &sent{base: *r, allStates: m.allStates}
-		m.clusters[r.Cluster] = known
+		m.clusters[key(&id)] = known
 	}
 	m.kept -= known.removed // It is back.
 	known.removed = 0
@@ -79,7 +89,7 @@ func (m *memory) cluster(r *series.Result, b *batch) {
 		}
 		described := familyOf(f)
 		b.number(&described, &metrics.NumberDataPoint{
-			Attributes: pairs(f, r.Cluster, &l), StartTimeUnixNano: nanoseconds(r.History.Since()),
+			Attributes: pairs(f, &id, &l), StartTimeUnixNano: nanoseconds(r.History.Since()),
 			Value: &metrics.NumberDataPoint_AsDouble{AsDouble: value},
 		})
 	})
@@ -98,18 +108,19 @@ func (m *memory) cluster(r *series.Result, b *batch) {
 		}
 		known.base, known.allStates, known.since = *r, m.allStates, time.Time{}
 	}
-	m.endOthers(known, r.Cluster, b)
+	m.endOthers(known, b)
 }
 
 // endBase marks the end of all series of the base that are not current.
 func (m *memory) endBase(known *sent, current map[uint64]struct{}, b *batch) (n int) {
 	base := &known.base
+	id := base.Identity()
 	walk(base, known.allStates, func(f series.Family, _ float64, l series.Labels) {
 		if _, goesOn := current[m.hash(f, &l)]; goesOn {
 			return
 		}
 		described := familyOf(f)
-		b.end(&described, pairs(f, base.Cluster, &l), base.History.Since(), nil)
+		b.end(&described, pairs(f, &id, &l), base.History.Since(), nil)
 		n++
 	})
 	return n
@@ -119,6 +130,7 @@ func (m *memory) endBase(known *sent, current map[uint64]struct{}, b *batch) (n 
 // cannot be kept is marked at once.
 func (m *memory) compare(known *sent, current map[uint64]struct{}, b *batch) {
 	base, at := &known.base, known.since
+	id := base.Identity()
 	if at.IsZero() {
 		at = b.now
 	}
@@ -129,7 +141,7 @@ func (m *memory) compare(known *sent, current map[uint64]struct{}, b *batch) {
 		}
 		if m.kept >= maxEnded {
 			described := familyOf(f)
-			b.end(&described, pairs(f, base.Cluster, &l), base.History.Since(), nil)
+			b.end(&described, pairs(f, &id, &l), base.History.Since(), nil)
 			return
 		}
 		if known.ended == nil {
@@ -144,14 +156,15 @@ func (m *memory) compare(known *sent, current map[uint64]struct{}, b *batch) {
 
 // endOthers marks the end of the series that ended while others of the cluster
 // went on.
-func (m *memory) endOthers(known *sent, cluster string, b *batch) {
+func (m *memory) endOthers(known *sent, b *batch) {
+	id := known.base.Identity()
 	for h, s := range known.ended {
 		if b.now.Sub(s.at) >= series.Retention {
 			m.forget(known, h)
 			continue
 		}
 		described := familyOf(s.Family)
-		b.end(&described, pairs(s.Family, cluster, &s.Labels), s.start, nil)
+		b.end(&described, pairs(s.Family, &id, &s.Labels), s.start, nil)
 	}
 	if len(known.ended) == 0 {
 		known.ended = nil // A map does not shrink by itself.
@@ -174,7 +187,7 @@ func (m *memory) removed(current map[string]bool, b *batch) {
 		}
 		if b.now.Sub(known.since) < series.Retention {
 			n := m.endBase(known, nil, b)
-			m.endOthers(known, name, b)
+			m.endOthers(known, b)
 			if known.removed > 0 {
 				continue
 			}

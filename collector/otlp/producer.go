@@ -88,7 +88,8 @@ func (p *Producer) clusters(results []series.Result, b *batch) {
 	p.memory.allStates = p.options.AllStates != nil && p.options.AllStates()
 	current := make(map[string]bool, len(results))
 	for _, r := range series.Sorted(results) {
-		current[r.Cluster] = true
+		id := r.Identity()
+		current[key(&id)] = true
 		p.memory.cluster(r, b)
 		if b.stopped {
 			return

@@ -117,11 +117,6 @@ func newSelf(t *testing.T, options self.Options) *self.Metrics {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := own.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
 	return own
 }
 
@@ -265,6 +260,43 @@ func TestEndOfACluster(t *testing.T) {
 			t.Errorf("after ten minutes %d series are kept and %q sent", producer.memory.kept, late)
 		}
 	})
+}
+
+// TestLabelsOfACluster: they stand on all of its series, and other labels are
+// other series.
+func TestLabelsOfACluster(t *testing.T) {
+	own := newSelf(t, self.Options{Version: "1.2.3"})
+	observer := collectortest.Constantly(t, collectortest.Small())
+	labelled := func(team string) []fleet.Cluster {
+		return []fleet.Cluster{{Name: "orders", Provider: connect.SelfManaged, Observer: observer, Labels: series.SortedLabels(map[string]string{"team": team, "a": "b"})}}
+	}
+	watched := fleet.New(labelled("x"), fleet.Options{Recorder: own.Instruments()})
+	defer watched.Close()
+	producer := New(Options{Observe: watched.Observe, Own: own.Collect, Version: "1.2.3"})
+	count := func(team string) (live, ended int) {
+		for _, line := range produce(t, producer) {
+			switch {
+			case !strings.Contains(line, "connect_cluster="):
+			case !strings.Contains(line, `{a="b",`), !strings.Contains(line, `team="`):
+				t.Errorf("labels are missing: %s", line)
+			case strings.HasSuffix(line, "}"):
+				ended++
+			case !strings.Contains(line, fmt.Sprintf("team=%q", team)):
+				t.Errorf("other labels: %s", line)
+			default:
+				live++
+			}
+		}
+		return live, ended
+	}
+	n, ended := count("x")
+	if n < 50 || ended != 0 {
+		t.Errorf("%d series, %d have ended", n, ended)
+	}
+	watched.Replace(labelled("y"))
+	if live, ended := count("y"); live != n || ended != n {
+		t.Errorf("%d series and %d that have ended, not %d", live, ended, n)
+	}
 }
 
 // TestEndsAreBounded: what cannot be kept has its end told once.

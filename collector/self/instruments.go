@@ -1,96 +1,80 @@
 package self
 
 import (
-	"context"
-	"fmt"
+	"cmp"
+	"math"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
-// Buckets of the histograms, in seconds: from an answer on the same host to the
-// longest scrape that anybody waits for.
-func durationBuckets() []float64 {
-	return []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}
-}
+// quietAfter is when a kind of request that does not occur any more is dropped:
+// longer than any rate is taken over, and than what is asked for now and then
+// stays away.
+const quietAfter = time.Hour
 
-// Instruments record what the exporter does. A nil *Instruments records
-// nothing.
+// Instruments record what the exporter does. What was recorded of a cluster goes
+// with it. A nil *Instruments records nothing.
 type Instruments struct {
-	snapshotDuration metric.Float64Histogram
-	snapshotErrors   metric.Int64Counter
-	requestDuration  metric.Float64Histogram
-	reloadSuccessful metric.Int64Gauge
-	reloadTimestamp  metric.Float64Gauge
-	otlpExports      metric.Int64Counter
-	scrapePhases     metric.Float64Counter
-	phases           [phaseCount]metric.MeasurementOption
-
 	mu       sync.RWMutex
-	clusters map[string]bool // those that are configured
-	// attributes of each kind of request, made once.
-	requests map[requestKind]metric.MeasurementOption
+	clusters []cluster // those that are configured
+	byName   map[string]*recorded
+
+	reloads struct {
+		sync.Mutex
+		known, successful bool
+		succeeded         time.Time
+	}
+	exports struct {
+		sync.Mutex
+		expected           bool
+		succeeded, refused uint64
+	}
+	phases [phaseCount]seconds
 }
 
-// A requestKind is what requests are told apart by.
-type requestKind struct {
-	cluster, endpoint string
-	code              int
+// cluster is one that is configured.
+type cluster struct {
+	series.Identity
+	*recorded
 }
 
-// newInstruments makes the instruments as the table describes them.
-func newInstruments(meter metric.Meter) (*Instruments, error) {
-	var first error
-	check := func(f series.Family, err error) {
-		if err != nil && first == nil {
-			first = fmt.Errorf("make the instrument %s: %w", f.Descriptor().OTelName, err)
+// recorded is what was recorded of one cluster.
+type recorded struct {
+	mu        sync.Mutex
+	errors    map[connect.Reason]uint64
+	snapshots map[snapshotKind]*histogram
+	requests  map[requestKind]*histogram
+}
+
+// What snapshots and requests are told apart by.
+type (
+	snapshotKind struct{ version, outcome string }
+	requestKind  struct{ code, call string }
+)
+
+func newInstruments() *Instruments {
+	return &Instruments{}
+}
+
+// seconds add up.
+type seconds struct{ bits atomic.Uint64 }
+
+func (s *seconds) add(d time.Duration) {
+	for {
+		before := s.bits.Load()
+		if s.bits.CompareAndSwap(before, math.Float64bits(math.Float64frombits(before)+d.Seconds())) {
+			return
 		}
 	}
-	histogram := func(f series.Family) metric.Float64Histogram {
-		d := f.Descriptor()
-		h, err := meter.Float64Histogram(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help),
-			metric.WithExplicitBucketBoundaries(durationBuckets()...))
-		check(f, err)
-		return h
-	}
-	counter := func(f series.Family) metric.Int64Counter {
-		d := f.Descriptor()
-		c, err := meter.Int64Counter(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
-		check(f, err)
-		return c
-	}
-	i := &Instruments{
-		snapshotDuration: histogram(series.SnapshotDuration),
-		snapshotErrors:   counter(series.SnapshotErrors),
-		requestDuration:  histogram(series.RequestDuration),
-		otlpExports:      counter(series.OtlpExports),
-		phases:           phaseOptions(),
-		requests:         make(map[requestKind]metric.MeasurementOption),
-	}
-	var err error
-	d := series.ReloadSuccessful.Descriptor()
-	i.reloadSuccessful, err = meter.Int64Gauge(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
-	check(series.ReloadSuccessful, err)
-	d = series.ReloadTimestamp.Descriptor()
-	i.reloadTimestamp, err = meter.Float64Gauge(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
-	check(series.ReloadTimestamp, err)
-	d = series.ScrapePhases.Descriptor()
-	i.scrapePhases, err = meter.Float64Counter(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
-	check(series.ScrapePhases, err)
-	if first != nil {
-		return nil, first
-	}
-	for p := range phaseCount {
-		i.spent(p, 0)
-	}
-	return i, nil
 }
+
+func (s *seconds) value() float64 { return math.Float64frombits(s.bits.Load()) }
 
 // The phases of a scrape.
 type phase int
@@ -103,24 +87,15 @@ const (
 	phaseCount
 )
 
-// phaseOptions are the attributes of each phase, made once.
-func phaseOptions() (options [phaseCount]metric.MeasurementOption) {
-	for p, name := range [phaseCount]string{"wait", "decode", "render", "compress"} {
-		options[p] = metric.WithAttributeSet(attribute.NewSet(attribute.String("phase", name)))
-	}
-	return options
-}
-
-// spent adds to the time that a phase of scrapes took.
-func (i *Instruments) spent(p phase, took time.Duration) {
-	i.scrapePhases.Add(context.Background(), took.Seconds(), i.phases[p])
+func (p phase) String() string {
+	return [phaseCount]string{"wait", "decode", "render", "compress"}[p]
 }
 
 // Answered records what an answer took to render and to compress.
 func (i *Instruments) Answered(rendering, compressing time.Duration) {
 	if i != nil {
-		i.spent(phaseRender, rendering)
-		i.spent(phaseCompress, compressing)
+		i.phases[phaseRender].add(rendering)
+		i.phases[phaseCompress].add(compressing)
 	}
 }
 
@@ -129,13 +104,12 @@ func (i *Instruments) Reloaded(succeeded bool, at time.Time) {
 	if i == nil {
 		return
 	}
-	ctx := context.Background()
-	if !succeeded {
-		i.reloadSuccessful.Record(ctx, 0)
-		return
+	i.reloads.Lock()
+	defer i.reloads.Unlock()
+	i.reloads.known, i.reloads.successful = true, succeeded
+	if succeeded {
+		i.reloads.succeeded = at
 	}
-	i.reloadSuccessful.Record(ctx, 1)
-	i.reloadTimestamp.Record(ctx, series.Seconds(at))
 }
 
 // Outcomes of snapshots and exports.
@@ -150,7 +124,14 @@ func (i *Instruments) Exported(succeeded bool) {
 	if i == nil {
 		return
 	}
-	i.otlpExports.Add(context.Background(), 1, metric.WithAttributes(attribute.String("outcome", outcome(succeeded))))
+	i.exports.Lock()
+	defer i.exports.Unlock()
+	i.exports.expected = true
+	if succeeded {
+		i.exports.succeeded++
+	} else {
+		i.exports.refused++
+	}
 }
 
 // ExpectExports makes the outcomes of exports appear at 0.
@@ -158,48 +139,38 @@ func (i *Instruments) ExpectExports() {
 	if i == nil {
 		return
 	}
-	for _, succeeded := range []bool{true, false} {
-		i.otlpExports.Add(context.Background(), 0, metric.WithAttributes(attribute.String("outcome", outcome(succeeded))))
-	}
-}
-
-func outcome(succeeded bool) string {
-	if succeeded {
-		return outcomeSuccess
-	}
-	return outcomeFailure
+	i.exports.Lock()
+	defer i.exports.Unlock()
+	i.exports.expected = true
 }
 
 // Configured says which clusters are configured: their errors appear at 0, and
-// what was recorded of others is not shown.
-func (i *Instruments) Configured(names []string) {
+// what was recorded of others is dropped.
+func (i *Instruments) Configured(clusters []series.Identity) {
 	if i == nil {
 		return
 	}
-	ctx := context.Background()
-	configured := make(map[string]bool, len(names))
-	for _, name := range names {
-		configured[name] = true
-		for _, reason := range connect.Reasons() {
-			i.snapshotErrors.Add(ctx, 0, metric.WithAttributes(
-				attribute.String(series.ClusterLabel, name), attribute.String("reason", string(reason))))
-		}
-	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.clusters = configured
-	for kind := range i.requests {
-		if !configured[kind.cluster] {
-			delete(i.requests, kind)
+	before := i.byName
+	i.clusters, i.byName = make([]cluster, 0, len(clusters)), make(map[string]*recorded, len(clusters))
+	for _, id := range clusters {
+		c := before[id.Cluster]
+		if c == nil {
+			c = &recorded{
+				errors: map[connect.Reason]uint64{}, snapshots: map[snapshotKind]*histogram{}, requests: map[requestKind]*histogram{},
+			}
 		}
+		i.clusters, i.byName[id.Cluster] = append(i.clusters, cluster{id, c}), c
 	}
+	slices.SortFunc(i.clusters, func(a, b cluster) int { return cmp.Compare(a.Cluster, b.Cluster) })
 }
 
-// configured tells whether a cluster is configured.
-func (i *Instruments) configured(cluster string) bool {
+// of returns what is recorded of a cluster, nil if it is not configured.
+func (i *Instruments) of(cluster string) *recorded {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
-	return i.clusters[cluster]
+	return i.byName[cluster]
 }
 
 // Snapshot records how a snapshot ended.
@@ -207,32 +178,33 @@ func (i *Instruments) Snapshot(r *series.Result) {
 	if i == nil {
 		return
 	}
-	ctx := context.Background()
-	cluster := attribute.String(series.ClusterLabel, r.Cluster)
-	result, version := outcomeSuccess, ""
+	c := i.of(r.Cluster)
+	if c == nil {
+		return // It was removed meanwhile.
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kind := snapshotKind{outcome: outcomeSuccess}
 	if known := r.Known(); known != nil {
-		version = known.ObservationVersion
+		kind.version = known.ObservationVersion
 	}
 	switch {
 	case r.Err != nil:
-		result = outcomeFailure
-		i.snapshotErrors.Add(ctx, 1, metric.WithAttributes(cluster, attribute.String("reason", string(reasonOf(r.Err)))))
+		kind.outcome = outcomeFailure
+		c.errors[reasonOf(r.Err)]++
 	case len(r.Snapshot.Unobserved) > 0:
-		result = outcomePartial
+		kind.outcome = outcomePartial
 	}
-	i.snapshotDuration.Record(ctx, r.Duration.Seconds(), metric.WithAttributes(
-		cluster, attribute.String("observation_version", version), attribute.String("outcome", result)))
+	kindOf(c.snapshots, kind).observe(r.Duration)
 }
 
 // reasonOf is [connect.ReasonOf] for whole snapshots: a reason that only single
 // connectors have would be a series that nobody expects.
 func reasonOf(err error) connect.Reason {
-	switch reason := connect.ReasonOf(err); reason {
-	case connect.NoStatus, connect.Unaddressable:
-		return connect.Decode
-	default:
+	if reason := connect.ReasonOf(err); slices.Contains(connect.Reasons(), reason) {
 		return reason
 	}
+	return connect.Decode
 }
 
 // Request records an API call.
@@ -240,22 +212,37 @@ func (i *Instruments) Request(cluster string, r connect.Request) {
 	if i == nil {
 		return
 	}
-	i.spent(phaseWait, r.Duration-r.Decoding)
-	i.spent(phaseDecode, r.Decoding)
-	kind := requestKind{cluster: cluster, endpoint: r.Endpoint, code: r.Code}
-	i.mu.RLock()
-	option := i.requests[kind]
-	i.mu.RUnlock()
-	if option == nil {
-		code := "none"
-		if r.Code != 0 {
-			code = strconv.Itoa(r.Code)
-		}
-		option = metric.WithAttributeSet(attribute.NewSet(
-			attribute.String(series.ClusterLabel, cluster), attribute.String("endpoint", r.Endpoint), attribute.String("code", code)))
-		i.mu.Lock()
-		i.requests[kind] = option
-		i.mu.Unlock()
+	i.phases[phaseWait].add(r.Duration - r.Decoding)
+	i.phases[phaseDecode].add(r.Decoding)
+	c := i.of(cluster)
+	if c == nil {
+		return
 	}
-	i.requestDuration.Record(context.Background(), r.Duration.Seconds(), option)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kindOf(c.requests, requestKind{code: codeOf(r.Code), call: r.Endpoint}).observe(r.Duration)
+}
+
+// codeOf is the label of an HTTP status: those that tell something each, the
+// others by their class, so that whatever is answered there are few.
+func codeOf(code int) string {
+	switch code {
+	case 200, 301, 302, 307, 308, 400, 401, 403, 404, 405, 408, 409, 429, 500, 502, 503, 504:
+		return strconv.Itoa(code)
+	case 0:
+		return "none"
+	}
+	if code < 100 || code > 599 {
+		return "other"
+	}
+	return strconv.Itoa(code/100) + "xx"
+}
+
+// quiet drops the kinds of requests that have not occurred for long; c.mu is held.
+func (c *recorded) quiet(now time.Time) {
+	for kind, h := range c.requests {
+		if now.Sub(h.last) >= quietAfter {
+			delete(c.requests, kind)
+		}
+	}
 }

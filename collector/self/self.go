@@ -5,17 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/otlptranslator"
 	"go.opentelemetry.io/otel/attribute"
-	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
-	"go.opentelemetry.io/otel/metric"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/exemplar"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
@@ -27,21 +24,18 @@ type Options struct {
 	Version string
 }
 
-// Metrics are what the exporter says of its own work: OpenTelemetry instruments
-// shown to Prometheus, the Go runtime and the process.
+// Metrics are what the exporter says of its own work: what [Instruments] record,
+// the Go runtime and the process.
 type Metrics struct {
+	options     Options
 	instruments *Instruments
-	provider    *sdkmetric.MeterProvider
-	reader      *sdkmetric.ManualReader // for OTLP
-	recorded    *prometheus.Registry    // the instruments
-	process     *prometheus.Registry    // build, Go runtime, process, HTTP
+	start       time.Time
+	process     *prometheus.Registry // build, Go runtime, process, HTTP
 }
 
 // New starts the exporter's own metrics.
 func New(options Options) (*Metrics, error) {
-	s := &Metrics{
-		reader: sdkmetric.NewManualReader(), recorded: prometheus.NewRegistry(), process: prometheus.NewRegistry(),
-	}
+	s := &Metrics{options: options, instruments: newInstruments(), start: time.Now(), process: prometheus.NewRegistry()}
 	err := errors.Join(
 		s.process.Register(versioncollector.NewCollector("kafka_connect_exporter")),
 		s.process.Register(collectors.NewGoCollector()),
@@ -49,27 +43,6 @@ func New(options Options) (*Metrics, error) {
 	)
 	if err != nil {
 		return nil, fmt.Errorf("register the process's metrics: %w", err)
-	}
-	shown, err := otelprometheus.New(
-		otelprometheus.WithRegisterer(s.recorded),
-		otelprometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
-		otelprometheus.WithoutScopeInfo(),
-		otelprometheus.WithoutTargetInfo(),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("show the instruments to Prometheus: %w", err)
-	}
-	s.provider = sdkmetric.NewMeterProvider(
-		sdkmetric.WithReader(shown),
-		sdkmetric.WithReader(s.reader),
-		// The SDK folds what is beyond 2,000 series of an instrument into one:
-		// a fleet of a hundred clusters has more.
-		sdkmetric.WithCardinalityLimit(0),
-		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter),
-	)
-	s.instruments, err = newInstruments(s.provider.Meter(series.ScopeName, metric.WithInstrumentationVersion(options.Version)))
-	if err != nil {
-		return nil, errors.Join(err, s.provider.Shutdown(context.Background()))
 	}
 	return s, nil
 }
@@ -80,20 +53,24 @@ func (s *Metrics) Instruments() *Instruments { return s.instruments }
 // Registerer takes further metrics of the exporter itself, such as promhttp's.
 func (s *Metrics) Registerer() prometheus.Registerer { return s.process }
 
-// Gatherer returns all of the exporter's own metrics. What was recorded of a
-// cluster that is no longer configured is left out.
+// Gatherer returns all of the exporter's own metrics.
 func (s *Metrics) Gatherer() prometheus.TransactionalGatherer {
-	return prometheus.NewMultiTRegistry(
-		s.filtered(func(cluster string, of bool) bool { return !of || s.instruments.configured(cluster) }),
-		s.ofProcess())
+	return prometheus.NewMultiTRegistry(gatherer(func(p *points) {
+		s.instruments.ofExporter(p)
+		s.instruments.ofClusters(p, "")
+	}), s.ofProcess())
 }
 
 // Own returns the exporter's own metrics without what was recorded of clusters:
 // with all of ForCluster it makes what Gatherer returns.
 func (s *Metrics) Own() prometheus.TransactionalGatherer {
-	return prometheus.NewMultiTRegistry(
-		s.filtered(func(_ string, of bool) bool { return !of }),
-		s.ofProcess())
+	return prometheus.NewMultiTRegistry(gatherer(s.instruments.ofExporter), s.ofProcess())
+}
+
+// ForCluster returns what was recorded of one cluster, and nothing of the
+// exporter itself.
+func (s *Metrics) ForCluster(name string) prometheus.TransactionalGatherer {
+	return gatherer(func(p *points) { s.instruments.ofClusters(p, name) })
 }
 
 // ofProcess returns the process's metrics but for one that has the name of a
@@ -106,85 +83,107 @@ func (s *Metrics) ofProcess() prometheus.TransactionalGatherer {
 	}))
 }
 
-// ForCluster returns what was recorded of one cluster, and nothing of the
-// exporter itself.
-func (s *Metrics) ForCluster(name string) prometheus.TransactionalGatherer {
-	return s.filtered(func(cluster string, of bool) bool { return of && cluster == name })
-}
+// gatherer shows points to Prometheus. Its families are its caller's.
+type gatherer func(*points)
 
-// Collect returns what was recorded, as OTLP data; without what was recorded of
-// a cluster that is no longer configured.
-func (s *Metrics) Collect(ctx context.Context) ([]metricdata.ScopeMetrics, error) {
-	var data metricdata.ResourceMetrics
-	if err := s.reader.Collect(ctx, &data); err != nil {
-		return nil, fmt.Errorf("collect the exporter's own metrics: %w", err)
-	}
-	for i := range data.ScopeMetrics {
-		scope := &data.ScopeMetrics[i]
-		for j := range scope.Metrics {
-			m := &scope.Metrics[j]
-			switch points := m.Data.(type) {
-			case metricdata.Histogram[float64]:
-				points.DataPoints = configuredOnly(s, points.DataPoints, func(p *metricdata.HistogramDataPoint[float64]) attribute.Set { return p.Attributes })
-				m.Data = points
-			case metricdata.Sum[int64]:
-				points.DataPoints = configuredOnly(s, points.DataPoints, func(p *metricdata.DataPoint[int64]) attribute.Set { return p.Attributes })
-				m.Data = points
-			}
+// Gather implements prometheus.TransactionalGatherer.
+func (g gatherer) Gather() ([]*dto.MetricFamily, func(), error) {
+	var p points
+	g(&p)
+	var families []*dto.MetricFamily
+	for _, f := range series.Families() {
+		if len(p[f]) > 0 {
+			families = append(families, family(f, p[f]))
 		}
 	}
-	return data.ScopeMetrics, nil
+	return families, func() {}, nil
 }
 
-// configuredOnly returns the points that are of a configured cluster, or of
-// none.
-func configuredOnly[P any](s *Metrics, points []P, attributes func(*P) attribute.Set) []P {
-	return slices.DeleteFunc(points, func(p P) bool {
-		set := attributes(&p)
-		cluster, of := set.Value(series.ClusterLabel)
-		return of && !s.instruments.configured(cluster.AsString())
-	})
-}
-
-// Shutdown ends the recording.
-func (s *Metrics) Shutdown(ctx context.Context) error {
-	if err := s.provider.Shutdown(ctx); err != nil {
-		return fmt.Errorf("shut down the exporter's own metrics: %w", err)
-	}
-	return nil
-}
-
-// filtered gathers the recorded series that keep wants; it is asked with the
-// cluster that a series is of, if it is of one.
-func (s *Metrics) filtered(keep func(cluster string, of bool) bool) prometheus.TransactionalGatherer {
-	return filter{from: s.recorded, keep: keep}
-}
-
-type filter struct {
-	from prometheus.Gatherer
-	keep func(cluster string, of bool) bool
-}
-
-// Gather implements prometheus.TransactionalGatherer. The families are its own.
-func (f filter) Gather() ([]*dto.MetricFamily, func(), error) {
-	gathered, err := f.from.Gather()
-	families := gathered[:0]
-	for _, family := range gathered {
-		kept := family.Metric[:0]
-		for _, m := range family.Metric {
-			cluster, of := "", false
-			for _, label := range m.Label {
-				if label.GetName() == series.ClusterLabel {
-					cluster, of = label.GetValue(), true
-				}
-			}
-			if f.keep(cluster, of) {
-				kept = append(kept, m)
-			}
+// family is a family as Prometheus has it.
+func family(f series.Family, of []point) *dto.MetricFamily {
+	d := f.Descriptor()
+	out := &dto.MetricFamily{Name: &d.Name, Help: &d.Help, Metric: make([]*dto.Metric, 0, len(of))}
+	var labels []series.Label
+	for i := range of {
+		p := &of[i]
+		m := &dto.Metric{}
+		labels = f.Append(labels[:0], p.identity, &p.labels)
+		for _, l := range labels {
+			m.Label = append(m.Label, &dto.LabelPair{Name: &l.Name, Value: &l.Value})
 		}
-		if family.Metric = kept; len(kept) > 0 {
-			families = append(families, family)
+		switch d.Kind {
+		case series.Histogram:
+			out.Type = dto.MetricType_HISTOGRAM.Enum()
+			h := &dto.Histogram{SampleCount: new(p.histogram.count()), SampleSum: &p.histogram.sum}
+			var below uint64
+			for b := range bounds {
+				below += p.histogram.counts[b]
+				h.Bucket = append(h.Bucket, &dto.Bucket{CumulativeCount: new(below), UpperBound: &bounds[b]})
+			}
+			m.Histogram = h
+		case series.Counter:
+			out.Type = dto.MetricType_COUNTER.Enum()
+			m.Counter = &dto.Counter{Value: &p.value}
+		default:
+			out.Type = dto.MetricType_GAUGE.Enum()
+			m.Gauge = &dto.Gauge{Value: &p.value}
+		}
+		out.Metric = append(out.Metric, m)
+	}
+	return out
+}
+
+// Collect returns what was recorded, as OTLP data. It does not fail.
+func (s *Metrics) Collect(context.Context) ([]metricdata.ScopeMetrics, error) {
+	var p points
+	s.instruments.ofExporter(&p)
+	s.instruments.ofClusters(&p, "")
+	scope := metricdata.ScopeMetrics{Scope: instrumentation.Scope{Name: series.ScopeName, Version: s.options.Version}}
+	now := time.Now()
+	for _, f := range series.Families() {
+		if len(p[f]) > 0 {
+			d := f.Descriptor()
+			scope.Metrics = append(scope.Metrics, metricdata.Metrics{
+				Name: d.OTelName, Description: d.Help, Unit: d.Unit, Data: aggregation(f, p[f], s.start, now),
+			})
 		}
 	}
-	return families, func() {}, err
+	return []metricdata.ScopeMetrics{scope}, nil
+}
+
+// aggregation is a family as OTLP has it.
+func aggregation(f series.Family, of []point, start, now time.Time) metricdata.Aggregation {
+	var (
+		histograms []metricdata.HistogramDataPoint[float64]
+		numbers    []metricdata.DataPoint[float64]
+	)
+	for i := range of {
+		p := &of[i]
+		attributes := attributesOf(f, p)
+		if h := p.histogram; h != nil {
+			histograms = append(histograms, metricdata.HistogramDataPoint[float64]{
+				Attributes: attributes, StartTime: start, Time: now, Count: h.count(), Sum: h.sum,
+				Bounds: bounds[:], BucketCounts: h.counts[:],
+			})
+			continue
+		}
+		numbers = append(numbers, metricdata.DataPoint[float64]{Attributes: attributes, StartTime: start, Time: now, Value: p.value})
+	}
+	switch f.Descriptor().Kind {
+	case series.Histogram:
+		return metricdata.Histogram[float64]{DataPoints: histograms, Temporality: metricdata.CumulativeTemporality}
+	case series.Counter:
+		return metricdata.Sum[float64]{DataPoints: numbers, Temporality: metricdata.CumulativeTemporality, IsMonotonic: true}
+	default:
+		return metricdata.Gauge[float64]{DataPoints: numbers}
+	}
+}
+
+// attributesOf are the labels of a point over OTLP.
+func attributesOf(f series.Family, p *point) attribute.Set {
+	var attributes []attribute.KeyValue
+	for _, l := range f.Append(nil, p.identity, &p.labels) {
+		attributes = append(attributes, attribute.String(l.Name, l.Value))
+	}
+	return attribute.NewSet(attributes...)
 }

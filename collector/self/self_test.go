@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/internal/collectortest"
@@ -23,11 +25,6 @@ func newMetrics(t *testing.T, options Options) *Metrics {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := s.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
 	return s
 }
 
@@ -84,10 +81,10 @@ func TestSelf(t *testing.T) {
 		`kafka_connect_snapshot_duration_seconds_count{connect_cluster="orders",observation_version="1",outcome="partial"} 1`,
 		`kafka_connect_snapshot_duration_seconds_count{connect_cluster="orders",observation_version="1",outcome="failure"} 2`,
 		`kafka_connect_snapshot_duration_seconds_count{connect_cluster="whole",observation_version="2",outcome="success"} 3`,
-		`kafka_connect_request_duration_seconds_bucket{code="200",connect_cluster="orders",endpoint="list",le="0.001"} 0`,
-		`kafka_connect_request_duration_seconds_bucket{code="200",connect_cluster="orders",endpoint="list",le="0.0025"} 3`,
-		`kafka_connect_request_duration_seconds_bucket{code="none",connect_cluster="orders",endpoint="status",le="30"} 0`,
-		`kafka_connect_request_duration_seconds_bucket{code="none",connect_cluster="orders",endpoint="status",le="+Inf"} 3`,
+		`kafka_connect_request_duration_seconds_bucket{call="list",code="200",connect_cluster="orders",le="0.001"} 0`,
+		`kafka_connect_request_duration_seconds_bucket{call="list",code="200",connect_cluster="orders",le="0.0025"} 3`,
+		`kafka_connect_request_duration_seconds_bucket{call="status",code="none",connect_cluster="orders",le="30"} 0`,
+		`kafka_connect_request_duration_seconds_bucket{call="status",code="none",connect_cluster="orders",le="+Inf"} 3`,
 		`kafka_connect_exporter_config_last_reload_successful 0`,
 		`kafka_connect_exporter_config_last_reload_success_timestamp_seconds 1.795176e+09`,
 	} {
@@ -129,7 +126,7 @@ func TestSelf(t *testing.T) {
 func TestSelfIsInTheTable(t *testing.T) {
 	own := newMetrics(t, Options{})
 	i := own.Instruments()
-	i.Configured([]string{"orders"})
+	i.Configured([]series.Identity{{Cluster: "orders"}})
 	v := series.Result{Cluster: "orders", Snapshot: collectortest.Small()}
 	i.Snapshot(&v)
 	i.Request("orders", connect.Request{Endpoint: "list", Code: 200})
@@ -164,19 +161,98 @@ func TestSelfIsInTheTable(t *testing.T) {
 	}
 }
 
-// TestManyClusters: beyond 2,000 series, the SDK's default folds the rest into
-// one.
-func TestManyClusters(t *testing.T) {
-	t.Setenv("OTEL_GO_X_CARDINALITY_LIMIT", "100")
+// TestRemovedClusters: of clusters that were removed nothing is left, whatever is
+// still recorded of them.
+func TestRemovedClusters(t *testing.T) {
 	own := newMetrics(t, Options{})
-	names := make([]string, 300)
-	for i := range names {
-		names[i] = fmt.Sprintf("cluster-%d", i)
+	i := own.Instruments()
+	record := func(cluster string) {
+		i.Snapshot(&series.Result{Cluster: cluster, Snapshot: collectortest.Small()})
+		i.Request(cluster, connect.Request{Endpoint: "list", Code: 200})
 	}
-	own.Instruments().Configured(names)
-	if n := len(of(collectortest.Samples(t, gather(t, own.Gatherer())), "kafka_connect_snapshot_errors_total")); n != 300*9 {
-		t.Errorf("%d series, not %d", n, 300*9)
+	for n := range 2000 {
+		cluster := fmt.Sprintf("cluster-%d", n)
+		i.Configured([]series.Identity{{Cluster: cluster}})
+		record(cluster)
 	}
+	i.Configured([]series.Identity{{Cluster: "stays"}})
+	record("cluster-1999")
+	record("stays")
+	i.Configured([]series.Identity{{Cluster: "new", Labels: []series.Label{{Name: "team", Value: "a"}}}, {Cluster: "stays", Labels: []series.Label{{Name: "team", Value: "b"}}}})
+	record("stays")
+	if len(i.byName) != 2 || len(i.clusters) != 2 {
+		t.Errorf("%d clusters are kept", len(i.clusters))
+	}
+	lines := collectortest.Samples(t, gather(t, own.Gatherer()))
+	for _, line := range lines {
+		if strings.Contains(line, "cluster-") {
+			t.Errorf("still there: %s", line)
+		}
+	}
+	for _, want := range []string{
+		`kafka_connect_snapshot_duration_seconds_count{connect_cluster="stays",observation_version="1",outcome="partial",team="b"} 2`,
+		`kafka_connect_request_duration_seconds_count{call="list",code="200",connect_cluster="stays",team="b"} 2`,
+		`kafka_connect_snapshot_errors_total{connect_cluster="new",reason="timeout",team="a"} 0`,
+	} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("missing: %s", want)
+		}
+	}
+}
+
+// TestCodes: whatever is answered, there are few series, and those of what does
+// not occur any more go.
+func TestCodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		own := newMetrics(t, Options{})
+		own.Instruments().Configured([]series.Identity{{Cluster: "orders"}})
+		for code := -1; code < 1000; code++ {
+			own.Instruments().Request("orders", connect.Request{Endpoint: "list", Code: code})
+		}
+		counts := func() []string {
+			var p points
+			own.Instruments().ofClusters(&p, "")
+			var codes []string
+			for _, of := range p[series.RequestDuration] {
+				codes = append(codes, fmt.Sprintf("%s=%d", of.labels[1], of.histogram.count()))
+			}
+			return codes
+		}
+		want := []string{"1xx=100", "200=1", "2xx=99", "301=1", "302=1", "307=1", "308=1", "3xx=96", "400=1", "401=1", "403=1", "404=1", "405=1", "408=1",
+			"409=1", "429=1", "4xx=92", "500=1", "502=1", "503=1", "504=1", "5xx=96", "none=1", "other=500"}
+		if have := counts(); !slices.Equal(have, want) {
+			t.Errorf("codes are %q, not %q", have, want)
+		}
+		time.Sleep(30 * time.Minute)
+		own.Instruments().Request("orders", connect.Request{Endpoint: "list", Code: 200})
+		time.Sleep(30 * time.Minute)
+		if have := counts(); !slices.Equal(have, []string{"200=2"}) {
+			t.Errorf("an hour later, codes are %q", have)
+		}
+	})
+}
+
+// TestOverOTLP: histograms are those that Prometheus is shown.
+func TestOverOTLP(t *testing.T) {
+	own := newMetrics(t, Options{Version: "1.2.3"})
+	own.Instruments().Configured([]series.Identity{{Cluster: "orders"}})
+	for _, d := range []time.Duration{0, time.Millisecond, 3 * time.Millisecond, time.Hour} {
+		own.Instruments().Request("orders", connect.Request{Endpoint: "list", Code: 200, Duration: d})
+	}
+	scopes, err := own.Collect(t.Context())
+	if err != nil || len(scopes) != 1 || scopes[0].Scope.Version != "1.2.3" {
+		t.Fatalf("%v, %v", scopes, err)
+	}
+	for _, m := range scopes[0].Metrics {
+		if h, ok := m.Data.(metricdata.Histogram[float64]); ok && m.Name == "kafka.connect.request.duration" {
+			p := h.DataPoints[0]
+			if p.Count != 4 || p.Sum != 3600.004 || !slices.Equal(p.BucketCounts[:4], []uint64{2, 0, 1, 0}) || p.BucketCounts[len(bounds)] != 1 || len(p.BucketCounts) != len(p.Bounds)+1 {
+				t.Errorf("the histogram is %+v", p)
+			}
+			return
+		}
+	}
+	t.Error("there is no histogram of requests")
 }
 
 // TestNoInstruments: whoever records works without.

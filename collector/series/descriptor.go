@@ -400,9 +400,9 @@ var ownTable = [FamilyCount]Descriptor{
 	},
 	RequestDuration: {
 		Name: "kafka_connect_request_duration_seconds", OTelName: "kafka.connect.request.duration", Unit: "s", Kind: Histogram, Group: GroupSnapshot,
-		Labels:      []string{"code", ClusterLabel, "endpoint"},
-		Help:        "Time that single API calls took, the reading of the reply included; code is the HTTP status, or none without a reply",
-		Cardinality: "1 histogram per cluster, endpoint and code", Origin: ofOwnWork,
+		Labels:      []string{"call", "code", ClusterLabel},
+		Help:        "Time that single API calls took, the reading of the reply included; code is the HTTP status, 1xx to 5xx for those that are rare, other for what is none, or none without a reply",
+		Cardinality: "1 histogram per cluster, call and code; one that has not occurred for an hour goes", Origin: ofOwnWork,
 	},
 
 	BuildInfo: {

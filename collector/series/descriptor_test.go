@@ -57,6 +57,8 @@ func TestDescriptorsAreComplete(t *testing.T) {
 			t.Errorf("%s: labels are not sorted or one is there twice: %q", d.Name, d.Labels)
 		case slices.Contains(d.Labels, ClusterLabel) == (d.Group == GroupExporter):
 			t.Errorf("%s: all but the exporter's own metrics carry %s", d.Name, ClusterLabel)
+		case slices.ContainsFunc(d.Labels, func(l string) bool { return slices.Contains(targetLabels(), l) }):
+			t.Errorf("%s: a label in %q is one that Prometheus, its operator or Kubernetes puts on targets", d.Name, d.Labels)
 		case len(d.Labels) > MaxLabels+1 && d.Group != GroupExporter:
 			t.Errorf("%s: more labels than a series holds", d.Name)
 		case (d.Kind == Counter) != strings.HasSuffix(d.Name, "_total"):
@@ -64,6 +66,12 @@ func TestDescriptorsAreComplete(t *testing.T) {
 		}
 		seen[d.Name] = true
 	}
+}
+
+// targetLabels are those that are put on targets, where they would replace or
+// rename the metric's own.
+func targetLabels() []string {
+	return []string{"job", "instance", "endpoint", "namespace", "pod", "service", "container", "node", "cluster"}
 }
 
 var update = flag.Bool("update", false, "write docs/metrics.md anew instead of comparing it")

@@ -14,6 +14,8 @@ type Result struct {
 	// Cluster is the configured name.
 	Cluster  string
 	Provider connect.Provider
+	// Labels are configured to stand on all series of the cluster, sorted by name.
+	Labels []Label
 	// Snapshot is nil if it failed, or if there was none yet.
 	Snapshot *connect.Snapshot
 	// Brokers are those of the snapshot or, where it failed, what was had in spite
@@ -41,6 +43,9 @@ type Result struct {
 // MaxRequests is how many API calls a Result lists at most; observation version
 // 1 makes two for each connector.
 const MaxRequests = 1000
+
+// Identity is what stands on all series of the result.
+func (r *Result) Identity() Identity { return Identity{Cluster: r.Cluster, Labels: r.Labels} }
 
 // Known returns the snapshot of this result or, if it failed, the last that
 // succeeded; nil if there is none.

@@ -8,13 +8,6 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
-// MaxLabels is the most labels that a series has beside the cluster's.
-const MaxLabels = 6
-
-// Labels are the values of a series, in the order of its family's labels and
-// without the cluster's.
-type Labels [MaxLabels]string
-
 // A Walk turns results into series. It is the only place that knows which series
 // a snapshot has: exposition, OTLP and the comparison of two snapshots are told
 // of them through Emit.

@@ -134,7 +134,7 @@ func cluster() Dashboard {
 			over("{{reason}}", `max by (reason) (kafka_connect_connectors_unobserved{<cluster>}) > 0`)).counts().stacked().saying("Every listed connector was observed"),
 		graph(8, "API calls by endpoint and code", "reqps",
 			`Calls that the exporter makes to this cluster. Normal: 200 only. Observation version 1 makes one or two a connector and snapshot, version 2 one a snapshot. "none": there was no answer.`,
-			over("{{endpoint}} {{code}}", `sum by (endpoint, code) (rate(kafka_connect_request_duration_seconds_count{<cluster>}[$__rate_interval]))`)).stacked(),
+			over("{{call}} {{code}}", `sum by (call, code) (rate(kafka_connect_request_duration_seconds_count{<cluster>}[$__rate_interval]))`)).stacked(),
 	)
 
 	d.row("Changes, plugins and versions", true)
@@ -145,7 +145,7 @@ func cluster() Dashboard {
 			linked(link),
 		graph(8, "Slowest API calls", "s",
 			`95th percentile of the time of each kind of call. On a worker that rebalances, info waits for seconds while status does not.`,
-			over("{{endpoint}}", `histogram_quantile(0.95, sum by (le, endpoint) (rate(kafka_connect_request_duration_seconds_bucket{<cluster>}[$__rate_interval])))`)),
+			over("{{call}}", `histogram_quantile(0.95, sum by (le, call) (rate(kafka_connect_request_duration_seconds_bucket{<cluster>}[$__rate_interval])))`)),
 		graph(8, "Size of a snapshot", "bytes",
 			`Bytes of the replies that made the last snapshot. It grows with connectors, their configurations and, by some KB each, with failed tasks.`,
 			over("bytes", `max(kafka_connect_response_bytes{<cluster>})`)),
