@@ -86,7 +86,7 @@ func TestResidentMemory(t *testing.T) {
 		t.Skip("builds the binary and scrapes it a hundred times; run without -short")
 	}
 	binary := build(t)
-	for _, test := range []struct{ connectors, ceiling int }{{100, 24 << 20}, {10_000, 64 << 20}} {
+	for _, test := range []struct{ connectors, ceiling int }{{100, 40 << 20}, {10_000, 64 << 20}} {
 		cluster := connecttest.Large(test.connectors, 4)
 		worker := httptest.NewServer(cluster.Handler(cluster.Workers()[0]))
 		defer worker.Close()
