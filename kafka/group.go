@@ -135,8 +135,8 @@ func (g *workGroup) take(group *kmsg.DescribeGroupsResponseGroup, now time.Time)
 		m := &group.Members[i]
 		w := &worker{client: m.ClientID, host: strings.TrimPrefix(m.ClientHost, "/")}
 		members[m.MemberID] = w
-		var metadata kmsg.ConnectMemberMetadata
-		if !stable || len(m.ProtocolMetadata) == 0 || metadata.ReadFrom(m.ProtocolMetadata) != nil {
+		metadata, err := decodeMetadata(m.ProtocolMetadata)
+		if !stable || err != nil {
 			if before := g.members[m.MemberID]; before != nil {
 				*w = *before
 			} else {
@@ -144,36 +144,30 @@ func (g *workGroup) take(group *kmsg.DescribeGroupsResponseGroup, now time.Time)
 			}
 			continue
 		}
-		w.described, w.name = true, nameOf(metadata.URL, w.client)
-		behind[w] = metadata.ConfigOffset
-		newest = max(newest, metadata.ConfigOffset)
+		w.described, w.name = true, nameOf(metadata.url, w.client)
+		behind[w] = metadata.configOffset
+		newest = max(newest, metadata.configOffset)
 		w.work = map[taskID]struct{}{}
-		var current, delta kmsg.ConnectMemberAssignment
-		if len(metadata.CurrentAssignment) > 0 && current.ReadFrom(metadata.CurrentAssignment) == nil {
-			for _, had := range current.Assignment {
-				for _, task := range had.Tasks {
-					w.work[taskID{had.Connector, int(task)}] = struct{}{}
-				}
+		if metadata.current != nil {
+			for _, task := range metadata.current.given {
+				w.work[task] = struct{}{}
 			}
 		}
-		if len(m.MemberAssignment) == 0 || delta.ReadFrom(m.MemberAssignment) != nil {
+		delta, err := decodeAssignment(m.MemberAssignment)
+		if err != nil {
 			continue
 		}
 		// What it was given is told as a change to what it had when it joined
 		// (KIP-415); before that protocol it had nothing.
-		for _, revoked := range delta.Revoked {
-			for _, task := range revoked.Tasks {
-				delete(w.work, taskID{revoked.Connector, int(task)})
-			}
+		for _, task := range delta.revoked {
+			delete(w.work, task)
 		}
-		for _, given := range delta.Assignment {
-			for _, task := range given.Tasks {
-				w.work[taskID{given.Connector, int(task)}] = struct{}{}
-			}
+		for _, task := range delta.given {
+			w.work[task] = struct{}{}
 		}
-		leader = cmp.Or(leader, delta.Leader)
-		newest = max(newest, delta.ConfigOffset)
-		delay = max(delay, time.Duration(delta.ScheduledDelay)*time.Millisecond)
+		leader = cmp.Or(leader, delta.leader)
+		newest = max(newest, delta.configOffset)
+		delay = max(delay, delta.delay)
 		_, _ = hash.WriteString(m.MemberID)
 		_, _ = hash.Write(m.MemberAssignment)
 	}

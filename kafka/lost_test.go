@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -14,11 +15,16 @@ import (
 // run what it is still said to run until that is handed out again.
 func TestTasksThatAreLostOnALiveWorker(t *testing.T) {
 	const name = "10.0.0.1:8083"
-	group := func(tasks ...int16) *kmsg.DescribeGroupsResponseGroup {
-		metadata := kmsg.ConnectMemberMetadata{Version: 2, URL: "http://" + name + "/"}
-		given := kmsg.ConnectMemberAssignment{Version: 2, Assignment: []kmsg.ConnectMemberAssignmentAssignment{{Connector: "x", Tasks: tasks}}}
+	group := func(tasks ...int32) *kmsg.DescribeGroupsResponseGroup {
+		metadata := kbin.AppendNullableBytes(kbin.AppendInt64(kbin.AppendString(kbin.AppendInt16(nil, 2), "http://"+name+"/"), 0), nil)
+		given := kbin.AppendString(kbin.AppendString(kbin.AppendInt16(kbin.AppendInt16(nil, 2), 0), "a"), "")
+		given = kbin.AppendArrayLen(kbin.AppendString(kbin.AppendArrayLen(kbin.AppendInt64(given, 0), 1), "x"), len(tasks))
+		for _, task := range tasks {
+			given = kbin.AppendInt32(given, task)
+		}
+		given = kbin.AppendInt32(kbin.AppendArrayLen(given, 0), 0)
 		return &kmsg.DescribeGroupsResponseGroup{State: "Stable", Members: []kmsg.DescribeGroupsResponseGroupMember{{
-			MemberID: "a", ClientID: "connect-" + name, ProtocolMetadata: metadata.AppendTo(nil), MemberAssignment: given.AppendTo(nil),
+			MemberID: "a", ClientID: "connect-" + name, ProtocolMetadata: metadata, MemberAssignment: given,
 		}}}
 	}
 	running := maps.All(map[taskID]string{{"x", 0}: name, {"x", 1}: name})

@@ -6,10 +6,12 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,16 +19,32 @@ import (
 )
 
 // A Broker is one KRaft broker and controller in one process, without any
-// security.
+// security but on the listener that [Secure] adds.
 type Broker struct {
 	*process.Process
 	// Address is its bootstrap server, host:port.
 	Address string
+
+	group *process.Group
+	argv  []string
 }
 
 // StartBroker starts a broker with its data below directory and returns when it
 // accepts connections. Version is 4.0 or later.
 func StartBroker(ctx context.Context, group *process.Group, ports *process.Ports, directory, version string) (*Broker, error) {
+	return StartBrokerWith(ctx, group, ports, directory, version, BrokerOptions{})
+}
+
+// BrokerOptions are what a broker has beside the suite's own settings.
+type BrokerOptions struct {
+	// Secure adds a listener, nil none.
+	Secure *Secure
+	// Properties are added to the broker's, or replace them.
+	Properties map[string]string
+}
+
+// StartBrokerWith starts a broker with more options.
+func StartBrokerWith(ctx context.Context, group *process.Group, ports *process.Ports, directory, version string, o BrokerOptions) (*Broker, error) {
 	fail := func(err error) (*Broker, error) { return nil, fmt.Errorf("start a broker %s: %w", version, err) }
 	jars, err := Jars(ctx, version)
 	if err != nil {
@@ -45,7 +63,7 @@ func StartBroker(ctx context.Context, group *process.Group, ports *process.Ports
 	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	file := filepath.Join(directory, "broker.properties")
-	if err := writeProperties(file, map[string]string{
+	properties := map[string]string{
 		"process.roles":                  "broker,controller",
 		"node.id":                        "1",
 		"controller.quorum.voters":       fmt.Sprintf("1@127.0.0.1:%d", controller),
@@ -63,7 +81,15 @@ func StartBroker(ctx context.Context, group *process.Group, ports *process.Ports
 		"transaction.state.log.min.isr":            "1",
 		"group.initial.rebalance.delay.ms":         "0",
 		"log.cleaner.dedupe.buffer.size":           "16777216",
-	}); err != nil {
+	}
+	var formatting []string
+	if o.Secure != nil {
+		if formatting, err = o.Secure.apply(ctx, ports, directory, properties); err != nil {
+			return fail(err)
+		}
+	}
+	maps.Copy(properties, o.Properties)
+	if err := writeProperties(file, properties); err != nil {
 		return fail(err)
 	}
 	classpath, err := classPath(jars, nil)
@@ -77,25 +103,78 @@ func StartBroker(ctx context.Context, group *process.Group, ports *process.Ports
 	var id [16]byte
 	_, _ = rand.Read(id[:])
 	id[0] &= 0x7f // A leading dash would be taken for an option.
-	format := exec.CommandContext(ctx, java[0], append(java[1:], "kafka.tools.StorageTool", "format",
-		"-t", base64.RawURLEncoding.EncodeToString(id[:]), "-c", file)...)
+	format := exec.CommandContext(ctx, java[0], slices.Concat(java[1:], []string{
+		"kafka.tools.StorageTool", "format",
+		"-t", base64.RawURLEncoding.EncodeToString(id[:]), "-c", file,
+	}, formatting)...)
 	var output bytes.Buffer
 	format.Stdout, format.Stderr = &output, &output
 	if err := format.Run(); err != nil {
 		return fail(fmt.Errorf("format its storage: %w\n%s", err, output.Bytes()))
 	}
-	p, err := group.Start("broker", append(java, "kafka.Kafka", file))
-	if err != nil {
+	b := &Broker{Address: address, group: group, argv: append(java, "kafka.Kafka", file)}
+	if err := b.Start(ctx); err != nil {
 		return fail(err)
 	}
-	if err := process.Poll(ctx, 100*time.Millisecond, p, func(ctx context.Context) error {
-		connection, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	return b, nil
+}
+
+// Start runs the broker's process, again after it has ended, and returns when it
+// accepts connections.
+func (b *Broker) Start(ctx context.Context) (err error) {
+	if b.Process, err = b.group.Start("broker", b.argv); err != nil {
+		return err
+	}
+	return process.Poll(ctx, 100*time.Millisecond, b.Process, func(ctx context.Context) error {
+		connection, err := new(net.Dialer).DialContext(ctx, "tcp", b.Address)
 		if err == nil {
 			connection.Close()
 		}
 		return err
-	}); err != nil {
-		return fail(err)
+	})
+}
+
+// Secure is a listener with TLS, SASL and ACLs; the other one stays as it is, for
+// workers, and may do everything.
+type Secure struct {
+	// Users and their passwords, for PLAIN and SCRAM-SHA-512.
+	Users map[string]string
+
+	// Address of the listener, and the certificate (PEM) that its clients have to
+	// trust; set by the start.
+	Address, Certificate string
+}
+
+// apply adds the listener to a broker's properties and returns what its storage
+// has to be formatted with.
+func (s *Secure) apply(ctx context.Context, ports *process.Ports, directory string, properties map[string]string) (formatting []string, err error) {
+	port, err := ports.Next()
+	if err != nil {
+		return nil, err
 	}
-	return &Broker{Process: p, Address: address}, nil
+	s.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	store, certificate, err := keyStore(ctx, directory)
+	if err != nil {
+		return nil, err
+	}
+	s.Certificate = certificate
+	plain := "org.apache.kafka.common.security.plain.PlainLoginModule required"
+	for _, user := range slices.Sorted(maps.Keys(s.Users)) {
+		plain += fmt.Sprintf(" user_%s=%q", user, s.Users[user])
+		formatting = append(formatting, "--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", user, s.Users[user]))
+	}
+	maps.Copy(properties, map[string]string{
+		"listeners":                      properties["listeners"] + ",SECURE://" + s.Address,
+		"advertised.listeners":           properties["advertised.listeners"] + ",SECURE://" + s.Address,
+		"listener.security.protocol.map": properties["listener.security.protocol.map"] + ",SECURE:SASL_SSL",
+		"sasl.enabled.mechanisms":        "SCRAM-SHA-512,PLAIN",
+		"listener.name.secure.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+		"listener.name.secure.plain.sasl.jaas.config":         plain + ";",
+		"listener.name.secure.ssl.keystore.location":          store,
+		"listener.name.secure.ssl.keystore.password":          storePassword,
+		"listener.name.secure.ssl.keystore.type":              "PKCS12",
+		"authorizer.class.name":                               "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+		"super.users":                                         "User:ANONYMOUS",
+	})
+	return formatting, nil
 }

@@ -38,26 +38,38 @@ func TLS(ctx context.Context, directory string, port int) (properties map[string
 	fail := func(err error) (map[string]string, string, error) {
 		return nil, "", fmt.Errorf("make a certificate: %w", err)
 	}
-	const password = "keystore-s3cret"
-	store, certificate := filepath.Join(directory, "worker.p12"), filepath.Join(directory, "worker.pem")
-	if err := os.MkdirAll(directory, 0o755); err != nil {
+	store, certificate, err := keyStore(ctx, directory)
+	if err != nil {
 		return fail(err)
-	}
-	for _, arguments := range [][]string{
-		{"-genkeypair", "-alias", "worker", "-keyalg", "EC", "-groupname", "secp256r1", "-dname", "CN=worker", "-ext", "san=ip:127.0.0.1", "-validity", "2",
-			"-storetype", "PKCS12", "-keystore", store, "-storepass", password},
-		{"-exportcert", "-rfc", "-alias", "worker", "-keystore", store, "-storepass", password, "-file", certificate},
-	} {
-		if output, err := exec.CommandContext(ctx, "keytool", arguments...).CombinedOutput(); err != nil {
-			return fail(fmt.Errorf("%w\n%s", err, output))
-		}
 	}
 	return map[string]string{
 		"listeners":                             fmt.Sprintf("https://127.0.0.1:%d", port),
 		"rest.advertised.listener":              "https",
 		"listeners.https.ssl.keystore.location": store,
-		"listeners.https.ssl.keystore.password": password,
+		"listeners.https.ssl.keystore.password": storePassword,
 		"listeners.https.ssl.keystore.type":     "PKCS12",
-		"listeners.https.ssl.key.password":      password,
+		"listeners.https.ssl.key.password":      storePassword,
 	}, certificate, nil
+}
+
+// storePassword opens the key stores that the suite makes.
+const storePassword = "keystore-s3cret"
+
+// keyStore makes a key and a certificate for 127.0.0.1, signed by itself, below
+// directory: a key store (PKCS12), and the certificate alone (PEM).
+func keyStore(ctx context.Context, directory string) (store, certificate string, err error) {
+	store, certificate = filepath.Join(directory, "worker.p12"), filepath.Join(directory, "worker.pem")
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		return "", "", err
+	}
+	for _, arguments := range [][]string{
+		{"-genkeypair", "-alias", "worker", "-keyalg", "EC", "-groupname", "secp256r1", "-dname", "CN=worker", "-ext", "san=ip:127.0.0.1", "-validity", "2",
+			"-storetype", "PKCS12", "-keystore", store, "-storepass", storePassword},
+		{"-exportcert", "-rfc", "-alias", "worker", "-keystore", store, "-storepass", storePassword, "-file", certificate},
+	} {
+		if output, err := exec.CommandContext(ctx, "keytool", arguments...).CombinedOutput(); err != nil {
+			return "", "", fmt.Errorf("%w\n%s", err, output)
+		}
+	}
+	return store, certificate, nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -241,17 +242,14 @@ func (c *Cluster) SetGroup(s State) {
 			case -1:
 				version = 0
 			}
-			metadata := kmsg.ConnectMemberMetadata{Version: version, URL: m.URL, ConfigOffset: m.ConfigOffset}
-			current := kmsg.ConnectMemberAssignment{Version: version, Leader: s.Leader, Assignment: assignment(m.Current)}
-			metadata.CurrentAssignment = current.AppendTo(nil)
-			given := kmsg.ConnectMemberAssignment{
-				Version: version, Leader: s.Leader, ConfigOffset: s.ConfigOffset, Assignment: assignment(m.Given),
-				ScheduledDelay: int32(s.Delay.Milliseconds()),
+			// As workers write it, not as kmsg has it: ids of tasks have 32 bits.
+			metadata := kbin.AppendInt16(nil, version)
+			metadata = kbin.AppendInt64(kbin.AppendString(metadata, m.URL), m.ConfigOffset)
+			if version > 0 {
+				metadata = kbin.AppendNullableBytes(metadata, appendAssignment(version, s.Leader, m.ConfigOffset, m.Current, nil, 0))
 			}
-			for _, revoked := range assignment(m.Revoked) {
-				given.Revoked = append(given.Revoked, kmsg.ConnectMemberAssignmentRevoked(revoked))
-			}
-			member.ProtocolMetadata, member.MemberAssignment = metadata.AppendTo(nil), given.AppendTo(nil)
+			member.ProtocolMetadata = metadata
+			member.MemberAssignment = appendAssignment(version, s.Leader, s.ConfigOffset, m.Given, m.Revoked, s.Delay)
 		}
 		group.Members = append(group.Members, member)
 	}
@@ -260,17 +258,28 @@ func (c *Cluster) SetGroup(s State) {
 	c.group = &group
 }
 
-func assignment(work []string) []kmsg.ConnectMemberAssignmentAssignment {
-	var all []kmsg.ConnectMemberAssignmentAssignment
-	for _, one := range work {
-		a := kmsg.NewConnectMemberAssignmentAssignment()
-		a.Connector, a.Tasks = one, []int16{-1}
-		if at := strings.LastIndexByte(one, '/'); at >= 0 {
-			var task int16
-			_, _ = fmt.Sscan(one[at+1:], &task)
-			a.Connector, a.Tasks = one[:at], []int16{task}
-		}
-		all = append(all, a)
+// appendAssignment encodes an assignment (ConnectProtocol,
+// IncrementalCooperativeConnectProtocol).
+func appendAssignment(version int16, leader string, configOffset int64, given, revoked []string, delay time.Duration) []byte {
+	b := kbin.AppendInt16(kbin.AppendInt16(nil, version), 0)
+	b = kbin.AppendString(kbin.AppendString(b, leader), "http://leader/")
+	b = appendWork(kbin.AppendInt64(b, configOffset), given)
+	if version > 0 {
+		b = kbin.AppendInt32(appendWork(b, revoked), int32(delay.Milliseconds()))
 	}
-	return all
+	return b
+}
+
+// appendWork encodes "connector" and "connector/task".
+func appendWork(b []byte, work []string) []byte {
+	b = kbin.AppendArrayLen(b, len(work))
+	for _, one := range work {
+		connector, task := one, int32(-1)
+		if at := strings.LastIndexByte(one, '/'); at >= 0 {
+			connector = one[:at]
+			_, _ = fmt.Sscan(one[at+1:], &task)
+		}
+		b = kbin.AppendInt32(kbin.AppendArrayLen(kbin.AppendString(b, connector), 1), task)
+	}
+	return b
 }

@@ -1,0 +1,44 @@
+package kafka
+
+import (
+	"reflect"
+	"testing"
+)
+
+// Recorded from two workers of Kafka 4.3.1 (2026-11-27), member ids shortened.
+func TestDecodeRecordedMembers(t *testing.T) {
+	const metadata = "\x00\x02\x00\x17http://127.0.0.1:24303/\x00\x00\x00\x00\x00\x00\x00\t\x00\x00\x00\x56" +
+		"\x00\x02\x00\x00\x00\x03one\x00\x17http://127.0.0.1:24302/\x00\x00\x00\x00\x00\x00\x00\x06" +
+		"\x00\x00\x00\x02\x00\x06sink-1\x00\x00\x00\x01\xff\xff\xff\xff\x00\x06sink-0\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00"
+	m, err := decodeMetadata([]byte(metadata))
+	if err != nil || m.url != "http://127.0.0.1:24303/" || m.configOffset != 9 || m.current == nil {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	if want := []taskID{{"sink-1", -1}, {"sink-0", 1}}; !reflect.DeepEqual(m.current.given, want) || m.current.revoked != nil {
+		t.Errorf("%+v", m.current)
+	}
+	const assignment = "\x00\x02\x00\x00\x00\x03one\x00\x17http://127.0.0.1:24302/\x00\x00\x00\x00\x00\x00\x00\t" +
+		"\x00\x00\x00\x01\x00\x06sink-1\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x61\xa8"
+	a, err := decodeAssignment([]byte(assignment))
+	if err != nil || a.leader != "one" || a.configOffset != 9 || !reflect.DeepEqual(a.given, []taskID{{"sink-1", 1}}) || a.delay.Seconds() != 25 {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	for i := range assignment {
+		if _, err := decodeAssignment([]byte(assignment[:i])); err == nil {
+			t.Errorf("the first %d bytes are taken for the whole", i)
+		}
+	}
+	for i := range metadata {
+		if _, err := decodeMetadata([]byte(metadata[:i])); err == nil {
+			t.Errorf("the first %d bytes are taken for the whole", i)
+		}
+	}
+}
+
+func FuzzDecodeMetadata(f *testing.F) {
+	f.Add([]byte("\x00\x02\x00\x01x\x00\x00\x00\x00\x00\x00\x00\t\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		_, _ = decodeMetadata(text)
+		_, _ = decodeAssignment(text)
+	})
+}
