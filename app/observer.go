@@ -52,7 +52,10 @@ func (c clusters) follow(cfg *config.Config, logger *slog.Logger) (clusters, err
 			next.closeBut(c)
 			return nil, fmt.Errorf("%s: cluster %s: %w", settings.Origin, settings.Name, err)
 		}
-		cluster := fleet.Cluster{Name: settings.Name, Provider: connect.Provider(settings.Provider), Observer: observer, Renew: renew}
+		cluster := fleet.Cluster{
+			Name: settings.Name, Provider: connect.Provider(settings.Provider),
+			Labels: settings.Labels, ExpectedWorkers: settings.ExpectedWorkers, Observer: observer, Renew: renew,
+		}
 		next[settings.Name] = observed{cluster, settings}
 	}
 	return next, nil

@@ -46,7 +46,8 @@ type coalescer struct {
 	Cluster
 	fleet *Fleet
 
-	mu sync.Mutex
+	mu     sync.Mutex
+	labels []series.Label // sorted
 	// observer that flights ask; nil while a new one is made.
 	observer connect.Observer
 	flight   *flight // under way, or over and its call not yet returned
@@ -77,10 +78,8 @@ const (
 // newCoalescer returns the coalescer of a cluster; before is the one of the same
 // name that it replaces, or nil.
 func newCoalescer(f *Fleet, cluster Cluster, before *coalescer) *coalescer {
-	c := &coalescer{
-		Cluster: cluster, fleet: f, observer: cluster.Observer,
-		last: series.Result{Cluster: cluster.Name, Provider: cluster.Provider, Labels: cluster.Labels},
-	}
+	c := &coalescer{Cluster: cluster, fleet: f, labels: series.SortedLabels(cluster.Labels), observer: cluster.Observer}
+	c.last = series.Result{Cluster: cluster.Name, Provider: cluster.Provider, Labels: c.labels, ExpectedWorkers: cluster.ExpectedWorkers}
 	if before != nil && before.Provider == cluster.Provider {
 		// Other settings, but most likely the same cluster: counters go on.
 		before.mu.Lock()
@@ -90,11 +89,11 @@ func newCoalescer(f *Fleet, cluster Cluster, before *coalescer) *coalescer {
 	return c
 }
 
-// label changes what stands on the cluster's series.
-func (c *coalescer) label(labels []series.Label) {
+// configure takes over what may change while the observer stays.
+func (c *coalescer) configure(cluster Cluster) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Labels = labels
+	c.labels, c.ExpectedWorkers, c.Renew = series.SortedLabels(cluster.Labels), cluster.ExpectedWorkers, cluster.Renew
 }
 
 // A caller waits for a snapshot.
@@ -223,8 +222,11 @@ func (c *coalescer) start(w *caller) *flight {
 	plan := now.Add(max(end.Sub(now), c.longest.budget()))
 	f := &flight{
 		ctx: newFlightContext(c.fleet.ctx, end, plan), start: now, planned: plan.Sub(now), waiters: 1,
-		observer: c.observer, renew: c.observer == nil,
-		done: make(chan struct{}), ended: make(chan struct{}),
+		observer: c.observer,
+		done:     make(chan struct{}), ended: make(chan struct{}),
+	}
+	if f.observer == nil {
+		f.renew = c.Renew
 	}
 	f.ctx.AfterFunc(func() {
 		if errors.Is(f.ctx.Err(), context.DeadlineExceeded) {
@@ -269,8 +271,8 @@ func (c *coalescer) fly(f *flight) {
 		}
 		c.end(f, snapshot, history, err)
 	}()
-	if f.renew {
-		observer, renewErr := c.Renew()
+	if f.renew != nil {
+		observer, renewErr := f.renew()
 		c.mu.Lock()
 		f.observer = observer
 		if c.flight == f && renewErr == nil {
@@ -419,7 +421,7 @@ func (c *coalescer) result(start time.Time, err error) series.Result {
 	}
 	now := time.Now()
 	return series.Result{
-		Cluster: c.Name, Provider: c.Provider, Labels: c.Labels, Err: err, Previous: c.success,
+		Cluster: c.Name, Provider: c.Provider, Labels: c.labels, ExpectedWorkers: c.ExpectedWorkers, Err: err, Previous: c.success,
 		At: now, Duration: now.Sub(start), History: c.history,
 	}
 }

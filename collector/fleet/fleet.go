@@ -17,8 +17,10 @@ type Cluster struct {
 	// UTF-8 and not empty.
 	Name     string
 	Provider connect.Provider
-	// Labels stand on all series of the cluster, sorted by name.
-	Labels []series.Label
+	// Labels stand on all series of the cluster.
+	Labels map[string]string
+	// ExpectedWorkers is how many workers it should have, 0 if that is not known.
+	ExpectedWorkers int
 	// Observer takes its snapshots. The fleet closes it.
 	Observer connect.Observer
 	// Renew makes another Observer of the same cluster, for when a call to the one
@@ -108,10 +110,10 @@ func (f *Fleet) Replace(clusters []Cluster) {
 			c = newCoalescer(f, cluster, c)
 		} else {
 			delete(before, cluster.Name)
-			c.label(cluster.Labels)
+			c.configure(cluster)
 		}
 		f.clusters = append(f.clusters, c)
-		identities = append(identities, series.Identity{Cluster: cluster.Name, Labels: cluster.Labels})
+		identities = append(identities, series.Identity{Cluster: cluster.Name, Labels: series.SortedLabels(cluster.Labels)})
 	}
 	f.options.Recorder.Configured(identities)
 	for _, c := range before {

@@ -15,11 +15,11 @@ import (
 type flight struct {
 	ctx      *flightContext
 	start    time.Time
-	planned  time.Duration    // how much time its observer began to plan with
-	observer connect.Observer // what is asked; nil while it is made
-	renew    bool             // a new observer has to be made
-	done     chan struct{}    // closed when concluded
-	ended    chan struct{}    // closed when the observer has returned
+	planned  time.Duration                    // how much time its observer began to plan with
+	observer connect.Observer                 // what is asked; nil while it is made
+	renew    func() (connect.Observer, error) // if a new observer has to be made
+	done     chan struct{}                    // closed when concluded
+	ended    chan struct{}                    // closed when the observer has returned
 
 	waiters   int
 	longest   time.Duration // the most that a waiter who joined gives

@@ -23,6 +23,18 @@ func verify(snapshot, before *connect.Snapshot) error {
 		}
 		v.text(probe.Worker, probe.Version, probe.Commit)
 	}
+	for i, health := range snapshot.Health {
+		if i > 0 && health.Worker <= snapshot.Health[i-1].Worker {
+			v.broken = "health is not in order or one worker is there twice"
+		}
+		v.text(health.Worker)
+	}
+	for i, c := range snapshot.Certificates {
+		if i > 0 && c.Host <= snapshot.Certificates[i-1].Host {
+			v.broken = "certificates are not in order or one host is there twice"
+		}
+		v.text(c.Host)
+	}
 	connectors := snapshot.Connectors
 	if before != nil && before.Revision.Same(snapshot.Revision) {
 		connectors = nil
@@ -33,7 +45,10 @@ func verify(snapshot, before *connect.Snapshot) error {
 			v.broken = "connectors are not in order or one is there twice"
 		}
 		v.state(c.State)
-		v.text(c.Name, c.Worker, c.Type, c.Class, c.Version, c.Failure.Exception, c.Failure.RootCause)
+		v.text(c.Name, c.Worker, c.Type, c.Class, c.ID, c.Version, c.Failure.Exception, c.Failure.RootCause)
+		for _, l := range c.Labels {
+			v.text(l.Value)
+		}
 		for j := range c.Tasks {
 			t := &c.Tasks[j]
 			if j > 0 && t.ID <= c.Tasks[j-1].ID {

@@ -268,7 +268,7 @@ func TestLabelsOfACluster(t *testing.T) {
 	own := newSelf(t, self.Options{Version: "1.2.3"})
 	observer := collectortest.Constantly(t, collectortest.Small())
 	labelled := func(team string) []fleet.Cluster {
-		return []fleet.Cluster{{Name: "orders", Provider: connect.SelfManaged, Observer: observer, Labels: series.SortedLabels(map[string]string{"team": team, "a": "b"})}}
+		return []fleet.Cluster{{Name: "orders", Provider: connect.SelfManaged, Observer: observer, Labels: map[string]string{"team": team, "a": "b"}}}
 	}
 	watched := fleet.New(labelled("x"), fleet.Options{Recorder: own.Instruments()})
 	defer watched.Close()

@@ -50,8 +50,11 @@ type Descriptor struct {
 	// on a gauge would become the suffix _ratio.
 	Unit string
 	Kind Kind
-	// Labels are the names of all labels, sorted.
+	// Labels are the names of all labels, sorted; not those that Dynamic tells of,
+	// nor those that are configured for a cluster.
 	Labels []string
+	// Dynamic tells that each series has labels of its own beside Labels.
+	Dynamic bool
 	// Help is one sentence without a full stop.
 	Help string
 	// Cardinality is the number of series, for documentation.
@@ -99,6 +102,10 @@ const (
 	WorkerTasks
 	WorkerUp
 	WorkerInfo
+	WorkerHealthy
+	ExpectedWorkers
+	CertificateNotAfter
+	TransitionsComplete
 	ConnectorsUnobserved
 	ResourceState
 	BrokersUp
@@ -119,8 +126,14 @@ const (
 	ConnectorTasks
 	ConnectorTasksMax
 	ConnectorFailureInfo
+	ConnectorStateSince
 	ConnectorStateChanges
+	ConnectorFailures
 	TaskStateChanges
+	TaskFailures
+	TaskRestarts
+	ConnectorLabels
+	ConfigChanged
 	RuntimeInfo
 	RuntimeWorkersMin
 	RuntimeWorkersMax
@@ -137,6 +150,7 @@ const (
 	ConnectorTopicInfo
 
 	TaskState
+	TaskStateSince
 	TaskInfo
 	TaskFailureInfo
 
@@ -172,21 +186,25 @@ func Families() []Family {
 
 // What several rows say of their cardinality or origin.
 const (
-	perCluster    = "1 per cluster"
-	perConnector  = "1 per connector"
-	perTask       = "1 per task"
-	whileFailed   = "1 per failed connector"
-	ofStatus      = "status of the connector"
-	ofInfo        = "configuration of the connector (info)"
-	ofSnapshot    = "counted over the snapshot"
-	ofOwnWork     = "measured by the exporter"
-	currentOrAll  = "the current state only, or every state of the provider as 0 or 1 with `state_series: all`"
-	perReason     = "1 per cluster and reason"
-	workerOfState = "worker_id of the status"
-	ofRuntime     = "ListConnectors of MSK Connect"
-	onMSK         = "provider: msk"
-	onCloudWatch  = "msk.cloudwatch"
-	onProbe       = "worker_probe"
+	perCluster          = "1 per cluster"
+	perConnector        = "1 per connector"
+	perTask             = "1 per task"
+	whileFailed         = "1 per failed connector"
+	whileNotRunning     = "1 per connector that is not running"
+	whileNotRunningTask = "1 per task that is not running"
+	sinceWhen           = "status topic with `kafka`, else when this exporter first saw the state"
+	ofTransitions       = "status topic with `kafka`, else what successive snapshots show, see `kafka_connect_transitions_complete`"
+	ofStatus            = "status of the connector"
+	ofInfo              = "configuration of the connector (info)"
+	ofSnapshot          = "counted over the snapshot"
+	ofOwnWork           = "measured by the exporter"
+	currentOrAll        = "the current state only, or every state of the provider as 0 or 1 with `state_series: all`"
+	perReason           = "1 per cluster and reason"
+	workerOfState       = "worker_id of the status"
+	ofRuntime           = "ListConnectors of MSK Connect"
+	onMSK               = "provider: msk"
+	onCloudWatch        = "msk.cloudwatch"
+	onProbe             = "worker_probe"
 )
 
 // table is the one place where metrics are named. The walk, the instruments,
@@ -256,6 +274,30 @@ var ownTable = [FamilyCount]Descriptor{
 		Cardinality: "1 per worker, absent if it does not tell", Origin: "GET / of each worker",
 		OptIn: onProbe,
 	},
+	WorkerHealthy: {
+		Name: "kafka_connect_worker_healthy", OTelName: "kafka.connect.worker.healthy", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{ClusterLabel, "worker"},
+		Help:        "Whether a worker says that it can do its work (1) or not (0): its herder answers and, with that, Kafka; some seconds old",
+		Cardinality: "1 per worker that was asked, absent before Kafka 3.9", Origin: "GET /health of the workers at the cluster's URLs, of each with worker_probe",
+	},
+	ExpectedWorkers: {
+		Name: "kafka_connect_expected_workers", OTelName: "kafka.connect.expected_workers", Unit: "{worker}", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{ClusterLabel},
+		Help:        "Workers that the cluster should have, as configured",
+		Cardinality: perCluster, Origin: "configuration of the exporter", OptIn: "expected_workers",
+	},
+	CertificateNotAfter: {
+		Name: "kafka_connect_tls_certificate_not_after_timestamp_seconds", OTelName: "kafka.connect.tls_certificate.not_after_timestamp", Unit: "s", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{ClusterLabel, "host"},
+		Help:        "When the certificate that a host showed expires, in seconds since the epoch; stays while snapshots fail",
+		Cardinality: "1 per host that is connected to by TLS", Origin: "TLS handshake",
+	},
+	TransitionsComplete: {
+		Name: "kafka_connect_transitions_complete", OTelName: "kafka.connect.transitions_complete", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{ClusterLabel},
+		Help:        "Whether changes of state, failures and restarts are all counted, from the status topic (1), or those seen between snapshots (0)",
+		Cardinality: perCluster, Origin: ofOwnWork,
+	},
 	ConnectorsUnobserved: {
 		Name: "kafka_connect_connectors_unobserved", OTelName: "kafka.connect.connectors.unobserved", Unit: "{connector}", Kind: Gauge, Group: GroupCluster,
 		Labels:      []string{ClusterLabel, "reason"},
@@ -300,17 +342,53 @@ var ownTable = [FamilyCount]Descriptor{
 		Help:        "Class of the exception that the connector failed with, and of its innermost cause; 1 while it is failed",
 		Cardinality: whileFailed, Origin: "trace of the status, class names only",
 	},
+	ConnectorStateSince: {
+		Name: "kafka_connect_connector_state_since_timestamp_seconds", OTelName: "kafka.connect.connector.state_since_timestamp", Unit: "s", Kind: Gauge, Group: GroupConnector,
+		Labels:      []string{ClusterLabel, "connector"},
+		Help:        "When the state of a connector that is not running began, in seconds since the epoch",
+		Cardinality: whileNotRunning, Origin: sinceWhen,
+	},
 	ConnectorStateChanges: {
 		Name: "kafka_connect_connector_state_changes_total", OTelName: "kafka.connect.connector.state_changes", Unit: "{change}", Kind: Counter, Group: GroupConnector,
 		Labels:      []string{ClusterLabel, "connector"},
-		Help:        "Changes of the connector's own state seen between successive snapshots",
-		Cardinality: perConnector, Origin: ofOwnWork,
+		Help:        "Changes of the connector's own state",
+		Cardinality: perConnector, Origin: ofTransitions,
+	},
+	ConnectorFailures: {
+		Name: "kafka_connect_connector_failures_total", OTelName: "kafka.connect.connector.failures", Unit: "{failure}", Kind: Counter, Group: GroupConnector,
+		Labels:      []string{ClusterLabel, "connector"},
+		Help:        "Times that the connector itself failed",
+		Cardinality: perConnector, Origin: ofTransitions,
 	},
 	TaskStateChanges: {
 		Name: "kafka_connect_task_state_changes_total", OTelName: "kafka.connect.task.state_changes", Unit: "{change}", Kind: Counter, Group: GroupConnector,
 		Labels:      []string{ClusterLabel, "connector"},
-		Help:        "Changes of the states of the connector's tasks seen between successive snapshots, summed over its tasks",
-		Cardinality: perConnector, Origin: ofOwnWork,
+		Help:        "Changes of the states of the connector's tasks, summed over its tasks",
+		Cardinality: perConnector, Origin: ofTransitions,
+	},
+	TaskFailures: {
+		Name: "kafka_connect_task_failures_total", OTelName: "kafka.connect.task.failures", Unit: "{failure}", Kind: Counter, Group: GroupConnector,
+		Labels:      []string{ClusterLabel, "connector"},
+		Help:        "Times that a task of the connector failed",
+		Cardinality: perConnector, Origin: ofTransitions,
+	},
+	TaskRestarts: {
+		Name: "kafka_connect_task_restarts_total", OTelName: "kafka.connect.task.restarts", Unit: "{restart}", Kind: Counter, Group: GroupConnector,
+		Labels:      []string{ClusterLabel, "connector"},
+		Help:        "Times that a task of the connector came up again after it had failed, if only to fail in another way, or, by the status topic, on request",
+		Cardinality: perConnector, Origin: ofTransitions,
+	},
+	ConnectorLabels: {
+		Name: "kafka_connect_connector_labels", OTelName: "kafka.connect.connector.labels", Kind: Gauge, Group: GroupConnector,
+		Labels: []string{ClusterLabel, "connector"}, Dynamic: true,
+		Help:        "Values of chosen keys of the connector's configuration, each as a label with the prefix label_; always 1",
+		Cardinality: perConnector + " that has one of the keys", Origin: ofInfo, OptIn: "connector_labels",
+	},
+	ConfigChanged: {
+		Name: "kafka_connect_connector_config_changed_timestamp_seconds", OTelName: "kafka.connect.connector.config_changed_timestamp", Unit: "s", Kind: Gauge, Group: GroupConnector,
+		Labels:      []string{ClusterLabel, "connector"},
+		Help:        "When another configuration of the connector than before was first seen, in seconds since the epoch",
+		Cardinality: perConnector + ", absent if none was since the exporter started", Origin: ofInfo + ", of which a keyed hash is kept",
 	},
 	RuntimeInfo: {
 		Name: "kafka_connect_connector_runtime_info", OTelName: "kafka.connect.connector.runtime.info", Kind: Gauge, Group: GroupConnector,
@@ -354,6 +432,12 @@ var ownTable = [FamilyCount]Descriptor{
 		Labels:      []string{ClusterLabel, "connector", "state", "task"},
 		Help:        "State of the task: 1 for the state that it is in",
 		Cardinality: perTask + ": " + currentOrAll, Origin: ofStatus,
+	},
+	TaskStateSince: {
+		Name: "kafka_connect_task_state_since_timestamp_seconds", OTelName: "kafka.connect.task.state_since_timestamp", Unit: "s", Kind: Gauge, Group: GroupTask,
+		Labels:      []string{ClusterLabel, "connector", "task"},
+		Help:        "When the state of a task that is not running began, in seconds since the epoch",
+		Cardinality: whileNotRunningTask, Origin: sinceWhen,
 	},
 	TaskInfo: {
 		Name: "kafka_connect_task_info", OTelName: "kafka.connect.task.info", Kind: Gauge, Group: GroupTask,

@@ -49,17 +49,9 @@ type past struct {
 	// absent from the newest snapshot; deleted if, since it was seen, the cluster
 	// has not listed it either.
 	absent, deleted bool
+	// events are what the brokers had counted, which Past holds already.
+	events *connect.Events
 }
-
-// A Past is what was counted of a connector, and since when it is as it is.
-type Past struct {
-	// StateChanges of the connector itself, and TaskStateChanges of its tasks
-	// taken together.
-	StateChanges, TaskStateChanges uint64
-}
-
-// Equal tells whether two pasts have the same series.
-func (p *Past) Equal(other *Past) bool { return *p == *other }
 
 // Since is when the first snapshot came: what is counted over many is counted from
 // then.
@@ -98,12 +90,16 @@ func (h *History) Next(snapshot *connect.Snapshot, now time.Time) History {
 	// What is the same in other memory is merged all the same, so that of an old
 	// snapshot nothing is kept.
 	identical := same && h.newest.Revision.Same(snapshot.Revision)
+	// The brokers know of what came and went between two snapshots.
+	events := sameEvents(h.newest, snapshot)
 	if !same {
 		summary := Summarize(snapshot)
 		n.summary = &summary
+	}
+	if !same || !events {
 		n.revision = connect.NewRevision()
 	}
-	if !identical || h.absent > 0 {
+	if !identical || !events || h.absent > 0 {
 		n.connectors, n.absent = h.merge(snapshot, now)
 	}
 	return n
@@ -117,6 +113,14 @@ func sameContent(a, b *connect.Snapshot) bool {
 	return a.Revision.Same(b.Revision) ||
 		slices.Equal(a.Unobserved, b.Unobserved) &&
 			slices.EqualFunc(a.Connectors, b.Connectors, func(a, b connect.Connector) bool { return a.Equal(&b) })
+}
+
+// sameEvents tells whether the brokers tell the same events in two snapshots.
+func sameEvents(a, b *connect.Snapshot) bool {
+	if a == nil || a.Brokers == nil || b.Brokers == nil {
+		return a == nil || a.Brokers == b.Brokers
+	}
+	return a.Brokers.Events == nil && b.Brokers.Events == nil || a.Brokers.EventsRevision.Same(b.Brokers.EventsRevision)
 }
 
 // merge returns the connectors after a snapshot, and how many of them are absent
@@ -152,13 +156,12 @@ func (h *History) merge(snapshot *connect.Snapshot, now time.Time) (merged []pas
 			missing(known[0])
 			known = known[1:]
 		}
-		entry := past{seen: c, at: now}
+		entry := past{seen: c, at: now, events: snapshot.Brokers.Of(c.Name)}
+		var before *past
 		if len(known) > 0 && known[0].seen.Name == c.Name {
-			before := &known[0]
-			known = known[1:]
-			entry.Past = before.Past
-			entry.count(before.seen)
+			before, known = &known[0], known[1:]
 		}
+		entry.follow(before, snapshot.Taken, h.newest == nil)
 		merged = append(merged, entry)
 	}
 	for _, entry := range known {
@@ -194,25 +197,4 @@ func withoutOldest(merged []past, n int) []past {
 		}
 		return p.absent && p.at.Before(last)
 	})
-}
-
-// count adds what changed since the connector was seen before. A task that
-// appears or goes is no change of state.
-func (p *past) count(before *connect.Connector) {
-	if p.seen == before {
-		return
-	}
-	if p.seen.State != before.State {
-		p.StateChanges++
-	}
-	tasks := before.Tasks
-	for i := range p.seen.Tasks {
-		t := &p.seen.Tasks[i]
-		for len(tasks) > 0 && tasks[0].ID < t.ID {
-			tasks = tasks[1:]
-		}
-		if len(tasks) > 0 && tasks[0].ID == t.ID && tasks[0].State != t.State {
-			p.TaskStateChanges++
-		}
-	}
 }

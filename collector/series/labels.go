@@ -3,6 +3,9 @@ package series
 import (
 	"cmp"
 	"slices"
+	"strings"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
 // MaxLabels is the most labels that a series has beside the cluster's.
@@ -51,5 +54,44 @@ func (f Family) Append(all []Label, id *Identity, l *Labels) []Label {
 		all = append(all, Label{name, l[i]})
 		i++
 	}
-	return append(all, static...)
+	all = append(all, static...)
+	if table[f].Dynamic {
+		all = appendDynamic(all, l[i])
+		slices.SortFunc(all, func(a, b Label) int { return cmp.Compare(a.Name, b.Name) })
+	}
+	return all
+}
+
+// dynamicPrefix of the names of labels that come from a configuration.
+const dynamicPrefix = "label_"
+
+// dynamicLabels puts labels into one value of [Labels]; separator is in no text.
+func dynamicLabels(labels []connect.Label) string {
+	var all strings.Builder
+	for _, l := range labels {
+		all.WriteString(dynamicPrefix + labelName(l.Key) + separator + l.Value + separator)
+	}
+	return all.String()
+}
+
+const separator = "\xff"
+
+func appendDynamic(all []Label, packed string) []Label {
+	for packed != "" {
+		var name, value string
+		name, packed, _ = strings.Cut(packed, separator)
+		value, packed, _ = strings.Cut(packed, separator)
+		all = append(all, Label{name, value})
+	}
+	return all
+}
+
+// labelName makes the name of a label of a key of a configuration.
+func labelName(key string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return '_'
+	}, key)
 }

@@ -16,6 +16,9 @@ type Result struct {
 	Provider connect.Provider
 	// Labels are configured to stand on all series of the cluster, sorted by name.
 	Labels []Label
+	// ExpectedWorkers is how many the cluster should have, 0 if that is not
+	// configured.
+	ExpectedWorkers int
 	// Snapshot is nil if it failed, or if there was none yet.
 	Snapshot *connect.Snapshot
 	// Brokers are those of the snapshot or, where it failed, what was had in spite

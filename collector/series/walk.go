@@ -37,8 +37,15 @@ func (w *Walk) Result(r *Result, summary *Summary) {
 // Cluster emits the series of a result that are of the cluster as a whole.
 func (w *Walk) Cluster(r *Result, summary *Summary) {
 	w.Emit(Up, boolValue(r.Snapshot != nil), Labels{})
+	if r.ExpectedWorkers > 0 {
+		w.Emit(ExpectedWorkers, float64(r.ExpectedWorkers), Labels{})
+	}
 	if known := r.Known(); known != nil {
 		w.Emit(SnapshotTimestamp, Seconds(known.Taken), Labels{})
+		// They matter most when nothing can be had because one has expired.
+		for _, c := range known.Certificates {
+			w.Emit(CertificateNotAfter, Seconds(c.NotAfter), Labels{c.Host})
+		}
 	}
 	if r.Deadline > 0 {
 		w.Emit(SnapshotDeadline, r.Deadline.Seconds(), Labels{})
@@ -54,8 +61,20 @@ func (w *Walk) Cluster(r *Result, summary *Summary) {
 func (w *Walk) Connector(snapshot *connect.Snapshot, c *connect.Connector, p *Past) {
 	w.connector(snapshot, c)
 	w.Emit(ConnectorStateChanges, float64(p.StateChanges), Labels{c.Name})
-	if snapshot.HasTasks {
-		w.Emit(TaskStateChanges, float64(p.TaskStateChanges), Labels{c.Name})
+	w.Emit(ConnectorFailures, float64(p.Failures), Labels{c.Name})
+	if !p.Since.IsZero() {
+		w.Emit(ConnectorStateSince, Seconds(p.Since), Labels{c.Name})
+	}
+	if !snapshot.HasTasks {
+		return
+	}
+	w.Emit(TaskStateChanges, float64(p.TaskStateChanges), Labels{c.Name})
+	w.Emit(TaskFailures, float64(p.TaskFailures), Labels{c.Name})
+	w.Emit(TaskRestarts, float64(p.TaskRestarts), Labels{c.Name})
+	for i := range p.Tasks {
+		if t := &p.Tasks[i]; !t.Since.IsZero() {
+			w.Emit(TaskStateSince, Seconds(t.Since), Labels{c.Name, w.taskID(t.ID)})
+		}
 	}
 }
 
@@ -85,6 +104,10 @@ func (w *Walk) cluster(snapshot *connect.Snapshot, summary *Summary) {
 			w.Emit(WorkerInfo, 1, Labels{probe.Commit, probe.Version, probe.Worker})
 		}
 	}
+	for _, health := range snapshot.Health {
+		w.Emit(WorkerHealthy, boolValue(health.Healthy), Labels{health.Worker})
+	}
+	w.Emit(TransitionsComplete, boolValue(snapshot.Brokers != nil && snapshot.Brokers.Events != nil), Labels{})
 	for _, reason := range unobservedReasons {
 		w.Emit(ConnectorsUnobserved, float64(summary.Unobserved[reason]), Labels{string(reason)})
 	}
@@ -108,6 +131,12 @@ func (w *Walk) connector(snapshot *connect.Snapshot, c *connect.Connector) {
 	}
 	if c.Failure.Exception != "" {
 		w.Emit(ConnectorFailureInfo, 1, Labels{c.Name, c.Failure.Exception, c.Failure.RootCause})
+	}
+	if len(c.Labels) > 0 {
+		w.Emit(ConnectorLabels, 1, Labels{c.Name, dynamicLabels(c.Labels)})
+	}
+	if !c.ConfigChanged.IsZero() {
+		w.Emit(ConfigChanged, Seconds(c.ConfigChanged), Labels{c.Name})
 	}
 	if c.Runtime != nil || c.Reported != nil {
 		w.managed(c)
