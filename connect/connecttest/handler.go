@@ -50,6 +50,8 @@ func route(r *http.Request) call {
 		asked.endpoint = EndpointHealth
 	case path == "connector-plugins":
 		asked.endpoint = EndpointPlugins
+	case asked.segment(0) == "connector-plugins" && n == 3 && asked.segment(2) == "config":
+		asked.endpoint = EndpointPluginDef
 	case path == "admin/loggers":
 		asked.endpoint = EndpointLoggers
 	case asked.segment(0) != "connectors":
@@ -267,6 +269,8 @@ func (c *Cluster) exists(asked call) bool {
 		return false
 	case EndpointHealth:
 		return c.release.hasHealth()
+	case EndpointPluginDef:
+		return c.release.hasPluginDefs()
 	case EndpointOffsets:
 		return c.release.hasStopped()
 	case EndpointTopics:
@@ -291,6 +295,8 @@ func (c *Cluster) resource(w *worker, asked call, r *http.Request) answer {
 		return ok([]byte(`{"status":"healthy","message":"Worker has completed startup and is ready to handle requests."}`))
 	case EndpointPlugins:
 		return ok(c.pluginList(w))
+	case EndpointPluginDef:
+		return ok([]byte(pluginDef))
 	case EndpointLoggers:
 		if c.release.loggersHaveTime() {
 			return ok([]byte(`{"root":{"level":"INFO","last_modified":null}}`))
@@ -311,6 +317,12 @@ func (c *Cluster) resource(w *worker, asked call, r *http.Request) answer {
 	}
 	return c.connectorResource(w, asked)
 }
+
+// pluginDef is what every plugin says of its settings, cut to what differs here.
+const pluginDef = `[{"name":"connector.class","type":"STRING","required":true,"default_value":null},` +
+	`{"name":"tasks.max","type":"INT","required":false,"default_value":"1"},` +
+	`{"name":"database.password","type":"PASSWORD","required":false,"default_value":null},` +
+	`{"name":"owner.pin","type":"PASSWORD","required":false,"default_value":null}]`
 
 // connectorResource is the answer to a GET below /connectors/{connector}.
 func (c *Cluster) connectorResource(w *worker, asked call) answer {

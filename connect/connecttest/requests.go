@@ -22,6 +22,7 @@ const (
 	EndpointTopics      = "topics"       // /connectors/{connector}/topics
 	EndpointOffsets     = "offsets"      // /connectors/{connector}/offsets
 	EndpointPlugins     = "plugins"      // /connector-plugins
+	EndpointPluginDef   = "plugin_def"   // /connector-plugins/{class}/config
 	EndpointLoggers     = "loggers"      // /admin/loggers
 	EndpointOther       = "other"        // any other path
 )

@@ -43,6 +43,7 @@ func (r release) hasTopics() bool        { return r.since(2, 5, 0) }            
 func (r release) dropsTaskStatus() bool  { return r.since(2, 5, 1) }                      // KAFKA-9472: before, removed tasks kept a status
 func (r release) hasTasksConfig() bool   { return r.since(2, 8, 0) && !r.since(4, 0, 0) } // KIP-661, KAFKA-15387
 func (r release) toleratesPlugins() bool { return r.since(3, 4, 0) }                      // KAFKA-13989: before, a missing plugin was a 500
+func (r release) hasPluginDefs() bool    { return r.since(3, 2, 0) }                      // KIP-769
 func (r release) hasStopped() bool       { return r.since(3, 5, 0) }                      // KIP-875
 func (r release) rebalanceIs500() bool   { return r.since(3, 5, 0) }                      // before, 409
 func (r release) loggersHaveTime() bool  { return r.since(3, 7, 0) }                      // KIP-976

@@ -2,14 +2,17 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,9 +39,18 @@ type statusError struct {
 	rebalancing bool
 	// plugin tells that the worker misses a connector's plugin.
 	plugin bool
+	// words are the worker's own, where they can be about no connector.
+	words string
 }
 
 func (e *statusError) Error() string {
+	if e.words != "" {
+		return fmt.Sprintf("%s (the worker says: %s)", e.meaning(), e.words)
+	}
+	return e.meaning()
+}
+
+func (e *statusError) meaning() string {
 	switch {
 	case e.rebalancing:
 		return fmt.Sprintf("HTTP %d: the cluster is rebalancing", e.code)
@@ -76,6 +88,8 @@ type client struct {
 	urls    []*url.URL
 	timeout time.Duration // of one request
 	limit   int64         // bytes of one body
+	// leaves are when the certificates end that hosts showed, by host:port.
+	leaves sync.Map
 	// current is the index of the URL that answered last: a dead worker costs
 	// its time-out once, not in every snapshot.
 	current atomic.Int32
@@ -87,8 +101,14 @@ type call struct {
 	connector string // "" if about none
 	path      string // escaped, below the base URL
 	query     string
+	timeout   time.Duration // 0: the client's
 	// decode reads the body; what it returns is the call's error.
 	decode func(io.Reader) error
+	// refused is given the beginning of the body of another status than 200.
+	refused func(code int, body []byte)
+	// words tells that the worker's own words may be shown, because the call is
+	// about no connector.
+	words bool
 }
 
 // do sends the call to the worker that answered last, and then to the others
@@ -156,7 +176,7 @@ func (c *client) tryURL(ctx context.Context, base *url.URL, urlsLeft int, call c
 }
 
 func (c *client) once(ctx context.Context, base *url.URL, urlsLeft int, call call, report func(connect.Request)) error {
-	timeout := c.timeout
+	timeout := cmp.Or(call.timeout, c.timeout)
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = min(timeout, time.Until(deadline)/time.Duration(urlsLeft))
 	}
@@ -191,9 +211,16 @@ func (c *client) get(ctx context.Context, base *url.URL, call call) (code int, s
 	// Without this a proxy may take any coding to be welcome (RFC 9110, 12.5.3).
 	request.Header.Set("Accept-Encoding", "identity")
 
+	var sent sentSecrets
+	if call.words {
+		request = request.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaderField: sent.add}))
+	}
 	start := time.Now()
 	response, err := c.http.Do(request)
 	waiting = time.Since(start)
+	if end := NotAfter(response, err); !end.IsZero() {
+		c.leaves.Store(base.Host, end)
+	}
 	if err != nil {
 		return 0, 0, waiting, TransportError(ctx, err)
 	}
@@ -204,10 +231,17 @@ func (c *client) get(ctx context.Context, base *url.URL, call call) (code int, s
 		_ = response.Body.Close()
 	}()
 	if response.StatusCode != http.StatusOK {
-		err := readStatusError(response.StatusCode, body)
+		text, _ := io.ReadAll(io.LimitReader(body, errorBodyLimit))
 		// The rest is read, so that the connection can serve again.
 		_, _ = io.CopyN(io.Discard, response.Body, drainLimit)
-		return response.StatusCode, 0, waiting, err
+		if call.refused != nil {
+			call.refused(response.StatusCode, text)
+		}
+		status := newStatusError(response.StatusCode, text)
+		if call.words && status.json && status.code != http.StatusUnauthorized && status.code != http.StatusForbidden {
+			status.words = words(text, &sent)
+		}
+		return response.StatusCode, 0, waiting, status
 	}
 	if unreadable != nil {
 		return response.StatusCode, 0, waiting, unreadable
@@ -251,10 +285,9 @@ func TransportError(ctx context.Context, err error) error {
 // quoted is a text as %q writes it.
 var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
-// readStatusError reads an error answer. Its text is only compared with what
-// Kafka Connect is known to say, never passed on: it may quote configuration.
-func readStatusError(code int, body io.Reader) error {
-	text, _ := io.ReadAll(io.LimitReader(body, errorBodyLimit))
+// newStatusError takes an error answer apart. Its text is compared with what
+// Kafka Connect is known to say, and not passed on: it may quote configuration.
+func newStatusError(code int, text []byte) *statusError {
 	e := &statusError{code: code}
 	trimmed := bytes.TrimSpace(text)
 	e.json = bytes.HasPrefix(trimmed, []byte("{")) && bytes.Contains(trimmed, []byte(`"error`))

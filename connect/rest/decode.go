@@ -245,16 +245,14 @@ func (d *decoder) mismatch(want string, got jsontext.Kind) error {
 
 // Members of objects that are read, in the order of the cases that read them.
 var (
-	entryMembers     = []string{"status", "info", "id"}
-	idMembers        = []string{"id"}
-	statusMembers    = []string{"connector", "tasks", "type"}
-	lineMembers      = []string{"id", "state", "worker_id", "version", "trace"}
-	infoMembers      = []string{"config", "tasks", "type"}
-	configMembers    = []string{"connector.class", "tasks.max", "type", "consumer.override.group.id", "offsets.storage.topic"}
-	rootMembers      = []string{"version", "commit", "kafka_cluster_id"}
-	healthMembers    = []string{"status"}
-	configDefMembers = []string{"definition"}
-	keyMembers       = []string{"name", "type"}
+	entryMembers  = []string{"status", "info", "id"}
+	idMembers     = []string{"id"}
+	statusMembers = []string{"connector", "tasks", "type"}
+	lineMembers   = []string{"id", "state", "worker_id", "version", "trace"}
+	infoMembers   = []string{"config", "tasks", "type"}
+	configMembers = []string{"connector.class", "tasks.max", "type", "consumer.override.group.id", "offsets.storage.topic"}
+	rootMembers   = []string{"version", "commit", "kafka_cluster_id"}
+	keyMembers    = []string{"name", "type"}
 )
 
 // entry reads what an expanded answer says of one connector.

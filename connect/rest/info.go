@@ -2,10 +2,12 @@ package rest
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/internal/beside"
 )
 
 // info is what a connector's configuration says, as far as it is kept.
@@ -33,11 +35,16 @@ type known struct {
 	// had is when; zero while it was never had.
 	had time.Time
 	// stale asks for it again: the connector went away since, or what its status
-	// shows of its configuration changed.
+	// shows of its configuration changed. Where that was in vain, it is asked for
+	// again no sooner than at retry.
 	stale   bool
+	tried   int
+	retry   time.Time
 	version string
 	ids     []int
 	seen    time.Time
+	asked   time.Time
+	put     time.Time
 	// changed is when another configuration was first seen than before.
 	changed time.Time
 	// tooLarge tells that what it says cannot be shown.
@@ -50,9 +57,17 @@ type infos struct {
 	byName map[string]*known
 	// all is when the info of all connectors was last had in one call.
 	all time.Time
-	// wanting tells that the info of a connector was asked for in vain.
+	// wanting tells that there are connectors whose info is stale, soonest when the
+	// first of them may be asked for.
 	wanting bool
+	soonest time.Time
+	// changed tells that there is more than what the last snapshot shows.
+	changed bool
 }
+
+// due tells whether the info of a connector that the last snapshot had is stale
+// and may be asked for.
+func (i *infos) due(now time.Time) bool { return i.wanting && !now.Before(i.soonest) }
 
 // want marks the connector as seen now and tells whether its info has to be
 // asked for: never had, or what its status shows differs from what it was then.
@@ -64,9 +79,9 @@ func (i *infos) want(c *connect.Connector, now time.Time) bool {
 	}
 	k.seen = now
 	if !k.stale && (tells(c.Type) && k.kind != c.Type || c.Version != "" && k.version != c.Version || !sameIDs(k.ids, c.Tasks)) {
-		k.stale = true
+		k.stale, k.tried, k.retry = true, 0, time.Time{}
 	}
-	return k.stale
+	return k.stale && !now.Before(k.retry)
 }
 
 func sameIDs(ids []int, tasks []connect.Task) bool {
@@ -80,12 +95,17 @@ func (i *infos) put(name string, got info, bad connect.Reason, now time.Time) {
 	if k == nil {
 		return
 	}
+	before := *k
+	k.put = now
 	k.tooLarge = bad == connect.TooLarge
 	switch {
 	case k.tooLarge: // and will be, until something changes
 		k.had, k.stale = now, false
+		i.changed = i.changed || !before.tooLarge
 		return
 	case bad != "":
+		k.tried++
+		k.retry = now.Add(beside.Pause(k.tried))
 		return
 	}
 	if !tells(got.kind) {
@@ -104,7 +124,18 @@ func (i *infos) put(name string, got info, bad connect.Reason, now time.Time) {
 	if !got.hasTasks {
 		got.hasTasks, got.tasks = k.hasTasks, k.tasks
 	}
-	k.info, k.had, k.stale = got, now, false
+	k.info, k.had, k.stale, k.tried, k.retry = got, now, false, 0, time.Time{}
+	i.changed = i.changed || before.stale || before.tooLarge || before.changed != k.changed || !reflect.DeepEqual(before.info, k.info)
+}
+
+// missed notes connectors whose info was asked for and is stale all the same.
+func (i *infos) missed(now time.Time) {
+	for _, k := range i.byName {
+		if k.stale && !k.put.Equal(now) && !now.Before(k.retry) {
+			k.tried++
+			k.retry = now.Add(beside.Pause(k.tried))
+		}
+	}
 }
 
 // fill completes a connector from what is known, and remembers what its status
@@ -112,9 +143,14 @@ func (i *infos) put(name string, got info, bad connect.Reason, now time.Time) {
 func (i *infos) fill(c *connect.Connector) connect.Reason {
 	c.TaskCount = len(c.Tasks)
 	k := i.byName[c.Name]
-	i.wanting = i.wanting || k == nil || k.stale
 	if k == nil {
-		k = &known{}
+		k = &known{stale: true}
+	}
+	if k.stale {
+		if !i.wanting || k.retry.Before(i.soonest) {
+			i.soonest = k.retry
+		}
+		i.wanting = true
 	}
 	if k.tooLarge {
 		return connect.TooLarge

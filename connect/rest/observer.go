@@ -11,10 +11,12 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync/atomic"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/internal/beside"
 )
 
 // Observation versions.
@@ -42,9 +44,6 @@ const (
 
 // tasksPerConnector bounds the tasks of a cluster, by its bound of connectors.
 const tasksPerConnector = 10
-
-// rootMaxAge is how old the worker's version may be.
-const rootMaxAge = 5 * time.Minute
 
 // Options of an Observer. Name, URLs and Client are required.
 type Options struct {
@@ -86,15 +85,26 @@ type Observer struct {
 	options  Options
 	client   *client
 	decoding decoderOptions
+	// What is asked beside snapshots ends with background.
+	background context.Context
+	end        context.CancelFunc
+	reports    reports
+	arrived    arrived
 
 	// What follows is only touched by Observe, which has one caller at a time.
-	strings *interner
-	infos   infos
+	now      func() time.Time
+	patience time.Duration // with what is asked beside
+	strings  *interner
+	infos    infos
+	infoAsk  beside.Ask
+	plugins  plugins
 	// statusless are the connectors that were listed without a status when the
 	// list was last had.
-	statusless map[string]struct{}
-	root       root
-	rootAsked  time.Time
+	statusless map[string]connect.Reason
+	listAsk    beside.Ask
+	sites      []*site
+	foreign    []string
+	failing    bool
 	fellBack   bool
 	same       same
 	revisions  connect.Revisions
@@ -107,11 +117,9 @@ type same struct {
 	known      bool
 	hash       fingerprint
 	connectors []connect.Connector
-	unobserved []connect.Unobserved
+	unobserved map[string]connect.Reason // without those that have no status
+	list       []connect.Unobserved      // of all of them
 }
-
-// root is what GET / says.
-type root struct{ version, commit, kafkaClusterID string }
 
 var _ connect.Observer = (*Observer)(nil)
 
@@ -141,27 +149,34 @@ func New(o Options) *Observer {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Observer{
+	observer := &Observer{
 		options: o,
 		client:  &client{http: o.Client, urls: o.URLs, timeout: o.RequestTimeout, limit: o.MaxBodyBytes},
-		strings: newInterner(),
-		infos:   infos{byName: map[string]*known{}},
 		decoding: decoderOptions{
 			dialect: o.Dialect, seed: maphash.MakeSeed(), maxTasks: tasksPerConnector * o.MaxConnectors,
 			labels: slices.DeleteFunc(slices.Clone(o.Labels), SecretKey),
 		},
+		now: time.Now, patience: beside.Stall,
+		strings: newInterner(),
+		infos:   infos{byName: map[string]*known{}},
 	}
+	observer.background, observer.end = context.WithCancel(context.Background())
+	for _, at := range o.URLs {
+		observer.sites = append(observer.sites, &site{url: at})
+	}
+	return observer
 }
 
-// Close releases idle connections.
-func (o *Observer) Close() { o.client.http.CloseIdleConnections() }
+// Close ends what is asked beside snapshots and releases idle connections.
+func (o *Observer) Close() {
+	o.end()
+	o.client.http.CloseIdleConnections()
+}
 
 // look is one snapshot in the making.
 type look struct {
 	*Observer
 	began      time.Time
-	report     func(connect.Request)
-	bytes      atomic.Int64
 	snapshot   *connect.Snapshot
 	unobserved map[string]connect.Reason
 	// hash of the answer to the expanded call for statuses, if it was had whole;
@@ -169,50 +184,130 @@ type look struct {
 	hash          fingerprint
 	whole, reused bool
 	turned        bool
+	progress      chan struct{} // of the ask for infos
 }
 
 // Observe takes one snapshot, see connect.Observer.
 func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*connect.Snapshot, error) {
-	l := &look{Observer: o, began: time.Now(), unobserved: map[string]connect.Reason{}}
-	l.report = func(r connect.Request) {
-		l.bytes.Add(r.Bytes)
-		if report != nil {
-			report(r)
-		}
-	}
+	o.reports.open(report)
+	defer o.reports.close()
+	l := &look{Observer: o, began: o.now(), unobserved: map[string]connect.Reason{}, progress: make(chan struct{}, 1)}
 	l.snapshot = &connect.Snapshot{Provider: o.options.Provider, HasTasks: true}
-
+	l.collect()
+	l.askSites()
 	if err := l.observe(ctx); err != nil {
-		// The cluster may come back as another version of itself.
-		o.rootAsked = time.Time{}
-		return nil, err
+		if !o.failing {
+			o.resetSites() // It may come back as another version of itself.
+		}
+		o.failing = true
+		return nil, l.explain(ctx, err)
 	}
-	l.askRoot(ctx)
+	if o.failing {
+		o.failing = false
+		o.resetSites()
+		l.askSites()
+	}
+	l.complete(ctx)
+	l.finish()
 
 	s := l.snapshot
-	if l.reused {
-		s.Connectors, s.Unobserved = o.same.connectors, o.same.unobserved
-	} else {
-		l.finish()
-	}
-	o.revisions.Next(s)
-	if !l.reused {
-		o.same = same{known: s.ObservationVersion == Version2 && l.whole, hash: l.hash, connectors: s.Connectors, unobserved: s.Unobserved}
-	}
-	s.Version, s.Commit, s.KafkaClusterID = o.root.version, o.root.commit, o.root.kafkaClusterID
-	s.Bytes = l.bytes.Load()
+	l.describeSites()
+	s.Bytes = o.reports.total()
 	s.Taken = time.Now()
 	return s, nil
 }
 
-// finish completes the connectors with their info and brings all into order.
+// explain adds to the error of an expanded call what the worker says of the plain
+// list: its words about that cannot be about a connector.
+func (l *look) explain(ctx context.Context, err error) error {
+	status, ok := errors.AsType[*statusError](err)
+	if !ok || !status.json || status.words != "" || l.snapshot.ObservationVersion != Version2 {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, beside.Stall)
+	defer cancel()
+	_, listErr := l.list(ctx)
+	if of, ok := errors.AsType[*statusError](listErr); ok && of.words != "" {
+		return fmt.Errorf("%w (of the plain list the worker says: %s)", err, of.words)
+	}
+	return err
+}
+
+// collect takes in what was asked beside the snapshots before and has ended.
+func (o *Observer) collect() {
+	now := o.now()
+	for _, s := range o.sites {
+		for _, ask := range []*beside.Ask{&s.rootAsk, &s.healthAsk, &s.listAsk} {
+			ask.Collect(now)
+		}
+	}
+	for _, ask := range []*beside.Ask{&o.infoAsk, &o.listAsk, &o.plugins.ask} {
+		ask.Collect(now)
+	}
+	o.takeInfos(now)
+}
+
+// takeInfos takes in the infos that have arrived.
+func (o *Observer) takeInfos(now time.Time) {
+	for _, got := range o.arrived.take() {
+		o.infos.put(got.name, got.info, got.bad, now)
+	}
+}
+
+// complete waits a little for what was asked beside the statuses.
+func (l *look) complete(ctx context.Context) {
+	left := l.options.RequestTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		left = time.Until(deadline) / 2
+	}
+	l.infoAsk.Wait(ctx, l.patience, left, l.progress)
+	l.collect()
+	if l.plugins.want(l.Observer) {
+		l.plugins.ask.Wait(ctx, l.patience, left, nil)
+	}
+	l.listAsk.Wait(ctx, l.patience, left, nil)
+	if s := l.site(); s.rootDue {
+		s.rootAsk.Wait(ctx, l.patience/2, left, nil)
+	}
+	l.collect()
+}
+
+// finish completes the connectors with their info, brings all into order and gives
+// the snapshot its revision.
 func (l *look) finish() {
+	s := l.snapshot
+	if l.reused {
+		s.Connectors, l.unobserved = l.same.connectors, l.same.unobserved
+	} else {
+		l.finishConnectors()
+		l.same = same{known: s.ObservationVersion == Version2 && l.whole, hash: l.hash, unobserved: l.unobserved}
+	}
+	for name, reason := range l.unobserved {
+		s.Unobserved = append(s.Unobserved, connect.Unobserved{Connector: name, Reason: reason})
+	}
+	for name, reason := range l.statusless {
+		_, known := slices.BinarySearchFunc(s.Connectors, name, func(c connect.Connector, name string) int { return cmp.Compare(c.Name, name) })
+		if known || l.unobserved[name] != "" {
+			delete(l.statusless, name)
+			continue
+		}
+		s.Unobserved = append(s.Unobserved, connect.Unobserved{Connector: name, Reason: reason})
+	}
+	connect.SortUnobserved(s.Unobserved)
+	l.revisions.Next(s)
+	l.sayUnobserved(l.same.list, s.Unobserved)
+	l.same.connectors, l.same.list = s.Connectors, s.Unobserved
+}
+
+func (l *look) finishConnectors() {
 	s := l.snapshot
 	l.infos.end(l.began)
 	for i := range s.Connectors {
-		if reason := l.infos.fill(&s.Connectors[i]); reason != "" {
-			l.unobserved[s.Connectors[i].Name] = reason
+		c := &s.Connectors[i]
+		if reason := l.infos.fill(c); reason != "" {
+			l.unobserved[c.Name] = reason
 		}
+		c.Labels = l.shownLabels(c)
 	}
 	connect.SortConnectors(s.Connectors)
 	for i := 1; i < len(s.Connectors); i++ {
@@ -225,11 +320,40 @@ func (l *look) finish() {
 	}
 	s.Connectors = slices.Clip(s.Connectors)
 	carryVersions(l.same.connectors, s.Connectors)
-	for name, reason := range l.unobserved {
-		s.Unobserved = append(s.Unobserved, connect.Unobserved{Connector: name, Reason: reason})
-	}
-	connect.SortUnobserved(s.Unobserved)
+	l.infos.changed = false
 }
+
+// sayUnobserved logs connectors that cannot be observed, when they begin to be.
+func (o *Observer) sayUnobserved(before, now []connect.Unobserved) {
+	fresh := map[connect.Reason][]string{}
+	for _, u := range now {
+		for len(before) > 0 && before[0].Connector < u.Connector {
+			before = before[1:]
+		}
+		if len(before) == 0 || before[0] != u {
+			fresh[u.Reason] = append(fresh[u.Reason], u.Connector)
+		}
+	}
+	for _, reason := range connect.UnobservedReasons() {
+		names := fresh[reason]
+		if len(names) == 0 {
+			continue
+		}
+		level := slog.LevelWarn
+		if reason == connect.NoStatus || reason == connect.Rebalancing || reason == connect.Timeout {
+			level = slog.LevelDebug // as happens, and passes
+		}
+		shown := make([]string, 0, maxNamed)
+		for _, name := range names[:min(len(names), maxNamed)] {
+			shown = append(shown, strconv.QuoteToGraphic(name))
+		}
+		o.options.Logger.Log(o.background, level, "connectors cannot be observed",
+			"cluster", o.options.Name, "reason", reason, "count", len(names), "connectors", strings.Join(shown, " "))
+	}
+}
+
+// maxNamed is how many connectors one line of the log names.
+const maxNamed = 5
 
 // carryVersions gives connectors and tasks whose status names no version the one
 // that is known of them, as long as they are where they were. A status that was
@@ -311,76 +435,38 @@ func (l *look) sayFallback(fell bool, why error) {
 	}
 	l.fellBack = fell
 	if fell {
-		l.options.Logger.Warn("Observation version 2 is not answered, going on by version 1", "cluster", l.options.Name, "err", why)
+		l.options.Logger.Warn("observation version 2 is not answered, going on by version 1", "cluster", l.options.Name, "err", why)
 	} else {
-		l.options.Logger.Info("Observation version 2 is answered again", "cluster", l.options.Name)
+		l.options.Logger.Info("observation version 2 is answered again", "cluster", l.options.Name)
 	}
 }
 
 // maxListed is how many names a list may have: those that are not kept count, too.
 const maxListed = 1_000_000
 
-// list asks for the names of all connectors that are kept.
-func (l *look) list(ctx context.Context) ([]listed, error) {
+// list asks for the names of all connectors.
+func (o *Observer) list(ctx context.Context) ([]listed, error) {
 	var names []listed
-	err := l.client.do(ctx, call{endpoint: "list", path: "/connectors", decode: func(r io.Reader) (err error) {
-		names, err = l.decoder(r).decodeList(maxListed)
-		return err
-	}}, l.report)
+	err := o.client.do(ctx, o.listCall(&names), o.reports.report)
 	if err != nil {
-		return nil, fmt.Errorf("list connectors of %s: %w", l.options.Name, err)
+		return nil, fmt.Errorf("list connectors of %s: %w", o.options.Name, err)
 	}
 	return names, nil
 }
 
+// listCall asks for the names of all connectors into names.
+func (o *Observer) listCall(names *[]listed) call {
+	return call{endpoint: "list", path: "/connectors", words: true, decode: func(r io.Reader) (err error) {
+		*names, err = newDecoder(r, newInterner(), o.decoding).decodeList(maxListed)
+		return err
+	}}
+}
+
+// decoder is that of the statuses.
 func (l *look) decoder(r io.Reader) *decoder {
 	if !l.turned {
 		l.strings.turn()
 		l.turned = true
 	}
 	return newDecoder(r, l.strings, l.decoding)
-}
-
-// shareOf gives calls that a snapshot can do without half of the time that is
-// left, and at most the time of one request.
-func (l *look) shareOf(ctx context.Context) (context.Context, context.CancelFunc) {
-	timeout := l.options.RequestTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		timeout = min(timeout, time.Until(deadline)/2)
-	}
-	return context.WithTimeout(ctx, timeout)
-}
-
-// askRoot asks for the worker's version now and then. It waits for the herder
-// of a worker that is starting, so it has little time, and it failing costs
-// nothing but what is new.
-func (l *look) askRoot(ctx context.Context) {
-	if l.options.Dialect.NoRoot || l.began.Sub(l.rootAsked) < rootMaxAge {
-		return
-	}
-	ctx, cancel := l.shareOf(ctx)
-	defer cancel()
-	var got root
-	err := l.client.do(ctx, call{endpoint: "root", path: "/", decode: func(r io.Reader) error {
-		d := newDecoder(r, newInterner(), l.decoding)
-		var e entry
-		return d.decodeOne(&e, func(e *entry) error {
-			return d.object(&e.bad, rootMembers, func(member int, _ []byte) error {
-				switch member {
-				case 0:
-					return d.textInto(&e.bad, &got.version)
-				case 1:
-					return d.textInto(&e.bad, &got.commit)
-				case 2:
-					return d.textInto(&e.bad, &got.kafkaClusterID)
-				}
-				return d.json.SkipValue()
-			})
-		})
-	}}, l.report)
-	if err == nil {
-		// What it does not tell stays as it is known.
-		l.root = root{cmp.Or(got.version, l.root.version), cmp.Or(got.commit, l.root.commit), cmp.Or(got.kafkaClusterID, l.root.kafkaClusterID)}
-		l.rootAsked = l.began
-	}
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -66,7 +68,7 @@ func (l *look) version1(ctx context.Context, list []listed) error {
 	if err := nothingObserved(errs); err != nil {
 		return fmt.Errorf("get status of %d connectors of %s: %w", len(names), l.options.Name, err)
 	}
-	l.version1Info(ctx)
+	l.version1Info()
 	return nil
 }
 
@@ -87,34 +89,57 @@ func nothingObserved(errs []error) error {
 	return errs[0]
 }
 
-// version1Info asks for the info of the connectors that want it, those first
-// whose info is oldest, within half of the time that is left.
-func (l *look) version1Info(ctx context.Context) {
+// version1Info asks for the info of the connectors that want it, those first that
+// were asked for longest ago, beside the snapshot. One call that hangs ends it: all
+// would wait for the worker's herder.
+func (l *look) version1Info() {
 	var wanted []string
 	for i := range l.snapshot.Connectors {
 		c := &l.snapshot.Connectors[i]
-		if l.infos.want(c, l.began) || l.began.Sub(l.infos.byName[c.Name].had) >= l.options.InfoMaxAge {
+		wants, k := l.infos.want(c, l.began), l.infos.byName[c.Name]
+		if wants || !k.stale && l.began.Sub(k.had) >= l.options.InfoMaxAge && !l.began.Before(k.retry) {
 			wanted = append(wanted, c.Name)
 		}
 	}
-	if len(wanted) == 0 {
+	if len(wanted) == 0 || !l.infoAsk.Due(l.began) {
 		return
 	}
 	slices.SortStableFunc(wanted, func(a, b string) int {
-		return l.infos.byName[a].had.Compare(l.infos.byName[b].had)
+		return l.infos.byName[a].asked.Compare(l.infos.byName[b].asked)
 	})
-	ctx, cancel := l.shareOf(ctx)
-	defer cancel()
-	got := make([]entry, len(wanted))
-	l.inFlight(len(wanted), func(i int, d *decoderPool) {
-		if ctx.Err() == nil {
-			got[i], _ = l.one(ctx, "info", wanted[i], "", (*decoder).info, d)
+	for _, name := range wanted {
+		l.infos.byName[name].asked = l.began
+	}
+	progress := l.progress
+	l.infoAsk.Start(l.background, func(ctx context.Context) (func(), time.Duration, error) {
+		var hung atomic.Bool
+		l.inFlight(len(wanted), func(i int, d *decoderPool) {
+			if ctx.Err() != nil || hung.Load() {
+				return
+			}
+			e, err := l.one(ctx, "info", wanted[i], "", (*decoder).info, d)
+			if errors.Is(err, connect.Timeout) {
+				hung.Store(true)
+			}
+			bad := e.badInfo
+			if err != nil || !e.hasInfo {
+				bad = cmp.Or(bad, connect.ReasonOf(err), connect.NoStatus)
+			}
+			l.arrived.add(named{wanted[i], e.info, bad})
+			tick(progress)
+		})
+		if hung.Load() {
+			return nil, 0, connect.Timeout
 		}
+		return nil, 0, nil
 	})
-	for i := range got {
-		if got[i].hasInfo {
-			l.infos.put(wanted[i], got[i].info, got[i].badInfo, l.began)
-		}
+}
+
+// tick tells a snapshot that waits that there is progress.
+func tick(progress chan<- struct{}) {
+	select {
+	case progress <- struct{}{}:
+	default:
 	}
 }
 
@@ -122,10 +147,10 @@ func (l *look) version1Info(ctx context.Context) {
 type decoderPool struct{ strings *interner }
 
 // inFlight runs n calls, as many at a time as the parallelism allows.
-func (l *look) inFlight(n int, run func(i int, d *decoderPool)) {
+func (o *Observer) inFlight(n int, run func(i int, d *decoderPool)) {
 	var next atomic.Int64
 	var wait sync.WaitGroup
-	for range min(n, l.options.Parallelism) {
+	for range min(n, o.options.Parallelism) {
 		wait.Go(func() {
 			pool := &decoderPool{strings: newInterner()}
 			for {
@@ -141,16 +166,16 @@ func (l *look) inFlight(n int, run func(i int, d *decoderPool)) {
 }
 
 // one asks for the status or the info of one connector.
-func (l *look) one(ctx context.Context, endpoint, name, suffix string, read func(*decoder, *entry) error, pool *decoderPool) (entry, error) {
+func (o *Observer) one(ctx context.Context, endpoint, name, suffix string, read func(*decoder, *entry) error, pool *decoderPool) (entry, error) {
 	var e entry
-	err := l.client.do(ctx, call{
+	err := o.client.do(ctx, call{
 		endpoint: endpoint, connector: name, path: "/connectors/" + escape(name) + suffix,
 		decode: func(r io.Reader) error {
 			e = entry{name: name}
-			d := newDecoder(r, pool.strings, l.decoding)
+			d := newDecoder(r, pool.strings, o.decoding)
 			return d.decodeOne(&e, func(e *entry) error { return read(d, e) })
 		},
-	}, l.report)
+	}, o.reports.report)
 	return e, err
 }
 

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -44,8 +46,10 @@ func (l *look) version2(ctx context.Context) (list []listed, err error) {
 	if l.options.Dialect.ExpandQuery != "" {
 		query = l.options.Dialect.ExpandQuery
 	}
+	expandsBoth := l.options.Dialect.ExpandQuery != ""
 	infoDue := l.began.Sub(l.infos.all) >= l.options.InfoMaxAge
-	reuse := l.same.known && !infoDue && !l.infos.wanting && len(l.statusless) == 0
+	ask := !expandsBoth && l.infoAsk.Due(l.began)
+	reuse := l.same.known && !l.infos.changed && !(ask && (infoDue || l.infos.due(l.began)))
 	var got []named
 	var statuses int
 	list, l.reused, err = l.expandStatuses(ctx, query, reuse, func(e *entry) error {
@@ -80,7 +84,6 @@ func (l *look) version2(ctx context.Context) (list []listed, err error) {
 	case err != nil:
 		return list, fmt.Errorf("observe connectors of %s: %w", l.options.Name, err)
 	case l.reused:
-		return nil, nil
 	case statuses == 0 && len(l.unobserved) > 0:
 		return nil, fmt.Errorf("observe connectors of %s: %w", l.options.Name, errNoExpansion)
 	}
@@ -91,16 +94,17 @@ func (l *look) version2(ctx context.Context) (list []listed, err error) {
 			changed = true
 		}
 	}
-	switch {
-	case len(got) > 0: // the answer had it all
-		l.putInfos(got)
-		changed = true
-	case changed || infoDue:
-		l.version2Info(ctx)
-		changed = true
+	if len(got) > 0 { // the answer had it all
+		l.putInfos(got, l.began)
 	}
-	if (changed || len(l.statusless) > 0) && l.options.Dialect.ExpandQuery == "" {
-		l.findStatusless(ctx)
+	if expandsBoth {
+		return nil, nil
+	}
+	if ask && (changed || infoDue) {
+		l.version2Info()
+	}
+	if (changed || infoDue || len(l.statusless) > 0) && l.listAsk.Due(l.began) {
+		l.findStatusless()
 	}
 	return nil, nil
 }
@@ -120,41 +124,39 @@ type named struct {
 	bad  connect.Reason
 }
 
-func (l *look) putInfos(got []named) {
+func (o *Observer) putInfos(got []named, now time.Time) {
 	for i := range got {
-		l.infos.put(got[i].name, got[i].info, got[i].bad, l.began)
+		o.infos.put(got[i].name, got[i].info, got[i].bad, now)
 	}
-	l.infos.all = l.began
+	o.infos.missed(now)
+	o.infos.all = now
 }
 
-// version2Info asks for the info of all connectors. It failing costs what is
-// new of it: the last known stays, and the next snapshot asks again.
-func (l *look) version2Info(ctx context.Context) {
-	ctx, cancel := l.shareOf(ctx)
-	defer cancel()
-	var got []named
-	_, err := l.expanded(ctx, expandInfo, func(e *entry) error {
-		if e.hasInfo && l.options.Keep(e.name) {
-			got = append(got, named{e.name, e.info, e.badInfo})
+// version2Info asks for the info of all connectors, beside the snapshot. It failing
+// costs what is new of it: the last known stays, and it is asked for again.
+func (l *look) version2Info() {
+	progress := l.progress
+	l.infoAsk.Start(l.background, func(ctx context.Context) (func(), time.Duration, error) {
+		var got []named
+		err := l.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: expandInfo, decode: func(r io.Reader) error {
+			got = nil
+			_, err := newDecoder(r, newInterner(), l.decoding).decodeExpanded(maxListed, func(e *entry) error {
+				tick(progress)
+				if e.hasInfo && l.options.Keep(e.name) {
+					got = append(got, named{e.name, e.info, e.badInfo})
+				}
+				if len(got) > l.options.MaxConnectors {
+					return errTooMany(l.options.MaxConnectors)
+				}
+				return nil
+			})
+			return err
+		}}, l.reports.report)
+		if err != nil {
+			return nil, 0, err
 		}
-		if len(got) > l.options.MaxConnectors {
-			return errTooMany(l.options.MaxConnectors)
-		}
-		return nil
-	}, func() { got = nil })
-	if err == nil {
-		l.putInfos(got)
-	}
-}
-
-// expanded sends an expanded call; again is called before a further try.
-func (l *look) expanded(ctx context.Context, query string, keep func(*entry) error, again func()) (list []listed, err error) {
-	err = l.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: query, decode: func(r io.Reader) (err error) {
-		again()
-		list, err = l.decoder(r).decodeExpanded(maxListed, keep)
-		return err
-	}}, l.report)
-	return list, err
+		return func() { l.putInfos(got, l.Observer.now()) }, 0, nil
+	})
 }
 
 // wholeLimit is up to which size an answer is held whole for as long as it is
@@ -184,7 +186,7 @@ func (l *look) expandStatuses(ctx context.Context, query string, reuse bool, kee
 		}
 		list, err = l.decoder(io.MultiReader(bytes.NewReader(text), rest)).decodeExpanded(maxListed, keep)
 		return err
-	}}, l.report)
+	}}, l.reports.report)
 	return list, same, err
 }
 
@@ -224,39 +226,30 @@ func readWhole(r io.Reader, buffer []byte) (text []byte, rest io.Reader, err err
 
 // findStatusless compares the plain list with what was expanded: a connector
 // whose status record does not exist is missing from the latter without a word
-// (all versions since 2.3).
-func (l *look) findStatusless(ctx context.Context) {
-	ctx, cancel := l.shareOf(ctx)
-	defer cancel()
-	names, err := l.list(ctx)
-	if err != nil { // then those that are known stay
-		for name := range l.statusless {
-			names = append(names, listed{name: name})
+// (all versions since 2.3). While the list fails, those that are known stay.
+func (l *look) findStatusless() {
+	connectors, odd := l.snapshot.Connectors, l.unobserved
+	if l.reused {
+		connectors, odd = l.same.connectors, l.same.unobserved
+	}
+	have := make(map[string]struct{}, len(connectors)+len(odd))
+	for i := range connectors {
+		have[connectors[i].Name] = struct{}{}
+	}
+	for name := range odd {
+		have[name] = struct{}{}
+	}
+	l.listAsk.Start(l.background, func(ctx context.Context) (func(), time.Duration, error) {
+		names, err := l.list(ctx)
+		if err != nil {
+			return nil, 0, err
 		}
-	}
-	l.statusless = nil
-	have := make(map[string]struct{}, len(l.snapshot.Connectors))
-	for i := range l.snapshot.Connectors {
-		have[l.snapshot.Connectors[i].Name] = struct{}{}
-	}
-	for _, it := range names {
-		name := it.name
-		if it.bad != "" {
-			if l.options.Keep(name) {
-				l.unobserved[name] = it.bad
+		missing := map[string]connect.Reason{}
+		for _, it := range names {
+			if _, ok := have[it.name]; !ok && l.options.Keep(it.name) {
+				missing[it.name] = cmp.Or(it.bad, connect.NoStatus)
 			}
-			continue
 		}
-		if _, ok := have[name]; ok || !l.options.Keep(name) {
-			continue
-		}
-		if _, ok := l.unobserved[name]; ok {
-			continue
-		}
-		if l.statusless == nil {
-			l.statusless = map[string]struct{}{}
-		}
-		l.statusless[name] = struct{}{}
-		l.unobserved[name] = connect.NoStatus
-	}
+		return func() { l.statusless = missing }, 0, nil
+	})
 }

@@ -1,0 +1,66 @@
+package beside
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+const (
+	// HealthTimeout lies above the 10 s that a worker takes to find out that it
+	// cannot answer (KIP-1017).
+	HealthTimeout = 12 * time.Second
+	// HealthEvery is how often a worker is asked, HealthSeldom one that does not
+	// answer, HealthRarely one that knows no such question, and HealthAge how long
+	// an answer is shown.
+	HealthEvery  = 10 * time.Second
+	HealthSeldom = time.Minute
+	HealthRarely = 10 * time.Minute
+	HealthAge    = 5 * time.Minute
+)
+
+// Health is what an answer to GET /health (Kafka 3.9) says.
+type Health uint8
+
+// The answers.
+const (
+	// NoHealth: nothing, as from something before the worker, or for want of
+	// credentials.
+	NoHealth Health = iota
+	// NeverHealth: this worker has no such path.
+	NeverHealth
+	Healthy
+	Unhealthy
+)
+
+// HealthOf reads an answer.
+func HealthOf(code int, body []byte) Health {
+	var answer struct {
+		Status string `json:"status"`
+		Code   int    `json:"error_code"`
+	}
+	if json.Unmarshal(body, &answer) != nil {
+		return NoHealth
+	}
+	switch {
+	case code == http.StatusOK && answer.Status == "healthy":
+		return Healthy
+	case code >= http.StatusInternalServerError && (answer.Status == "starting" || answer.Status == "unhealthy"):
+		return Unhealthy
+	case code == http.StatusNotFound && answer.Code == http.StatusNotFound:
+		return NeverHealth
+	}
+	return NoHealth
+}
+
+// Again is how soon to ask again after an answer.
+func (h Health) Again() time.Duration {
+	switch h {
+	case NeverHealth:
+		return HealthRarely
+	case NoHealth:
+		return HealthSeldom
+	}
+	return HealthEvery
+}

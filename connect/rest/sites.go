@@ -1,0 +1,214 @@
+package rest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/internal/beside"
+)
+
+const (
+	// rootMaxAge is how old a worker's version may be.
+	rootMaxAge = 5 * time.Minute
+	// Two lists that differ are looked at again before that is told: connectors
+	// come and go, and a worker that starts lists some only.
+	comparedEvery  = 5 * time.Minute
+	comparedAgain  = time.Minute
+	differentTwice = 2
+)
+
+// site is one of the cluster's URLs.
+type site struct {
+	url *url.URL
+
+	rootAsk beside.Ask
+	root    root
+	rootDue bool // not known, or perhaps another by now
+
+	healthAsk beside.Ask
+	health    beside.Health
+	healthAt  time.Time
+
+	// listAsk compares its connectors with those of the snapshots.
+	listAsk beside.Ask
+	differs int
+}
+
+// root is what GET / says.
+type root struct{ version, commit, kafkaClusterID string }
+
+// site returns that of the worker that answered last.
+func (o *Observer) site() *site { return o.sites[o.client.current.Load()] }
+
+// resetSites has each worker asked anew for what it is.
+func (o *Observer) resetSites() {
+	for _, s := range o.sites {
+		s.rootAsk.Reset()
+		s.rootDue = true
+	}
+}
+
+// askSites asks the workers at the URLs, beside the snapshot, for what is due.
+func (l *look) askSites() {
+	if l.options.Dialect.NoRoot {
+		return
+	}
+	current := l.site()
+	for _, s := range l.sites {
+		if s.root.version == "" {
+			s.rootDue = true
+		}
+		if s.rootAsk.Due(l.began) {
+			s.rootAsk.Start(l.background, func(ctx context.Context) (func(), time.Duration, error) { return l.askRoot(ctx, s) })
+		}
+		if s.healthAsk.Due(l.began) {
+			s.healthAsk.Start(l.background, func(ctx context.Context) (func(), time.Duration, error) { return l.askHealth(ctx, s) })
+		}
+		if s != current && l.same.connectors != nil && s.listAsk.Due(l.began) {
+			s.listAsk.Start(l.background, func(ctx context.Context) (func(), time.Duration, error) { return l.compare(ctx, s) })
+		}
+	}
+}
+
+func (o *Observer) askRoot(ctx context.Context, s *site) (func(), time.Duration, error) {
+	var got root
+	err := o.client.once(ctx, s.url, 1, call{endpoint: "root", path: "/", words: true, decode: func(r io.Reader) error {
+		d := newDecoder(r, newInterner(), o.decoding)
+		var e entry
+		return d.decodeOne(&e, func(e *entry) error {
+			return d.object(&e.bad, rootMembers, func(member int, _ []byte) error {
+				switch member {
+				case 0:
+					return d.textInto(&e.bad, &got.version)
+				case 1:
+					return d.textInto(&e.bad, &got.commit)
+				case 2:
+					return d.textInto(&e.bad, &got.kafkaClusterID)
+				}
+				return d.json.SkipValue()
+			})
+		})
+	}}, o.reports.report)
+	if err != nil {
+		return nil, 0, err
+	}
+	return func() {
+		// What it does not tell stays as it is known.
+		s.root = root{cmp.Or(got.version, s.root.version), cmp.Or(got.commit, s.root.commit), cmp.Or(got.kafkaClusterID, s.root.kafkaClusterID)}
+		s.rootDue = false
+	}, rootMaxAge, nil
+}
+
+// askHealth asks a worker whether it can work. One that does not come to an
+// answer within the time that it gives itself cannot.
+func (o *Observer) askHealth(ctx context.Context, s *site) (func(), time.Duration, error) {
+	got := beside.NoHealth
+	take := func(code int, body []byte) { got = beside.HealthOf(code, body) }
+	err := o.client.once(ctx, s.url, 1, call{
+		endpoint: "health", path: "/health", timeout: beside.HealthTimeout, refused: take,
+		decode: func(r io.Reader) error {
+			body, err := io.ReadAll(io.LimitReader(r, errorBodyLimit))
+			take(http.StatusOK, body)
+			return err
+		},
+	}, o.reports.report)
+	if errors.Is(err, connect.Timeout) && ctx.Err() == nil {
+		got = beside.Unhealthy
+	}
+	return func() { s.health, s.healthAt = got, o.now() }, got.Again(), nil
+}
+
+// compare lists the connectors at another URL than the one that answers. Two
+// groups of workers on one Kafka cluster can be told apart by nothing else.
+func (o *Observer) compare(ctx context.Context, s *site) (func(), time.Duration, error) {
+	var names []listed
+	if err := o.client.once(ctx, s.url, 1, o.listCall(&names), o.reports.report); err != nil {
+		return nil, 0, err
+	}
+	there := map[string]struct{}{}
+	for _, it := range names {
+		if o.options.Keep(it.name) {
+			there[it.name] = struct{}{}
+		}
+	}
+	return func() {
+		if !o.unlike(there) {
+			s.differs = 0
+			return
+		}
+		if s.differs++; s.differs < differentTwice {
+			s.listAsk.Postpone(o.now().Add(comparedAgain))
+		}
+	}, comparedEvery, nil
+}
+
+// unlike tells whether names have less than half in common with the connectors of
+// the last snapshot.
+func (o *Observer) unlike(names map[string]struct{}) bool {
+	common, here := 0, len(o.same.connectors)+len(o.same.list)
+	for i := range o.same.connectors {
+		if _, ok := names[o.same.connectors[i].Name]; ok {
+			common++
+		}
+	}
+	for _, u := range o.same.list {
+		if _, ok := names[u.Connector]; ok {
+			common++
+		}
+	}
+	return common*2 < max(1, min(here, len(names))) && here+len(names) > 0
+}
+
+// describeSites completes the snapshot with what is known of the workers at the
+// URLs.
+func (l *look) describeSites() {
+	s, current := l.snapshot, l.site()
+	s.Version, s.Commit, s.KafkaClusterID = current.root.version, current.root.commit, current.root.kafkaClusterID
+	if s.ForeignHosts = l.foreignHosts(); !slices.Equal(s.ForeignHosts, l.foreign) {
+		l.foreign = s.ForeignHosts
+		if len(l.foreign) > 0 {
+			l.options.Logger.Warn("urls lead to different Connect clusters", "cluster", l.options.Name,
+				"observed", current.url.Host, "others", strings.Join(l.foreign, " "))
+		} else {
+			l.options.Logger.Info("urls lead to one Connect cluster again", "cluster", l.options.Name)
+		}
+	}
+	for _, at := range l.sites {
+		if l.began.Sub(at.healthAt) > beside.HealthAge {
+			continue
+		}
+		switch at.health {
+		case beside.Healthy, beside.Unhealthy:
+			s.Health = append(s.Health, connect.Health{Worker: at.url.Host, Healthy: at.health == beside.Healthy})
+		}
+	}
+	slices.SortFunc(s.Health, func(a, b connect.Health) int { return cmp.Compare(a.Worker, b.Worker) })
+	s.Health = slices.CompactFunc(s.Health, func(a, b connect.Health) bool { return a.Worker == b.Worker })
+	l.client.leaves.Range(func(host, end any) bool {
+		s.Certificates = append(s.Certificates, connect.Certificate{Host: host.(string), NotAfter: end.(time.Time)})
+		return true
+	})
+	slices.SortFunc(s.Certificates, func(a, b connect.Certificate) int { return cmp.Compare(a.Host, b.Host) })
+}
+
+// foreignHosts are those that lead to another cluster than the one that answers.
+func (l *look) foreignHosts() []string {
+	var hosts []string
+	current := l.site()
+	for _, s := range l.sites {
+		ids := s.root.kafkaClusterID != "" && current.root.kafkaClusterID != "" && s.root.kafkaClusterID != current.root.kafkaClusterID
+		if s != current && (ids || s.differs >= differentTwice) {
+			hosts = append(hosts, s.url.Host)
+		}
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
+}
