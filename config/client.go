@@ -159,10 +159,8 @@ func usableHeaders(headers *commoncfg.Headers, at origin) error {
 }
 
 func usableProxy(proxy *commoncfg.ProxyConfig, block string, at origin) error {
-	if address := proxy.ProxyURL.URL; address != nil && address.String() != "" {
-		if !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, address.Scheme) || address.Hostname() == "" || address.RawQuery != "" || address.Fragment != "" {
-			return at.wrong(block+".proxy_url", "must be a URL such as http://proxy:3128")
-		}
+	if address := proxy.ProxyURL.URL; address != nil && address.String() != "" && !usableProxyURL(address) {
+		return at.wrong(block+".proxy_url", "must be a URL such as http://proxy:3128")
 	}
 	for _, values := range proxy.ProxyConnectHeader {
 		for _, value := range values {
@@ -172,6 +170,10 @@ func usableProxy(proxy *commoncfg.ProxyConfig, block string, at origin) error {
 		}
 	}
 	return nil
+}
+
+func usableProxyURL(address *url.URL) bool {
+	return slices.Contains([]string{"http", "https", "socks5", "socks5h"}, address.Scheme) && address.Hostname() != "" && address.RawQuery == "" && address.Fragment == ""
 }
 
 func usableOAuth2(oauth *commoncfg.OAuth2, block string, at origin) error {

@@ -18,6 +18,7 @@ const (
 	versionAuto = "auto"
 
 	maxParallelism = 256
+	maxPatterns    = 200
 )
 
 // A document is the file as it is written. The other doors fill the same types,

@@ -379,10 +379,15 @@ func (e *environment) throughProxy(settings *clusterSettings) error {
 		if !set {
 			exceptions, _ = e.lookup("no_proxy")
 		}
-		choose := (&httpproxy.Config{HTTPSProxy: proxy, NoProxy: exceptions}).ProxyFunc()
-		chosen, err := choose(address)
-		if err != nil || chosen != nil && chosen.Hostname() == "" {
+		if !strings.Contains(proxy, "://") {
+			proxy = "http://" + proxy
+		}
+		if parsed, err := url.Parse(proxy); err != nil || !usableProxyURL(parsed) {
 			return fmt.Errorf("%s: must be a URL such as http://proxy:3128", name)
+		}
+		chosen, err := (&httpproxy.Config{HTTPSProxy: proxy, NoProxy: exceptions}).ProxyFunc()(address)
+		if err != nil {
+			return fmt.Errorf("%s: cannot be used for this address", name)
 		}
 		settings.HTTPClient.ProxyURL.URL = chosen
 		return nil

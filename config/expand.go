@@ -7,24 +7,27 @@ import (
 	"strings"
 )
 
-var variableReference = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+var variableReference = regexp.MustCompile(`^\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
 // expand puts variables of the environment in the place of ${NAME}. "$$" stands
-// for "$", and a "$" before anything else for itself: "^orders$" is as it is.
-func (e *environment) expand(text string) (string, error) {
+// for "$", and a "$" before anything else for itself: "^orders$" is as it is. What comes out has at most limit
+// bytes.
+func (e *environment) expand(text string, limit int) (string, error) {
 	before, rest, found := strings.Cut(text, "$")
-	if !found {
+	if !found && len(text) <= limit {
 		return text, nil
 	}
 	var out strings.Builder
 	for ; found; before, rest, found = strings.Cut(rest, "$") {
-		out.WriteString(before)
+		if out.WriteString(before); out.Len() > limit {
+			break
+		}
 		switch {
 		case strings.HasPrefix(rest, "$"):
 			out.WriteByte('$')
 			rest = rest[1:]
 		case strings.HasPrefix(rest, "{"):
-			match := variableReference.FindStringSubmatch("$" + rest)
+			match := variableReference.FindStringSubmatch(rest)
 			if match == nil {
 				return "", errors.New("${ must be followed by the name of a variable and }, such as ${PASSWORD}; $${ stands for ${ itself")
 			}
@@ -34,12 +37,14 @@ func (e *environment) expand(text string) (string, error) {
 			}
 			e.used[match[1]] = true
 			out.WriteString(value)
-			rest = rest[len(match[0])-1:]
+			rest = rest[len(match[0]):]
 		default:
 			out.WriteByte('$')
 		}
 	}
-	out.WriteString(before)
+	if out.WriteString(before); out.Len() > limit {
+		return "", fmt.Errorf("with its anchors and variables the file has more than %d MB", maxBytes>>20)
+	}
 	return out.String(), nil
 }
 

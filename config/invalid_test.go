@@ -138,7 +138,7 @@ func invalid() map[string]string {
 		"kafka-sasl-other":          "FILE:4: clusters[0].kafka.sasl.region: does nothing with mechanism: PLAIN: remove it",
 		"kafka-sasl-oauth2":         "FILE:4: clusters[0].kafka.sasl: OAUTHBEARER needs a block oauth2 with client_id, client_secret and token_url",
 		"kafka-sasl-oauth2-secret":  "FILE:4: clusters[0].kafka.sasl.oauth2: needs client_secret or client_secret_file, and not both",
-		"kafka-sasl-iam":            "FILE:4: clusters[0].kafka.sasl: AWS_MSK_IAM needs TLS: add tls_config: {}",
+		"kafka-sasl-iam":            "FILE:4: clusters[0].kafka.sasl: AWS_MSK_IAM needs TLS: tls_config: {}, or SECURITY_PROTOCOL=SASL_SSL",
 		"kafka-lag":                 "FILE:4: clusters[0].kafka.sink_lag.max_series: -1 is not between 0 and 1000000",
 		"kafka-lag-exclude":         "FILE:4: clusters[0].kafka.sink_lag.exclude[0]: is no regular expression (RE2): a class of characters in [ ] is malformed; write \\[ for the character",
 		"kafka-topics":              "FILE:4: clusters[0].kafka.source_topics: needs status_storage_topic, which names the topics: add that or remove this",

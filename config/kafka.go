@@ -295,7 +295,7 @@ func (s *saslSettings) validateMechanism(tls bool, block string, at origin) erro
 	case SASLAWSMSKIAM:
 		switch {
 		case !tls:
-			return at.wrong(block, "AWS_MSK_IAM needs TLS: add tls_config: {}")
+			return at.wrong(block, "AWS_MSK_IAM needs TLS: tls_config: {}, or SECURITY_PROTOCOL=SASL_SSL")
 		case s.Region != "" && !regionName.MatchString(s.Region):
 			return at.wrong(block+".region", "must be the name of an AWS region, such as eu-west-1")
 		case s.RoleARN != "" && !strings.HasPrefix(s.RoleARN, "arn:"):

@@ -94,6 +94,9 @@ func (c *environmentCluster) brokers(e *environment, prefix string, fields map[s
 			fields["kafka."+variable.field] = prefix + variable.name
 		}
 	}
+	if fields["kafka.sasl"] == "" {
+		fields["kafka.sasl"] = prefix + "SASL_MECHANISM"
+	}
 	if b.bootstrap == "" {
 		return fmt.Errorf("%s: only the brokers tell what this names, and BOOTSTRAP is not set: set it to their addresses (host:port), or remove this", why)
 	}

@@ -250,6 +250,9 @@ func filters(settings *clusterSettings, cluster *Cluster, at origin) (err error)
 
 // patterns compiles the regular expressions of a field.
 func patterns(field string, texts []string, at origin) (compiled []*regexp.Regexp, err error) {
+	if len(texts) > maxPatterns {
+		return nil, at.wrong(field, "has more than %d patterns: join some with |", maxPatterns)
+	}
 	for i, text := range texts {
 		pattern, err := regexp.Compile(text)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -44,6 +45,16 @@ const secretFile = `clusters:
   - name: aiven
     provider: aiven
     aiven: {project: acme, service: orders, token: SECRET}
+  - name: plain
+    urls: ["http://connect-5:8083"]
+    kafka: {bootstrap_servers: ["a:1"], group_id: a, sasl: {mechanism: PLAIN, username: a, password: SECRET}}
+  - name: bearing
+    kafka:
+      bootstrap_servers: ["a:1"]
+      mirrormaker2: {source: a}
+      sasl:
+        mechanism: OAUTHBEARER
+        oauth2: {client_id: a, client_secret: SECRET, token_url: "http://login/token?key=SECRET", endpoint_params: {a: SECRET}}
 otlp:
   endpoint: http://collector:4318
   headers: {api-key: SECRET}
@@ -108,6 +119,149 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 }
 
+// secretPlaces are all places of a file where a secret can stand, and those where
+// one is put by mistake; names and paths aside, which are shown by intent.
+func secretPlaces() []string {
+	client := func(field string) string { return minimal + "    http_client:\n      " + field + "\n" }
+	kafka := func(field string) string {
+		return minimal + "    kafka:\n      bootstrap_servers: [\"a:1\"]\n      " + field + "\n"
+	}
+	oauth := "oauth2: {client_id: a, client_secret: b, token_url: \"http://login\", "
+	return []string{
+		client("basic_auth: {username: a, password: VALUE}"),
+		client("basic_auth: {username: VALUE, password: b}"),
+		client("basic_auth: VALUE"),
+		client("authorization: {credentials: VALUE}"),
+		client("authorization: {type: VALUE, credentials: a}"),
+		client("bearer_token: VALUE"),
+		client("oauth2: {client_id: a, client_secret: VALUE, token_url: \"http://login\"}"),
+		client("oauth2: {client_id: a, client_certificate_key: VALUE, token_url: \"http://login\", grant_type: \"urn:ietf:params:oauth:grant-type:jwt-bearer\"}"),
+		client("oauth2: {client_id: a, client_secret: b, token_url: VALUE}"),
+		client(oauth + "endpoint_params: {a: VALUE}}"),
+		client(oauth + "endpoint_params: VALUE}"),
+		client(oauth + "claims: {a: {b: [VALUE]}}}"),
+		client(oauth + "claims: VALUE}"),
+		client(oauth + "scopes: VALUE}"),
+		client(oauth + "grant_type: VALUE}"),
+		client(oauth + "signature_algorithm: VALUE, grant_type: \"urn:ietf:params:oauth:grant-type:jwt-bearer\"}"),
+		client(oauth + "proxy_url: VALUE}"),
+		client(oauth + "tls_config: {key: VALUE, cert: VALUE}}"),
+		client("proxy_url: VALUE"),
+		client("{proxy_url: \"http://p:1\", proxy_connect_header: {X-A: [VALUE]}}"),
+		client("{proxy_url: \"http://p:1\", proxy_connect_header: VALUE}"),
+		client("{proxy_url: \"http://p:1\", no_proxy: VALUE}"),
+		client("http_headers: {X-A: {values: [VALUE]}}"),
+		client("http_headers: {X-A: {secrets: [VALUE]}}"),
+		client("http_headers: {X-A: VALUE}"),
+		client("tls_config: {ca: VALUE}"),
+		client("tls_config: {cert: VALUE, key: VALUE}"),
+		client("tls_config: {key: VALUE}"),
+		client("tls_config: {min_version: VALUE}"),
+		client("tls_config: {insecure_skip_verify: VALUE}"),
+		client("tls_config: VALUE"),
+		client("follow_redirects: VALUE"),
+		client("VALUE"),
+		kafka("sasl: {mechanism: PLAIN, username: a, password: VALUE}"),
+		kafka("sasl: {mechanism: VALUE, username: a, password: b}"),
+		kafka("sasl: {mechanism: OAUTHBEARER, oauth2: {client_id: a, client_secret: VALUE, token_url: \"http://a\"}}"),
+		kafka("sasl: {mechanism: OAUTHBEARER, oauth2: {client_id: a, client_secret: b, token_url: VALUE}}"),
+		kafka("sasl: VALUE"),
+		kafka("tls_config: {ca: VALUE}"),
+		kafka("tls_config: {key: VALUE, cert: VALUE}"),
+		kafka("bootstrap_servers: VALUE"),
+		kafka("status_storage_topic: VALUE"),
+		kafka("mirrormaker2: {source: VALUE}"),
+		kafka("sink_lag: {max_series: VALUE}"),
+		kafka("sink_lag: {exclude: [VALUE]}"),
+		"clusters:\n  - name: a\n    urls: [VALUE]\n",
+		"clusters:\n  - name: a\n    urls: VALUE\n",
+		"clusters:\n  - VALUE\n",
+		"clusters: VALUE\n",
+		"VALUE\n",
+		minimal + "    parallelism: VALUE\n",
+		minimal + "    expected_workers: VALUE\n",
+		minimal + "    request_timeout: VALUE\n",
+		minimal + "    observation_version: VALUE\n",
+		minimal + "    provider: VALUE\n",
+		minimal + "    startup_validation: VALUE\n",
+		minimal + "    connectors: {include: [VALUE]}\n",
+		minimal + "    connectors: {exclude: VALUE}\n",
+		minimal + "    worker_probe: VALUE\n",
+		minimal + "    worker_probe: {scheme: VALUE}\n",
+		minimal + "    worker_probe: {credentials_hosts: [VALUE]}\n",
+		minimal + "    labels: VALUE\n",
+		minimal + "    connector_labels: VALUE\n",
+		"clusters:\n  - {name: a, provider: aiven, aiven: {project: a, service: b, token: VALUE}}\n",
+		"clusters:\n  - {name: a, provider: aiven, aiven: {project: a, service: b, token: c, route: VALUE}}\n",
+		"clusters:\n  - {name: a, provider: aiven, aiven: {project: a, service: b, token: c, api_url: VALUE}}\n",
+		"clusters:\n  - {name: a, provider: aiven, aiven: VALUE}\n",
+		"clusters:\n  - {name: a, provider: msk, msk: {region: VALUE}}\n",
+		"clusters:\n  - {name: a, provider: msk, msk: {region: eu-west-1, role_arn: VALUE}}\n",
+		"clusters:\n  - {name: a, provider: msk, msk: {region: eu-west-1, endpoint: VALUE}}\n",
+		"clusters:\n  - {name: a, provider: msk, msk: {region: eu-west-1, describe: VALUE}}\n",
+		minimal + "otlp: {endpoint: \"http://a\", headers: {a: VALUE}}\n",
+		minimal + "otlp: {endpoint: \"http://a\", headers: VALUE}\n",
+		minimal + "otlp: {endpoint: VALUE}\n",
+		minimal + "otlp: {endpoint: \"http://a\", protocol: VALUE}\n",
+		minimal + "otlp: {endpoint: \"http://a\", interval: VALUE}\n",
+		minimal + "otlp: {endpoint: \"http://a\", tls_config: {key: VALUE, cert: VALUE}}\n",
+		minimal + "otlp: VALUE\n",
+		minimal + "snapshot_max_age: VALUE\n",
+		minimal + "state_series: VALUE\n",
+	}
+}
+
+// malformed are the ways in which a value can be another than the one that is
+// wanted; %s is the secret.
+func malformed() []string {
+	return []string{
+		"%s", "'%s'", "\"%s\"", "!!int %s", "!!float %s", "!!bool %s", "!!null %s", "!!timestamp %s", "!!binary %s", "!!map %s", "!!seq %s", "!!set {%s}", "!%s x", "!<%s> x", "*%s", "&%s", "&%s x", "&a *%s",
+		"[%s]", "[[%s]]", "{%s: x}", "{x: %s}", "{%s}", "{<<: %s}", "{<<: [%s]}", "{? [%s] : x}", "{%s: {x: %s}}", "[{%s: x}]", "%s: x", "- %s", "? %s", "%s #x",
+		"'%s", "\"%s", "\"%s\\q\"", "\"%s\\u12\"", "[%s", "{%s", "@%s", "`%s", "%%%s", "%%TAG ! %s", "|%s", ">%s", "|\n        %s\n        x", ">-\n        %s", "%s\n  %s: x", "\t%s",
+		"'%s\u0007'", "\"%s\\x07\"", "\"%s\\n%s\"", "\"%s\\0\"", "\"%s\\xff\"", "%s\x00", "%s\xff", "\"\\ud800%s\"",
+		"'${%s'", "'${%s-x}'", "'${ %s}'", "'$%s'", "'$${%s}'",
+		"'http://%s'", "'http://u:%s@h'", "'http://u:%s@h:x'", "'http://u:%s%%zz@h'", "'http://h?%s'", "'http://h#%s'", "'http://[%s]'", "'http://h:%s'", "'http://%s h'", "'http://h,http://u:%s@i'", "'ftp://u:%s@h'", "'http://u:%s@fd00::1:1'", "'//%s'", "'%s://h'", "'http://h/%%%s'", "'http://u:%s@'",
+		"'(%s'", "'[%s'", "'*%s'", "'%s\\'", "'(?P<%s'", "'(?%s)'", "'%s{2,1}'", "'\\p{%s}'", "'[z-a%s]'", "'%s**'",
+		"5%s", "'5 %s'", "1e%s", "0x%s", "-%s", "'2026-01-01 %s'", "'%s=a,b'", "'%s: b'",
+		"'-----BEGIN %s-----'", "\"-----BEGIN CERTIFICATE-----\\n%s\\n-----END CERTIFICATE-----\"", "\"-----BEGIN %s-----\\nAAAA\\n-----END %s-----\"", "\"-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n%s\"", "\"-----BEGIN PRIVATE KEY-----\\nAAAA%s\\n-----END PRIVATE KEY-----\"",
+	}
+}
+
+// No message about a value carries it, in whichever place and shape it stands:
+// neither ours nor one of YAML's, of URLs, of regular expressions, of durations
+// or of TLS.
+func TestMalformedSecretsStaySecret(t *testing.T) {
+	const secret = "zq7hunter2zq"
+	file := filepath.Join(t.TempDir(), "clusters.yml")
+	refused := 0
+	for _, place := range secretPlaces() {
+		for _, shape := range malformed() {
+			_ = os.Remove(file) // To write over one can wait for the disk.
+			text := strings.ReplaceAll(place, "VALUE", strings.ReplaceAll(strings.ReplaceAll(shape, "%s", secret), "%%", "%"))
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			config, err := Load(Sources{File: file})
+			if err != nil {
+				refused++
+				// What stands as the name of a field is shown as one.
+				said := regexp.MustCompile(`([.:] ?)`+secret+`(: (?:unknown field|must be)|[.\[])`).ReplaceAllString(err.Error(), "$1$2")
+				if strings.Contains(said, secret) || strings.ContainsAny(said, "\r\n") || !strings.HasPrefix(said, file) {
+					t.Errorf("%q\nin %q", said, text)
+				}
+				continue
+			}
+			// What is no secret where it stands is shown, but nowhere else.
+			if shown := strings.Join(config.Warnings(), "\n"); strings.Contains(shown, secret) {
+				t.Errorf("%q\nin %q", shown, text)
+			}
+		}
+	}
+	if refused < 5000 {
+		t.Errorf("only %d of them are malformed", refused)
+	}
+}
+
 func TestSecretsOfTheEnvironmentStaySecret(t *testing.T) {
 	const secret = "zq7hunter2zq"
 	base := []string{"CONNECT_REST_URL=http://connect:8083", "CONNECT_AUTH=BASIC", "CONNECT_BASIC_AUTH_USER=a", "CONNECT_BASIC_AUTH_PASS=" + secret}
@@ -132,6 +286,15 @@ func TestSecretsOfTheEnvironmentStaySecret(t *testing.T) {
 		}
 		say(append([]string{variable.name + "=" + secret}, base...))
 		say(append([]string{variable.name + "=http://a:" + secret + "%@b"}, base...))
+	}
+	for _, variable := range brokerVariables() {
+		if variable.name == "SSL_KEYSTORE_LOCATION" || variable.name == "SSL_TRUSTSTORE_LOCATION" {
+			continue
+		}
+		for _, value := range []string{secret, "a " + secret, `a.PlainLoginModule required password="` + secret, `a.PlainLoginModule required username="a" password="` + secret + `";`} {
+			say(append([]string{"CONNECT_GROUP_ID=a", "BOOTSTRAP=a:1", "SECURITY_PROTOCOL=SASL_SSL", "SASL_MECHANISM=PLAIN", variable.name + "=" + value}, base...))
+			say(append([]string{variable.name + "=" + value, "CONNECT_GROUP_ID=a", "BOOTSTRAP=a:1", "SECURITY_PROTOCOL=SASL_SSL", "SASL_MECHANISM=PLAIN"}, base...))
+		}
 	}
 	for _, variable := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_SDK_DISABLED"} {
 		say(append([]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://c:1", variable + "=" + secret}, base...))

@@ -23,6 +23,8 @@ const (
 	// maxValues bounds what the file stands for, aliases followed: some thousand
 	// clusters with everything that they can have.
 	maxValues = 200_000
+	// maxBytes bounds all of these together, variables put in.
+	maxBytes = 16 << 20
 	// maxDepth is more than twice what the deepest field needs.
 	maxDepth = 32
 )
@@ -32,8 +34,8 @@ type source struct {
 	file        string
 	environment *environment
 	lines       map[string]int
-	// values counts what the file stands for.
-	values int
+	// values and bytes count what the file stands for.
+	values, bytes int
 }
 
 // parseFile reads the YAML into out, which holds the defaults. What the decoder
@@ -113,15 +115,18 @@ func (s *source) syntaxError(content []byte, err error) error {
 	hint := ""
 	switch {
 	case strings.Contains(text, "anchor"):
+		// The name is all that the parser ever quotes. It does not say where it is.
 		hint = "; a value that begins with * or & must stand in quotes"
-		// The parser does not say where, so look for it.
 		if before, _, found := bytes.Cut(content, []byte("*"+strings.Trim(quoted.FindString(text), "' "))); found && place == s.file {
 			place += fmt.Sprintf(":%d", 1+bytes.Count(before, []byte("\n")))
 		}
+		text = quoted.ReplaceAllString(text, "")
+	case strings.Contains(text, "',' or"):
+		hint = "; in brackets a value with , ] } or ${NAME} must stand in quotes"
 	case strings.Contains(text, "cannot start any token"):
 		hint = "; indent with spaces, not tabs, and quote a value that begins with % @ or `"
 	}
-	return fmt.Errorf("%s: is not valid YAML: %s%s", place, quoted.ReplaceAllString(text, ""), hint)
+	return fmt.Errorf("%s: is not valid YAML: %s%s", place, text, hint)
 }
 
 // at names the place of a field: of itself if it is written, else of the
@@ -214,10 +219,11 @@ func (s *source) scalar(node *yaml.Node, as reflect.Type, path string) (*yaml.No
 	}
 	value := &yaml.Node{Kind: yaml.ScalarNode, Tag: node.ShortTag(), Value: node.Value, Line: node.Line}
 	if value.Tag == "!!str" {
-		expanded, err := s.environment.expand(node.Value)
+		expanded, err := s.environment.expand(node.Value, maxBytes-s.bytes)
 		if err != nil {
 			return nil, s.errorAt(node, path, "%s", err)
 		}
+		s.bytes += len(expanded)
 		value.Value = strings.TrimRight(expanded, "\r\n")
 		if expanded != node.Value && node.Style == 0 && as.Kind() != reflect.String {
 			// What stands without quotes is of the kind that it expands to.
