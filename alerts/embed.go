@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -96,9 +95,6 @@ func Render(options Options) ([]File, error) {
 	return rendered, nil
 }
 
-// oneMatcher is a label matcher with a double-quoted value.
-var oneMatcher = regexp.MustCompile(`^\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:\\.|[^"\\])*")\s*(,|$)`)
-
 func (o *Options) check() error {
 	switch {
 	case o.TimeScale == 0:
@@ -116,24 +112,8 @@ func (o *Options) check() error {
 		}
 	}
 	o.Selector = strings.TrimSpace(o.Selector)
-	for rest := o.Selector; rest != ""; {
-		found := oneMatcher.FindStringSubmatch(rest)
-		if found == nil {
-			return fmt.Errorf(`selector %q: want label matchers such as job="kafka-connect"`, o.Selector)
-		}
-		label, operator, value := found[1], found[2], found[3]
-		if label == "instance" || label == "pod" {
-			return fmt.Errorf("selector %q: label %s cannot be used, the alerts fold the replicas of an exporter into one", o.Selector, label)
-		}
-		if strings.HasSuffix(operator, "~") {
-			if _, err := regexp.Compile(strings.Trim(value, `"`)); err != nil {
-				return fmt.Errorf("selector %q: %w", o.Selector, err)
-			}
-		}
-		rest = rest[len(found[0]):]
-		if found[4] == "," && strings.TrimSpace(rest) == "" {
-			return fmt.Errorf("selector %q: nothing follows the last comma", o.Selector)
-		}
+	if err := promql.CheckMatchers(o.Selector, "instance", "pod"); err != nil {
+		return fmt.Errorf("selector %q: %w", o.Selector, err)
 	}
 	return nil
 }

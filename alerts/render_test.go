@@ -160,7 +160,7 @@ func TestRenderRefuses(t *testing.T) {
 		"an expression":         {alerts.Options{Selector: `job="a"} or up{a="b"`}, "want label matchers"},
 		"two without a comma":   {alerts.Options{Selector: `job="a" env="b"`}, "want label matchers"},
 		"a comma too much":      {alerts.Options{Selector: `job="a", `}, "last comma"},
-		"a wrong pattern":       {alerts.Options{Selector: `job=~"("`}, "missing closing"},
+		"a wrong pattern":       {alerts.Options{Selector: `job=~"("`}, "no regular expression"},
 		"a label folded away":   {alerts.Options{Selector: `instance="a:1"`}, "label instance"},
 		"no address":            {alerts.Options{Runbooks: "runbooks/"}, "runbook address"},
 		"an address that lacks": {alerts.Options{Runbooks: "https:///x"}, "runbook address"},

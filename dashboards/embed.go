@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/alerts/promql"
 )
 
 //go:generate go run gen.go
@@ -64,18 +66,12 @@ func Read(name string) ([]byte, error) {
 	return content, nil
 }
 
-// matchers are PromQL label matchers with double-quoted values, as they stand
-// between braces.
-var matchers = regexp.MustCompile(`^\s*` + matcher + `(\s*,\s*` + matcher + `)*\s*$`)
-
-const matcher = `[a-zA-Z_][a-zA-Z0-9_]*\s*(=~|!~|!=|=)\s*"(\\.|[^"\\])*"`
-
 // Render returns all dashboards for a site. The error names the option that is
 // wrong.
 func Render(options Options) ([]File, error) {
 	selector := strings.TrimSpace(options.Selector)
-	if selector != "" && !matchers.MatchString(selector) {
-		return nil, fmt.Errorf(`selector %q: want label matchers such as job="kafka-connect"`, options.Selector)
+	if err := promql.CheckMatchers(selector, "instance", "pod"); err != nil {
+		return nil, fmt.Errorf("selector %q: %w", selector, err)
 	}
 	var rendered []File
 	for _, name := range List() {

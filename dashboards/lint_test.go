@@ -573,8 +573,8 @@ func TestRender(t *testing.T) {
 			}
 		}
 	})
-	for _, wrong := range []string{`job`, `job=x`, `{job="x"}`, `job="x",`, `job="x"} or up{a="b"`} {
-		if _, err := dashboards.Render(dashboards.Options{Selector: wrong}); err == nil || !strings.Contains(err.Error(), "label matchers") {
+	for _, wrong := range []string{`job`, `job=x`, `{job="x"}`, `job="x",`, `job="x"} or up{a="b"`, `job=~"("`, `instance="x"`} {
+		if _, err := dashboards.Render(dashboards.Options{Selector: wrong}); err == nil || !strings.HasPrefix(err.Error(), "selector ") {
 			t.Errorf("selector %s is taken: %v", wrong, err)
 		}
 	}
