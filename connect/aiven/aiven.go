@@ -36,7 +36,7 @@ const (
 	RoutePrivatelink = "privatelink"
 )
 
-// Options of an Observer. All but HTTPClient and Route are required.
+// Options of an Observer. All but HTTPClient are required.
 type Options struct {
 	// Project and Service by their names at Aiven.
 	Project, Service string
@@ -44,7 +44,7 @@ type Options struct {
 	APIURL *url.URL
 	// Token returns the API token; it is called for each request to the API.
 	Token func() (string, error)
-	// Route is one of the Route constants, RouteDynamic if empty.
+	// Route is one of the Route constants.
 	Route string
 	// HTTPClient is TLS and proxy of the Connect cluster; Aiven's API shares the
 	// proxy alone, since a service may have its project's own CA.
@@ -75,12 +75,6 @@ var _ connect.Observer = (*Observer)(nil)
 // New returns an Observer. It asks nothing yet; an error is one of the HTTP
 // client's configuration.
 func New(options Options) (*Observer, error) {
-	if options.Route == "" {
-		options.Route = RouteDynamic
-	}
-	if options.Rest.RequestTimeout <= 0 {
-		options.Rest.RequestTimeout = rest.DefaultRequestTimeout
-	}
 	o := &Observer{options: options, logger: options.Rest.Logger, now: time.Now, nothing: connect.NewRevision()}
 	if o.logger == nil {
 		o.logger = slog.New(slog.DiscardHandler)

@@ -56,7 +56,7 @@ func start(t *testing.T, kind string, change func(*Options)) *stage {
 		t.Fatal(err)
 	}
 	options := Options{
-		Project: "acme", Service: "orders-connect", APIURL: api, Token: func() (string, error) { return token, nil },
+		Project: "acme", Service: "orders-connect", APIURL: api, Route: RouteDynamic, Token: func() (string, error) { return token, nil },
 		Rest: rest.Options{
 			Name: "aiven", RequestTimeout: time.Minute, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
 			Keep: func(name string) bool { return name != "drop" },

@@ -34,9 +34,7 @@ import (
 )
 
 const (
-	defaultRequestTimeout = 5 * time.Second
-	defaultMaxBodyBytes   = 64 << 20
-	defaultParallelism    = 8
+	defaultMaxBodyBytes = 64 << 20
 	// attempts of one call. The SDK's default of three, with up to 20 s between
 	// them, would outlast a scrape.
 	attempts     = 2
@@ -67,9 +65,9 @@ type Options struct {
 	// for it by the metric.
 	CloudWatch bool
 
-	// Parallelism is how many DescribeConnector calls are in flight; 8 if 0.
+	// Parallelism is how many DescribeConnector calls are in flight, at least 1.
 	Parallelism int
-	// RequestTimeout of each attempt of a call; 5 s if 0.
+	// RequestTimeout of each attempt of a call, required.
 	RequestTimeout time.Duration
 	// MaxBodyBytes of one answer; 64 MiB if 0.
 	MaxBodyBytes int64
@@ -139,7 +137,7 @@ func New(ctx context.Context, options Options) (*Observer, error) {
 	}
 	recorder.client = &http.Client{
 		Transport: transport,
-		Timeout:   cmp.Or(options.RequestTimeout, defaultRequestTimeout),
+		Timeout:   options.RequestTimeout,
 		// A signed request is for the host that it was signed for.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -147,7 +145,7 @@ func New(ctx context.Context, options Options) (*Observer, error) {
 
 	o := &Observer{
 		region: options.Region, prefix: options.NamePrefix, roleARN: options.RoleARN,
-		keep: options.Keep, parallelism: max(1, cmp.Or(options.Parallelism, defaultParallelism)),
+		keep: options.Keep, parallelism: max(1, options.Parallelism),
 		logger: options.Logger, http: recorder.client, recorder: recorder,
 		describe: options.Describe, descriptions: map[string]description{},
 		counts: counts{now: time.Now}, warned: map[string]string{},
@@ -191,7 +189,7 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 	if err != nil {
 		return nil, err
 	}
-	extras, cancel := withShare(ctx)
+	extras, cancel := withShare(ctx, o.http.Timeout)
 	defer cancel()
 	var both sync.WaitGroup
 	if o.describe {
@@ -211,11 +209,12 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 	return snapshot, nil
 }
 
-// withShare leaves a quarter of the remaining time to whoever asked.
-func withShare(ctx context.Context) (context.Context, context.CancelFunc) {
+// withShare leaves a quarter of the remaining time to whoever asked; who set no
+// time gives that of two attempts.
+func withShare(ctx context.Context, attempt time.Duration) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return context.WithTimeout(ctx, 2*defaultRequestTimeout)
+		return context.WithTimeout(ctx, 2*attempt)
 	}
 	return context.WithTimeout(ctx, time.Until(deadline)*3/4)
 }
