@@ -98,10 +98,7 @@ type Cluster struct {
 	// HTTPClient is how requests are authenticated and encrypted. Userinfo of
 	// URLs and key stores have become basic_auth and tls_config here.
 	HTTPClient commoncfg.HTTPClientConfig
-	// ConfluentCloud, MSK and Aiven are set for their provider alone.
-	ConfluentCloud *ConfluentCloud
-	MSK            *MSK
-	Aiven          *Aiven
+	Services
 	// Labels are on all series of the cluster: valid names that are none of the
 	// exporter's own ([OwnLabels]) nor of Prometheus's.
 	Labels map[string]string

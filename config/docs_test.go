@@ -81,6 +81,9 @@ func fileTable(t *testing.T) string {
 	rows = func(path string, block reflect.Value) {
 		for field := range block.Type().Fields() {
 			name, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+			if field.Anonymous {
+				rows(path, block.FieldByName(field.Name))
+			}
 			if !field.IsExported() {
 				continue
 			}

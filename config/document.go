@@ -42,14 +42,12 @@ type clusterSettings struct {
 	StartupValidation  bool                       `yaml:"startup_validation" doc:"The exporter starts only if the cluster answers."`
 	Connectors         filterSettings             `yaml:"connectors,omitempty" doc:"Which connectors are watched."`
 	HTTPClient         commoncfg.HTTPClientConfig `yaml:"http_client" doc:"Credentials, TLS and proxy. Not sent to MSK Connect, which has AWS credentials."`
-	ConfluentCloud     *confluentSettings         `yaml:"confluent_cloud,omitempty" doc:"For, and required by, provider confluent-cloud."`
-	MSK                *mskSettings               `yaml:"msk,omitempty" doc:"For, and required by, provider msk."`
-	Aiven              *aivenSettings             `yaml:"aiven,omitempty" doc:"For, and required by, provider aiven."`
 	Labels             map[string]string          `yaml:"labels,omitempty" doc:"Labels of all series of the cluster, such as {team: orders}. No name of a label that the exporter or Prometheus sets."`
 	ConnectorLabels    []string                   `yaml:"connector_labels,omitempty" doc:"Keys of connectors' configurations whose values become labels of kafka_connect_connector_labels, such as owner.team. None that may hold a secret. Not for msk."`
 	ExpectedWorkers    *int                       `yaml:"expected_workers,omitempty" doc:"How many workers the cluster should have, for alerts. Not for confluent-cloud and msk."`
-	Kafka              *kafkaSettings             `yaml:"kafka,omitempty" doc:"Read the brokers behind the cluster: every transition, the workers' group, lag and progress."`
-	WorkerProbe        probeSettings              `yaml:"worker_probe,omitempty" doc:"Ask each worker that the snapshot names whether it lives (GET /). May be written as worker_probe: true."`
+	providerSettings   `yaml:",inline"`
+	Kafka              *kafkaSettings `yaml:"kafka,omitempty" doc:"Read the brokers behind the cluster: every transition, the workers' group, lag and progress."`
+	WorkerProbe        probeSettings  `yaml:"worker_probe,omitempty" doc:"Ask each worker that the snapshot names whether it lives (GET /). May be written as worker_probe: true."`
 
 	// files were read to fill these settings: key stores.
 	files []string

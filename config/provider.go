@@ -10,9 +10,23 @@ import (
 	commoncfg "github.com/prometheus/common/config"
 )
 
-// providers is the table of what can be watched. Each has a file of its own with
-// its settings, their defaults and rules; its block is a field of
-// clusterSettings and of [Cluster].
+// What follows has a row or a field for each provider. The rest of it is in a
+// file of its own: its settings, their defaults and rules, and what it can do.
+
+// Services say what the providers of services need to know. One is set, for its
+// provider alone.
+type Services struct {
+	ConfluentCloud *ConfluentCloud
+	MSK            *MSK
+	Aiven          *Aiven
+}
+
+type providerSettings struct {
+	ConfluentCloud *confluentSettings `yaml:"confluent_cloud,omitempty" doc:"For, and required by, provider confluent-cloud."`
+	MSK            *mskSettings       `yaml:"msk,omitempty" doc:"For, and required by, provider msk."`
+	Aiven          *aivenSettings     `yaml:"aiven,omitempty" doc:"For, and required by, provider aiven."`
+}
+
 func providers() []provider {
 	return []provider{connectProvider(), confluentProvider(), mskProvider(), aivenProvider()}
 }

@@ -438,7 +438,7 @@ func yamlFields(as reflect.Type) (fields map[string]reflect.Type, rest reflect.T
 	for field := range as.Fields() {
 		name, options, _ := strings.Cut(field.Tag.Get("yaml"), ",")
 		switch {
-		case !field.IsExported():
+		case !field.IsExported() && !field.Anonymous:
 		case !strings.Contains(options, "inline"):
 			fields[name] = field.Type
 		case field.Type.Kind() == reflect.Map:

@@ -24,22 +24,6 @@ type Observer interface {
 	Close()
 }
 
-// Provider names who runs a cluster, as in the configuration and in the
-// provider label.
-type Provider string
-
-// The providers.
-const (
-	SelfManaged    Provider = "connect"
-	ConfluentCloud Provider = "confluent-cloud"
-	MSK            Provider = "msk"
-	Aiven          Provider = "aiven"
-)
-
-// NamesWorkers says whether snapshots name the workers that run connectors and
-// tasks. Confluent Cloud and MSK Connect keep them to themselves.
-func (p Provider) NamesWorkers() bool { return p != ConfluentCloud && p != MSK }
-
 // MaxText is how many bytes a text of a cluster may have that stands in a
 // snapshot, and so in a label: far more than any real one. A connector that has a
 // longer one is unobserved, reason TooLarge.

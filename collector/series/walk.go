@@ -196,7 +196,7 @@ func (w *Walk) state(f Family, provider connect.Provider, current connect.State,
 		return
 	}
 	known := false
-	for _, s := range statesOf(provider) {
+	for _, s := range provider.States() {
 		known = known || s == current
 		l[at] = s.String()
 		w.Emit(f, boolValue(s == current), l)
@@ -213,35 +213,6 @@ var (
 	unobservedReasons = connect.UnobservedReasons()
 	resourceStates    = connect.ResourceStates()
 )
-
-// States that each provider can report, beside those that its observer maps to
-// others; StateUnknown is always possible.
-var (
-	workerStates = []connect.State{
-		connect.StateRunning, connect.StatePaused, connect.StateStopped, connect.StateFailed,
-		connect.StateUnassigned, connect.StateRestarting, connect.StateUnknown,
-	}
-	confluentStates = []connect.State{
-		connect.StateRunning, connect.StatePaused, connect.StateFailed, connect.StateUnassigned, connect.StateRestarting,
-		connect.StateDegraded, connect.StateProvisioning, connect.StateDeleting, connect.StateUnknown,
-	}
-	mskStates = []connect.State{
-		connect.StateRunning, connect.StateFailed, connect.StateProvisioning, connect.StateDeleting, connect.StateUnknown,
-	}
-)
-
-// statesOf returns the states that a provider can report. Aiven runs Kafka
-// Connect itself.
-func statesOf(provider connect.Provider) []connect.State {
-	switch provider {
-	case connect.ConfluentCloud:
-		return confluentStates
-	case connect.MSK:
-		return mskStates
-	default:
-		return workerStates
-	}
-}
 
 // maxDecimals bounds the task ids whose names are kept: one that claims to be
 // task 2,000,000,000 shall not cost memory.
