@@ -24,6 +24,7 @@ const noValue = uint32(metrics.DataPointFlags_DATA_POINT_FLAGS_NO_RECORDED_VALUE
 // A batch collects data points until they are enough for a request.
 type batch struct {
 	yield   func(*metrics.ScopeMetrics) bool
+	most    int // points
 	version string
 	now     time.Time
 	stopped bool // nobody wants more
@@ -46,9 +47,20 @@ func familyOf(f series.Family) family {
 
 // metric returns the batch's metric of a family.
 func (b *batch) metric(f *family) *metrics.Metric {
-	if m := b.byName[f.name]; m != nil {
-		return m
+	m := b.byName[f.name]
+	if m == nil {
+		m = f.metric()
+		if b.byName == nil {
+			b.byName = map[string]*metrics.Metric{}
+		}
+		b.byName[f.name] = m
+		b.list = append(b.list, m)
 	}
+	return m
+}
+
+// metric returns one without points.
+func (f *family) metric() *metrics.Metric {
 	m := &metrics.Metric{Name: f.name, Description: f.help, Unit: f.unit}
 	const cumulative = metrics.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMULATIVE
 	switch f.kind {
@@ -59,52 +71,58 @@ func (b *batch) metric(f *family) *metrics.Metric {
 	default:
 		m.Data = &metrics.Metric_Gauge{Gauge: &metrics.Gauge{}}
 	}
-	if b.byName == nil {
-		b.byName = map[string]*metrics.Metric{}
-	}
-	b.byName[f.name] = m
-	b.list = append(b.list, m)
 	return m
 }
 
 // number adds a point of a gauge or counter.
 func (b *batch) number(f *family, point *metrics.NumberDataPoint) {
+	b.addNumber(b.metric(f), point)
+	b.added(proto.Size(point))
+}
+
+func (b *batch) addNumber(to *metrics.Metric, point *metrics.NumberDataPoint) {
 	point.TimeUnixNano = nanoseconds(b.now)
-	m := b.metric(f)
-	if gauge := m.GetGauge(); gauge != nil {
+	if gauge := to.GetGauge(); gauge != nil {
 		point.StartTimeUnixNano = 0
 		gauge.DataPoints = append(gauge.DataPoints, point)
 	} else {
-		m.GetSum().DataPoints = append(m.GetSum().DataPoints, point)
+		to.GetSum().DataPoints = append(to.GetSum().DataPoints, point)
 	}
-	b.added(proto.Size(point))
 }
 
 // histogram adds a point of a histogram.
 func (b *batch) histogram(f *family, point *metrics.HistogramDataPoint) {
-	point.TimeUnixNano = nanoseconds(b.now)
-	h := b.metric(f).GetHistogram()
-	h.DataPoints = append(h.DataPoints, point)
+	b.addHistogram(b.metric(f), point)
 	b.added(proto.Size(point))
 }
 
-// end marks the end of a series. A histogram's bounds are told, because in
-// Prometheus each of them is a series.
+func (b *batch) addHistogram(to *metrics.Metric, point *metrics.HistogramDataPoint) {
+	point.TimeUnixNano = nanoseconds(b.now)
+	to.GetHistogram().DataPoints = append(to.GetHistogram().DataPoints, point)
+}
+
+// end marks the end of a series, in a metric of its own: the Collector's Prometheus
+// exporter (seen in 0.120) reads the points of a metric up to the first such mark
+// and no further. A histogram's bounds are told, because in Prometheus each of them
+// is a series.
 func (b *batch) end(f *family, attributes []*common.KeyValue, start time.Time, bounds []float64) {
+	m := f.metric()
 	if f.kind == series.Histogram {
-		b.histogram(f, &metrics.HistogramDataPoint{
+		b.addHistogram(m, &metrics.HistogramDataPoint{
 			Attributes: attributes, StartTimeUnixNano: nanoseconds(start), Flags: noValue,
 			Sum: new(float64), ExplicitBounds: bounds, BucketCounts: make([]uint64, len(bounds)+1),
 		})
-		return
+	} else {
+		b.addNumber(m, &metrics.NumberDataPoint{Attributes: attributes, StartTimeUnixNano: nanoseconds(start), Flags: noValue})
 	}
-	b.number(f, &metrics.NumberDataPoint{Attributes: attributes, StartTimeUnixNano: nanoseconds(start), Flags: noValue})
+	b.list = append(b.list, m)
+	b.added(proto.Size(m))
 }
 
 func (b *batch) added(bytes int) {
 	b.points++
 	b.bytes += bytes
-	if b.points >= maxPoints || b.bytes >= maxBytes {
+	if b.points >= b.most || b.bytes >= maxBytes {
 		b.flush()
 	}
 }

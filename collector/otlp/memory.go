@@ -24,28 +24,34 @@ type memory struct {
 	own       map[instrumentKey]*instrument
 	export    uint64 // counts exports
 	kept      int    // series that have ended and are kept
+	most      int    // of them
 }
 
 func newMemory() memory {
-	return memory{seed: maphash.MakeSeed(), clusters: map[string]*sent{}, own: map[instrumentKey]*instrument{}}
+	return memory{seed: maphash.MakeSeed(), clusters: map[string]*sent{}, own: map[instrumentKey]*instrument{}, most: maxEnded}
 }
 
 // sent is what a receiver has of a cluster.
 type sent struct {
+	series.Identity
 	// base is the last result that was sent and had a snapshot; without any, the
-	// last. It is let go when what it had has ended long enough ago.
-	base      series.Result
+	// last. It is nil when what it had has ended long ago.
+	base      *series.Result
 	allStates bool // of base
 	// since when the series of base that are no more have ended; zero while the
 	// cluster can be observed.
 	since time.Time
+	// last is the last result that was sent since then.
+	last *series.Result
 	// ended are further series that have.
 	ended map[uint64]ended
-	// removed is how many series of base are counted as kept.
-	removed int
+	// gone: no longer configured. Then so many series of base are counted as kept.
+	gone    bool
+	counted int
 }
 
-// An ended series.
+// An ended series. When it has is not known yet of one that may have come in an
+// export that was broken off: it has not if it is there the next time.
 type ended struct {
 	series.Series
 	at, start time.Time
@@ -75,11 +81,11 @@ func (m *memory) cluster(r *series.Result, b *batch) {
 	id := r.Identity()
 	known := m.clusters[key(&id)]
 	if known == nil {
-		known = &sent{base: *r, allStates: m.allStates}
+		known = &sent{Identity: id}
 		m.clusters[key(&id)] = known
 	}
-	m.kept -= known.removed // It is back.
-	known.removed = 0
+	m.kept -= known.counted
+	known.gone, known.counted = false, 0
 	current := make(map[uint64]struct{})
 	walk(r, m.allStates, func(f series.Family, value float64, l series.Labels) {
 		h := m.hash(f, &l)
@@ -94,77 +100,117 @@ func (m *memory) cluster(r *series.Result, b *batch) {
 		})
 	})
 	if b.stopped {
-		return // Not all was sent.
+		m.unsure(known, r)
+		return
 	}
-	down := r.Snapshot == nil && known.base.Snapshot != nil
+	result := *r
+	result.Requests = nil
+	if known.last != nil { // What it had ended later than what the base had.
+		m.keepAll(known, known.last, m.allStates, current, b.now, b)
+	}
+	down := r.Snapshot == nil && known.base != nil && known.base.Snapshot != nil
 	if down && known.since.IsZero() {
 		known.since = b.now
 	}
 	if down && b.now.Sub(known.since) < series.Retention {
+		known.last = &result
 		m.endBase(known, current, b)
 	} else {
-		if !down {
+		if !down && known.base != nil {
 			m.compare(known, current, b)
 		}
-		known.base, known.allStates, known.since = *r, m.allStates, time.Time{}
+		known.base, known.allStates, known.since, known.last = &result, m.allStates, time.Time{}, nil
 	}
 	m.endOthers(known, b)
 }
 
-// endBase marks the end of all series of the base that are not current.
+// endBase marks the end of all series of the base that are not current, and tells
+// how many they are.
 func (m *memory) endBase(known *sent, current map[uint64]struct{}, b *batch) (n int) {
-	base := &known.base
-	id := base.Identity()
-	walk(base, known.allStates, func(f series.Family, _ float64, l series.Labels) {
-		if _, goesOn := current[m.hash(f, &l)]; goesOn {
+	walk(known.base, known.allStates, func(f series.Family, _ float64, l series.Labels) {
+		h := m.hash(f, &l)
+		_, goesOn := current[h]
+		if _, kept := known.ended[h]; goesOn || kept {
 			return
 		}
-		described := familyOf(f)
-		b.end(&described, pairs(f, &id, &l), base.History.Since(), nil)
+		known.end(known.base, f, &l, b)
 		n++
 	})
 	return n
 }
 
-// compare finds the series of the base that are not current. The end of what
-// cannot be kept is marked at once.
+// compare finds the series of the base that are not current.
 func (m *memory) compare(known *sent, current map[uint64]struct{}, b *batch) {
-	base, at := &known.base, known.since
-	id := base.Identity()
+	at := known.since
 	if at.IsZero() {
 		at = b.now
 	}
-	walk(base, known.allStates, func(f series.Family, _ float64, l series.Labels) {
+	m.keepAll(known, known.base, known.allStates, current, at, b)
+}
+
+// keepAll keeps the series of a result that are not current. The end of what cannot
+// be kept is marked at once, if b is there.
+func (m *memory) keepAll(known *sent, of *series.Result, allStates bool, current map[uint64]struct{}, at time.Time, b *batch) {
+	walk(of, allStates, func(f series.Family, _ float64, l series.Labels) {
 		h := m.hash(f, &l)
 		if _, goesOn := current[h]; goesOn {
 			return
 		}
-		if m.kept >= maxEnded {
-			described := familyOf(f)
-			b.end(&described, pairs(f, &id, &l), base.History.Since(), nil)
-			return
+		s := ended{Series: series.Series{Family: f, Labels: l}, at: at, start: of.History.Since()}
+		if !m.keep(known, h, s) && b != nil {
+			known.end(of, f, &l, b)
 		}
-		if known.ended == nil {
-			known.ended = make(map[uint64]ended)
-		}
-		if _, twice := known.ended[h]; !twice {
-			m.kept++
-		}
-		known.ended[h] = ended{Series: series.Series{Family: f, Labels: l}, at: at, start: base.History.Since()}
 	})
+}
+
+// end marks the end of a series of a result.
+func (known *sent) end(of *series.Result, f series.Family, l *series.Labels, b *batch) {
+	described := familyOf(f)
+	b.end(&described, pairs(f, &known.Identity, l), of.History.Since(), nil)
+}
+
+// unsure keeps the series of a result that the base has not: the export was broken
+// off, and some of them may have come, and some of the base again.
+func (m *memory) unsure(known *sent, r *series.Result) {
+	if r.Snapshot != nil {
+		known.since, known.last = time.Time{}, nil
+	}
+	base := make(map[uint64]struct{})
+	if known.base != nil {
+		walk(known.base, known.allStates, func(f series.Family, _ float64, l series.Labels) { base[m.hash(f, &l)] = struct{}{} })
+	}
+	m.keepAll(known, r, m.allStates, base, time.Time{}, nil)
+}
+
+// keep remembers a series that has ended, unless there are too many.
+func (m *memory) keep(known *sent, h uint64, s ended) bool {
+	if _, twice := known.ended[h]; !twice {
+		if m.kept >= m.most {
+			return false
+		}
+		m.kept++
+	}
+	if known.ended == nil {
+		known.ended = make(map[uint64]ended)
+	}
+	known.ended[h] = s
+	return true
 }
 
 // endOthers marks the end of the series that ended while others of the cluster
 // went on.
 func (m *memory) endOthers(known *sent, b *batch) {
-	id := known.base.Identity()
 	for h, s := range known.ended {
+		if s.at.IsZero() {
+			s.at = b.now
+			known.ended[h] = s
+		}
 		if b.now.Sub(s.at) >= series.Retention {
 			m.forget(known, h)
 			continue
 		}
 		described := familyOf(s.Family)
-		b.end(&described, pairs(s.Family, &id, &s.Labels), s.start, nil)
+		b.end(&described, pairs(s.Family, &known.Identity, &s.Labels), s.start, nil)
 	}
 	if len(known.ended) == 0 {
 		known.ended = nil // A map does not shrink by itself.
@@ -182,23 +228,32 @@ func (m *memory) removed(current map[string]bool, b *batch) {
 		if current[name] {
 			continue
 		}
-		if known.removed == 0 {
-			known.since = b.now
+		first := !known.gone
+		if known.gone = true; first {
+			if known.since.IsZero() {
+				known.since = b.now
+			} else if known.last != nil {
+				m.keepAll(known, known.last, m.allStates, nil, b.now, b)
+				known.last = nil
+			}
 		}
-		if b.now.Sub(known.since) < series.Retention {
+		if known.base != nil && b.now.Sub(known.since) >= series.Retention {
+			m.kept -= known.counted
+			known.base, known.counted = nil, 0
+		}
+		if known.base != nil {
 			n := m.endBase(known, nil, b)
-			m.endOthers(known, b)
-			if known.removed > 0 {
-				continue
-			}
-			if m.kept+n <= maxEnded {
-				known.removed = n
+			if fits := m.kept+n <= m.most; first && fits {
+				known.counted = n
 				m.kept += n
-				continue
+			} else if first {
+				known.base = nil
 			}
 		}
-		m.kept -= len(known.ended) + known.removed
-		delete(m.clusters, name)
+		m.endOthers(known, b)
+		if known.base == nil && len(known.ended) == 0 {
+			delete(m.clusters, name)
+		}
 	}
 }
 
@@ -292,7 +347,7 @@ func (m *memory) ended(b *batch) {
 		if !over {
 			b.end(&known.family, pairsOf(&known.attributes), known.start, known.bounds)
 		}
-		if over || m.kept > maxEnded {
+		if over || m.kept > m.most {
 			delete(m.own, key)
 			m.kept--
 		}

@@ -44,6 +44,7 @@ type Producer struct {
 	// turn is held by the export that is under way: memory is its own.
 	turn   chan struct{}
 	memory memory
+	points int // at most in a part
 }
 
 // New returns a Producer. One serves all exports of a process, one after the
@@ -55,7 +56,7 @@ func New(options Options) *Producer {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Producer{options: options, turn: make(chan struct{}, 1), memory: newMemory()}
+	return &Producer{options: options, turn: make(chan struct{}, 1), memory: newMemory(), points: maxPoints}
 }
 
 // Produce takes a snapshot of the fleet and yields its metrics, in parts of at
@@ -76,7 +77,7 @@ func (p *Producer) Produce(ctx context.Context) iter.Seq[*metrics.ScopeMetrics] 
 		if err != nil {
 			p.options.Logger.Warn("own metrics cannot be sent over OTLP", "err", err)
 		}
-		b := batch{yield: yield, version: p.options.Version, now: time.Now()}
+		b := batch{yield: yield, most: p.points, version: p.options.Version, now: time.Now()}
 		p.own(own, &b)
 		p.clusters(results, &b)
 		b.flush()

@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -27,11 +31,12 @@ otlp: {endpoint: %q, protocol: %s, interval: 1s, timeout: 2s}
 `, worker, endpoint, protocol)
 }
 
-// TestEnded: OTLP has no mark for the end of a series, so a state that was left
-// and whatever was said of a connector that is gone are sent as 0, time and
-// again, while to a scraper they are no more.
+// TestEnded: what ended is told so to the receiver: Prometheus has a stale marker of
+// it, the Collector's exporter shows it no more, as if it were scraped. A state that
+// was left, a connector that is gone, a cluster that is no longer configured and
+// what was measured of it.
 func TestEnded(t *testing.T) {
-	create := func(name string) {
+	create := func(t *testing.T, name string) {
 		t.Helper()
 		if err := parts.worker.Create(t.Context(), kafka.Connector{Name: name, Config: map[string]any{
 			"connector.class": scenario.FileSink, "tasks.max": "1", "topics": "orders", "file": "/dev/null"}}); err != nil {
@@ -41,44 +46,77 @@ func TestEnded(t *testing.T) {
 			_ = parts.worker.Write(context.Background(), http.MethodDelete, kafka.ConnectorPath(name), nil)
 		})
 	}
-	create("to-be-paused")
-	create("to-be-deleted")
-	e := push(t, "ended", configuration(parts.worker.ID(), parts.prometheus.URL+"/api/v1/otlp/v1/metrics", "http/protobuf"))
-	e.scrape(t)
-	state := func(job, connector, state string) string {
-		return fmt.Sprintf(`kafka_connect_task_state{job=%q, connector=%q, task="0", state=%q}`, job, connector, state)
+	other := demoWorker(t)
+	for _, route := range []struct{ name, endpoint, protocol string }{
+		{"ended-to-prometheus", parts.prometheus.URL + "/api/v1/otlp/v1/metrics", "http/protobuf"},
+		{"ended-to-collector-http", "http://" + parts.collector.http, "http/protobuf"},
+		{"ended-to-collector-grpc", "http://" + parts.collector.grpc, "grpc"},
+	} {
+		t.Run(route.name, func(t *testing.T) {
+			paused, deleted := route.name+"-paused", route.name+"-deleted"
+			create(t, paused)
+			create(t, deleted)
+			orders := configuration(parts.worker.ID(), route.endpoint, route.protocol)
+			e := push(t, route.name, strings.Replace(orders, "clusters:\n", fmt.Sprintf("clusters:\n  - {name: other, urls: [%q]}\n", other), 1))
+			e.scrape(t)
+			jobs := []string{route.name, "scraped-" + route.name}
+			state := func(job, connector, state string) string {
+				return fmt.Sprintf(`kafka_connect_task_state{job=%q, connector=%q, task="0", state=%q}`, job, connector, state)
+			}
+			for _, job := range jobs {
+				e.expect(t, state(job, paused, "running"), 1)
+				e.expect(t, state(job, deleted, "running"), 1)
+				e.expect(t, fmt.Sprintf(`kafka_connect_up{job=%q, connect_cluster="other"}`, job), 1)
+				e.expect(t, fmt.Sprintf(`count(kafka_connect_snapshot_duration_seconds_bucket{job=%q, connect_cluster="other"}) > bool 1`, job), 1)
+			}
+			if err := parts.worker.Write(t.Context(), http.MethodPut, kafka.ConnectorPath(paused)+"/pause", nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := parts.worker.Write(t.Context(), http.MethodDelete, kafka.ConnectorPath(deleted), nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(parts.directory, route.name+".exporter.yml"), []byte(orders), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			e.Signal(syscall.SIGHUP)
+			// Long before Prometheus (5m) or the Collector (5m) forgets by itself.
+			begin := time.Now()
+			for _, job := range jobs {
+				e.expect(t, state(job, paused, "paused"), 1)
+				e.expectNone(t, state(job, paused, "running"))
+				e.expectNone(t, fmt.Sprintf(`{job=%q, connector=%q}`, job, deleted))
+				e.expectNone(t, fmt.Sprintf(`{job=%q, connect_cluster="other"}`, job))
+			}
+			if took := time.Since(begin); took > time.Minute {
+				t.Errorf("the ends came after %v", took)
+			}
+			// It was never said to be 0.
+			e.expectNone(t, fmt.Sprintf(`min_over_time(%s[1m]) < 1`, state(route.name, deleted, "running")))
+			// What comes back is 1 again, and then both have the same series.
+			if err := parts.worker.Write(t.Context(), http.MethodPut, kafka.ConnectorPath(paused)+"/resume", nil); err != nil {
+				t.Fatal(err)
+			}
+			for _, job := range jobs {
+				e.expect(t, state(job, paused, "running"), 1)
+				e.expectNone(t, state(job, paused, "paused"))
+			}
+			e.eventually(t, "scraped and pushed series have the same names and labels", func(ctx context.Context) error {
+				var both [2][]string
+				for i, job := range jobs {
+					all, err := series(ctx, job)
+					if err != nil {
+						return err
+					}
+					for _, s := range all {
+						name, _, _ := strings.Cut(s, "} ")
+						both[i] = append(both[i], name)
+					}
+					slices.Sort(both[i])
+				}
+				return difference(both[1], both[0])
+			})
+		})
 	}
-	for _, job := range []string{"ended", "scraped-ended"} {
-		e.expect(t, state(job, "to-be-paused", "running"), 1)
-		e.expect(t, state(job, "to-be-deleted", "running"), 1)
-	}
-	if err := parts.worker.Write(t.Context(), http.MethodPut, kafka.ConnectorPath("to-be-paused")+"/pause", nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := parts.worker.Write(t.Context(), http.MethodDelete, kafka.ConnectorPath("to-be-deleted"), nil); err != nil {
-		t.Fatal(err)
-	}
-
-	// The state that was left, beside the new one.
-	e.expect(t, state("ended", "to-be-paused", "running"), 0)
-	e.expect(t, state("ended", "to-be-paused", "paused"), 1)
-	e.expectNone(t, state("scraped-ended", "to-be-paused", "running"))
-	e.expect(t, state("scraped-ended", "to-be-paused", "paused"), 1)
-	// All gauges of the connector that is gone: its states, infos and counts.
-	gauges := `{__name__=~"kafka_connect_.+", __name__!~".+_total", connector="to-be-deleted", job=%q}`
-	e.expect(t, "count("+fmt.Sprintf(gauges, "ended")+" == 0) >= bool 5", 1)
-	e.expectNone(t, fmt.Sprintf(gauges, "ended")+" != 0")
-	e.expectNone(t, fmt.Sprintf(gauges, "scraped-ended"))
-	// And not once, but with each export.
-	for _, ended := range []string{state("ended", "to-be-paused", "running"), state("ended", "to-be-deleted", "running")} {
-		e.expect(t, fmt.Sprintf(`max_over_time(%[1]s[8s]) == 0 and count_over_time(%[1]s[8s]) >= 5`, ended), 0)
-	}
-	// What comes back is 1 again.
-	if err := parts.worker.Write(t.Context(), http.MethodPut, kafka.ConnectorPath("to-be-paused")+"/resume", nil); err != nil {
-		t.Fatal(err)
-	}
-	e.expect(t, state("ended", "to-be-paused", "running"), 1)
-	e.expect(t, state("ended", "to-be-paused", "paused"), 0)
 }
 
 // TestPushAlone: variables of the environment, and nobody who scrapes. Held

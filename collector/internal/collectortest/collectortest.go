@@ -15,6 +15,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+	"pgregory.net/rapid"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -142,7 +143,7 @@ func Small() *connect.Snapshot {
 }
 
 // text renders families as Prometheus would be served them.
-func text(t testing.TB, families []*dto.MetricFamily) string {
+func text(t rapid.TB, families []*dto.MetricFamily) string {
 	var b bytes.Buffer
 	for _, family := range families {
 		if _, err := expfmt.MetricFamilyToText(&b, family); err != nil {
@@ -153,7 +154,7 @@ func text(t testing.TB, families []*dto.MetricFamily) string {
 }
 
 // Samples are the lines of text without comments.
-func Samples(t testing.TB, families []*dto.MetricFamily) []string {
+func Samples(t rapid.TB, families []*dto.MetricFamily) []string {
 	var lines []string
 	for line := range strings.Lines(text(t, families)) {
 		if !strings.HasPrefix(line, "#") {
@@ -171,7 +172,7 @@ func Without(lines []string, beginnings ...string) []string {
 }
 
 // EqualLines fails the test unless both are the same, in the same order.
-func EqualLines(t testing.TB, have, want []string) {
+func EqualLines(t rapid.TB, have, want []string) {
 	t.Helper()
 	for _, line := range Without(have, want...) {
 		t.Errorf("unexpected: %s", line)
