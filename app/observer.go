@@ -120,7 +120,7 @@ func provided(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
 		Name: c.Name, URLs: c.URLs, Provider: connect.SelfManaged,
 		ObservationVersion: c.ObservationVersion, Parallelism: c.Parallelism,
 		RequestTimeout: c.RequestTimeout, InfoMaxAge: c.InfoMaxAge,
-		Keep: c.Filter.Keep, Logger: logger,
+		Keep: c.Filter.Keep, Labels: c.ConnectorLabels, Logger: logger,
 	})
 }
 

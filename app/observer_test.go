@@ -7,6 +7,7 @@ import (
 
 	metrics "github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
 )
 
 // Every provider that can be configured can be observed.
@@ -25,6 +26,28 @@ func TestOwnLabels(t *testing.T) {
 			if !slices.Contains(own, label) {
 				t.Errorf("label %s of %s is missing in config.OwnLabels", label, metric.Name)
 			}
+		}
+	}
+}
+
+// What an observer would not show may not be wished for.
+func TestSecretKeysAreRefused(t *testing.T) {
+	for _, key := range []string{
+		"database.password", "connection.password", "aws.secret.access.key", "aws_access_key_id", "api.key", "apiKey", "sasl.jaas.config", "ssl.key", "ssl.keystore.location",
+		"ssl.truststore.certificates", "basic.auth.user.info", "basic.auth.credentials.source", "oauth.token", "confluent.license.token", "private.key", "keyfile", "gcp.keyfile",
+		"db.pwd", "user.pass", "passphrase", "encryption.mode", "azure.sas", "connection.string", "http.headers", "session.cookie", "tls.pem", "client.cert", "authorization.type", "auth", "shared.key",
+		"jms.credential", "signature.version", "keys", "sentry.dsn",
+	} {
+		if !rest.SecretKey(key) {
+			t.Errorf("%s is shown", key)
+		}
+		if _, err := config.Load(config.Sources{File: file(t, "clusters: [{name: a, urls: ['http://a:1'], connector_labels: [%s]}]\n", key)}); err == nil {
+			t.Errorf("%s is accepted", key)
+		}
+	}
+	for _, key := range []string{"owner.team", "team", "owner", "author", "domain", "tier", "environment", "passenger.class", "topics"} {
+		if _, err := config.Load(config.Sources{File: file(t, "clusters: [{name: a, urls: ['http://a:1'], connector_labels: [%s]}]\n", key)}); err != nil {
+			t.Errorf("%s: %v", key, err)
 		}
 	}
 }

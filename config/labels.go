@@ -102,11 +102,11 @@ func secretKey(key string) bool {
 	key = strings.ToLower(key)
 	if slices.ContainsFunc([]string{
 		"password", "passwd", "passphrase", "secret", "token", "credential", "jaas", "key", "private", "certificate",
-		"oauth", "authori", "authentication", "signature", "connection", "keystore", "truststore",
+		"oauth", "authori", "authentication", "signature", "encryption", "connection", "truststore", "header", "cookie",
 	}, func(word string) bool { return strings.Contains(key, word) }) {
 		return true
 	}
 	return slices.ContainsFunc(strings.FieldsFunc(key, func(r rune) bool { return r == '.' || r == '-' || r == '_' }), func(word string) bool {
-		return slices.Contains([]string{"pass", "pwd", "pw", "auth", "url", "uri", "urls", "dsn", "pem", "pin", "sas", "cert", "login", "headers", "cookie", "session"}, word)
+		return slices.Contains([]string{"pass", "pwd", "pw", "auth", "url", "uri", "urls", "dsn", "pem", "pin", "sas", "cert", "login", "session"}, word)
 	})
 }
