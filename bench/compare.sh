@@ -5,11 +5,11 @@
 #
 #   bench/compare.sh [REVISION]     default: main, or what is committed where this is main
 #
-# COUNT (6) runs of each, BENCH (Decode|Render|Scrape/connectors=1000) which.
+# COUNT (6) runs of each, BENCH (Decode|Answer|Scrape/connectors=1000) which.
 set -euo pipefail
 cd "$(git rev-parse --show-toplevel)"
 base=${1:-$([ "$(git branch --show-current)" = main ] && echo HEAD || echo main)}
-count=${COUNT:-6} bench=${BENCH:-Decode|Render|Scrape/connectors=1000}
+count=${COUNT:-6} bench=${BENCH:-Decode|Answer|Scrape/connectors=1000}
 work=$(mktemp -d)
 trap 'git worktree remove --force "$work/base" 2>/dev/null || true; rm -rf "$work"' EXIT
 git worktree add --quiet --detach "$work/base" "$base"

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/exposition"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 )
 
@@ -19,15 +21,9 @@ const writeBuffer = 64 << 10
 // by [exposition.Renderer.Answer], which need not encode and compress again what
 // did not change.
 func (s *server) expose(w http.ResponseWriter, r *http.Request, views []series.Result, own prometheus.TransactionalGatherer) {
-	families, release, err := own.Gather()
-	defer release()
-	if err != nil {
-		// A part that fails costs the others nothing.
-		s.Logger.Error("the exporter's own metrics are incomplete", "err", err)
-	}
-	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
+	format := expfmt.NegotiateAccept(r.Header, exposition.Formats()...)
 	compressed := acceptsGzip(r.Header)
-	answer, err := s.Renderer().Answer(views, families, format, compressed)
+	answer, err := s.render(r.Context(), views, own, format, compressed)
 	if err != nil {
 		s.Logger.Error("metrics cannot be encoded", "err", err)
 		http.Error(w, "The metrics cannot be encoded, see the log of the exporter.", http.StatusInternalServerError)
@@ -57,6 +53,19 @@ func (s *server) expose(w http.ResponseWriter, r *http.Request, views []series.R
 	if err != nil {
 		s.Logger.Debug("the scraper has gone", "err", err)
 	}
+}
+
+// render makes an answer.
+func (s *server) render(ctx context.Context, views []series.Result, own prometheus.TransactionalGatherer, format expfmt.Format, compressed bool) (*exposition.Answer, error) {
+	families, release, err := own.Gather()
+	defer release()
+	if err != nil {
+		// A part that fails costs the others nothing.
+		s.Logger.Error("the exporter's own metrics are incomplete", "err", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.Limit)
+	defer cancel()
+	return s.Renderer().Answer(ctx, views, families, format, compressed)
 }
 
 // acceptsGzip tells whether a client takes a gzip-compressed answer (RFC 9110,

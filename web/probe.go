@@ -56,7 +56,7 @@ func (s *server) probe(w http.ResponseWriter, r *http.Request) {
 	}
 	own := s.Self.ForCluster(name)
 	if debug {
-		s.debug(w, &views[0], prometheus.NewMultiTRegistry(s.Renderer().Gatherer(views), own))
+		s.debug(w, r, views, own)
 		return
 	}
 	s.expose(w, r, views, own)
@@ -90,7 +90,8 @@ type (
 )
 
 // debug shows what a probe did, call by call, and the series that it gave.
-func (s *server) debug(w http.ResponseWriter, view *series.Result, gatherer prometheus.TransactionalGatherer) {
+func (s *server) debug(w http.ResponseWriter, r *http.Request, views []series.Result, own prometheus.TransactionalGatherer) {
+	view := &views[0]
 	page := probePage{
 		frame: s.frame("Probe of " + view.Cluster), Cluster: view.Cluster,
 		Health: "up", Duration: span(view.Duration), Log: probeLog(view),
@@ -112,25 +113,15 @@ func (s *server) debug(w http.ResponseWriter, view *series.Result, gatherer prom
 		}
 		page.Calls = append(page.Calls, call)
 	}
-	series, err := text(gatherer)
+	answer, err := s.render(r.Context(), views, own, expfmt.FmtText, false)
 	if err != nil {
-		s.Logger.Error("The series of a probe could not be gathered", "cluster", view.Cluster, "err", err)
+		s.Logger.Error("the series of a probe cannot be encoded", "cluster", view.Cluster, "err", err)
+	} else {
+		var text strings.Builder
+		_ = answer.Write(&text) // A Builder does not fail.
+		page.Series = text.String()
 	}
-	page.Series = series
 	s.page(w, "probe", page.frame, page)
-}
-
-// text writes what a gatherer gathers in Prometheus's text format.
-func text(gatherer prometheus.TransactionalGatherer) (string, error) {
-	families, done, err := gatherer.Gather()
-	defer done()
-	var out strings.Builder
-	for _, family := range families {
-		if _, encodeErr := expfmt.MetricFamilyToText(&out, family); encodeErr != nil && err == nil {
-			err = encodeErr
-		}
-	}
-	return out.String(), err
 }
 
 // targetGroup is one element of what Prometheus's HTTP service discovery reads

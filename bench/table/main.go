@@ -27,14 +27,15 @@ var packages = []string{"./connect/rest", "./collector/exposition", "./bench"}
 // yardsticks are the variants that others are measured against, and what they are.
 var yardsticks = map[string]string{
 	"decoder=encoding-json": "encoding/json into structs",
-	"const-metrics":         "client_golang, a Collector of constant metrics",
+	"promhttp":              "promhttp, the same series",
 	"floor":                 "io.Copy of the worker's whole answer (expand=info&expand=status)",
 }
 
 // ours are the other variants, and what they are.
 var ours = map[string]string{
 	"decoder=ours":   "decoder",
-	"slab":           "renderer",
+	"first":          "first answer, written and compressed",
+	"steady":         "as Prometheus asks, nothing changed",
 	"v2-steady":      "version 2, nothing changed, plain text",
 	"v2-steady-gzip": "version 2, nothing changed, gzip as Prometheus asks",
 	"v2-changed":     "version 2, one connector changed, gzip",
@@ -61,7 +62,7 @@ func run(ctx context.Context, arguments []string, out, progress io.Writer) error
 	for _, name := range packages {
 		fmt.Fprintln(progress, "running the benchmarks of", name)
 		var output bytes.Buffer
-		command := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "Decode|Render|Scrape", "-count", strconv.Itoa(*count), "-benchtime", *benchtime, name) //nolint:gosec // What the person who runs it asks for.
+		command := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "Decode|Answer|Wire|Scrape", "-count", strconv.Itoa(*count), "-benchtime", *benchtime, name) //nolint:gosec // What the person who runs it asks for.
 		command.Stdout, command.Stderr = io.MultiWriter(&output, progress), progress
 		if err := command.Run(); err != nil {
 			return fmt.Errorf("run the benchmarks of %s: %w", name, err)
@@ -73,7 +74,7 @@ func run(ctx context.Context, arguments []string, out, progress io.Writer) error
 
 // A group is the variants that share a yardstick.
 type group struct {
-	name     string // Decode/connectors=1000
+	name     string // Decode/connectors=1000, Wire/clusters=100,connectors=10, Wire/demo
 	variants []*variant
 }
 
@@ -84,7 +85,7 @@ type variant struct {
 
 // line is a benchmark's line of output: Benchmark, then its variants, then the
 // number of processors, then figures.
-var line = regexp.MustCompile(`^Benchmark(\w+/connectors=\d+)/(\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
+var line = regexp.MustCompile(`^Benchmark(\w+/[^/\s]+)/(\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
 
 func parse(output io.Reader) []*group {
 	var groups []*group
@@ -117,18 +118,30 @@ func get[T any](list *[]*T, wanted func(*T) bool, made func() *T) *T {
 
 // titles of the groups.
 var titles = map[string]string{
-	"Decode": "Decoding the answer of %s connectors",
-	"Render": "Rendering %s connectors anew",
-	"Scrape": "A whole scrape of %s connectors",
+	"Decode": "Decoding the answer of %s",
+	"Answer": "A first answer of %s",
+	"Wire":   "On the wire, of %s",
+	"Scrape": "A whole scrape of %s",
 }
 
 // title says what was measured, for people.
 func (g *group) title() string {
-	what, connectors, _ := strings.Cut(g.name, "/connectors=")
-	if n := len(connectors); n > 3 {
-		connectors = connectors[:n-3] + "," + connectors[n-3:]
+	what, of, _ := strings.Cut(g.name, "/")
+	var parts []string
+	for part := range strings.SplitSeq(of, ",") {
+		name, n, numbered := strings.Cut(part, "=")
+		switch {
+		case !numbered:
+			parts = append(parts, "the "+name)
+		case name == "clusters" && n == "1": // goes without saying
+		default:
+			if len(n) > 3 {
+				n = n[:len(n)-3] + "," + n[len(n)-3:]
+			}
+			parts = append(parts, n+" "+name)
+		}
 	}
-	return fmt.Sprintf(titles[what], connectors)
+	return fmt.Sprintf(titles[what], strings.Join(parts, " × "))
 }
 
 // median of a unit's figures, and whether there are any.
@@ -140,13 +153,13 @@ func (v *variant) median(unit string) (float64, bool) {
 	return figures[len(figures)/2], true
 }
 
-// processorTime in milliseconds; benchmarks report it in one of two units.
-func (v *variant) processorTime() (float64, bool) {
-	if ms, ok := v.median("cpu-ms/op"); ok {
-		return ms, true
-	}
-	ns, ok := v.median("cpu-ns/op")
-	return ns / 1e6, ok
+// processorTime in milliseconds.
+func (v *variant) processorTime() (float64, bool) { return v.median("cpu-ms/op") }
+
+// size of the answer in KB.
+func (v *variant) size() (float64, bool) {
+	bytes, ok := v.median("answer-bytes")
+	return bytes / 1000, ok
 }
 
 func (v *variant) time() (float64, bool) {
@@ -162,7 +175,13 @@ func write(out io.Writer, groups []*group) error {
 			return fmt.Errorf("%s has no yardstick", g.name)
 		}
 		yardstick := g.variants[i]
-		fmt.Fprintf(out, "\n### %s\n\n| | time | ratio | processor time | ratio | allocations |\n|---|--:|--:|--:|--:|--:|\n", g.title())
+		// What a scrape waits for is not what is measured there.
+		wire := strings.HasPrefix(g.name, "Wire/")
+		columns := "| | time | ratio | processor time | ratio | answer | ratio | allocations |\n|---|--:|--:|--:|--:|--:|--:|--:|"
+		if wire {
+			columns = "| | answer | ratio |\n|---|--:|--:|"
+		}
+		fmt.Fprintf(out, "\n### %s\n\n%s\n", g.title(), columns)
 		for _, v := range g.variants {
 			what := ours[v.name]
 			if v == yardstick {
@@ -170,19 +189,25 @@ func write(out io.Writer, groups []*group) error {
 			} else if what == "" {
 				return fmt.Errorf("nothing says what %s/%s is", g.name, v.name)
 			}
+			size := compare(v, yardstick, "%.0f KB", (*variant).size)
+			if wire {
+				fmt.Fprintf(out, "| %s | %s |\n", what, size)
+				continue
+			}
 			allocations, _ := v.median("allocs/op")
-			fmt.Fprintf(out, "| %s | %s | %s | %.0f |\n", what, compare(v, yardstick, (*variant).time), compare(v, yardstick, (*variant).processorTime), allocations)
+			fmt.Fprintf(out, "| %s | %s | %s | %s | %.0f |\n", what, compare(v, yardstick, "%.2f ms", (*variant).time),
+				compare(v, yardstick, "%.2f ms", (*variant).processorTime), size, allocations)
 		}
 	}
 	return nil
 }
 
-// compare is a figure in milliseconds and its ratio to the yardstick's.
-func compare(v, yardstick *variant, figure func(*variant) (float64, bool)) string {
+// compare is a figure and its ratio to the yardstick's.
+func compare(v, yardstick *variant, format string, figure func(*variant) (float64, bool)) string {
 	value, ok := figure(v)
 	if !ok {
 		return " | "
 	}
 	base, _ := figure(yardstick)
-	return fmt.Sprintf("%.2f ms | %.2f", value, value/base)
+	return fmt.Sprintf(format+" | %.2f", value, value/base)
 }

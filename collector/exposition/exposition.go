@@ -2,132 +2,91 @@ package exposition
 
 import (
 	"bytes"
-	"compress/flate"
+	"context"
 	"fmt"
 	"hash/maphash"
 	"io"
+	"slices"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
-	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
-// A kept exposition is what a Renderer keeps between answers. Nearly all
-// series are of connectors and tasks, and of those hardly any changes from one
-// scrape to the next: so they stay encoded and compressed, some hundred
-// connectors at a time, and only those that changed are encoded again.
-type kept struct {
-	seed       maphash.Seed
-	usualBlock int
-	// flates compress; each costs about a megabyte.
-	flates sync.Pool
-
-	mu       sync.Mutex
-	clusters map[string]*exposed
-	// asked is when an encoding was last asked for.
-	asked map[encoding]time.Time
-	// headers of the families, in text formats.
-	headers map[encoding]*encodedBlock
-	// textSize is how much of the last answer was not kept.
-	textSize atomic.Int64
+// Options say what a Renderer shows.
+type Options struct {
+	// AllStates shows every state that an object can be in as 0 or 1, instead
+	// of the current one as 1.
+	AllStates bool
 }
 
-func newKept() *kept {
-	return &kept{
-		seed: maphash.MakeSeed(), usualBlock: usualBlock, clusters: map[string]*exposed{}, asked: map[encoding]time.Time{}, headers: map[encoding]*encodedBlock{},
-		flates: sync.Pool{New: func() any {
-			w, err := flate.NewWriter(nil, flate.BestSpeed)
-			if err != nil {
-				panic(err) // The level is one of the package's own.
-			}
-			return w
-		}},
+// A Renderer turns results into what Prometheus scrapes. It may be used by many
+// goroutines.
+//
+// Nearly all series are of connectors and tasks, and of those hardly any changes
+// from one scrape to the next: so they stay written and compressed, some hundred
+// connectors at a time, and only those that changed are written again. There are
+// three ways to write them, whatever scrapers ask for, and nothing is kept but
+// compressed: an answer that is wanted plain is expanded on its way out.
+type Renderer struct {
+	options Options
+	seed    maphash.Seed
+	usual   int // connectors in a block
+	byName  []series.Family
+
+	compressors, expanders, sheets *sync.Pool
+
+	mu   sync.Mutex
+	kept map[key]*kept
+}
+
+// NewRenderer returns a Renderer.
+func NewRenderer(options Options) *Renderer {
+	return &Renderer{
+		options: options, seed: maphash.MakeSeed(), usual: usualBlock, byName: series.Families(), kept: map[key]*kept{},
+		compressors: &sync.Pool{New: newCompressor}, expanders: &sync.Pool{New: newExpander},
+		sheets: &sync.Pool{New: func() any { return new(sheet) }},
 	}
 }
-
-// An encoding is a format, and whether it is compressed.
-type encoding struct {
-	format     expfmt.Format
-	compressed bool
-}
-
-// exposed is what is kept of one cluster.
-type exposed struct {
-	mu    sync.Mutex
-	asked time.Time
-	// The blocks are those of this revision.
-	revision connect.Revision
-	provider connect.Provider
-	hasTasks bool
-	blocks   []*block
-}
-
-// encodedBlock is the series of a block by family, without the family's header.
-type encodedBlock [series.FamilyCount]part
 
 // An Answer is what is exposed of some results, ready to be written.
 type Answer struct {
 	parts      []part
 	compressed bool
+	expanders  *sync.Pool
 	// Rendering and Compressing is what making it took.
 	Rendering, Compressing time.Duration
 }
 
-// Answer encodes the results' series and further families in a format, which
-// must be one of the exposition formats of expfmt, and compresses them with gzip
-// if asked to.
-func (r *Renderer) Answer(results []series.Result, further []*dto.MetricFamily, format expfmt.Format, compressed bool) (*Answer, error) {
+// Answer writes the series of results and further families in one of [Formats],
+// and compresses them with gzip if asked to. A family that both have is an error,
+// as is one that is there twice. It ends with ctx; what it has made until then is
+// kept, so that the next answer takes less.
+func (r *Renderer) Answer(ctx context.Context, results []series.Result, further []*dto.MetricFamily, format expfmt.Format, compressed bool) (*Answer, error) {
+	syntax, err := syntaxOf(format)
+	if err != nil {
+		return nil, err
+	}
+	a := &assembly{Renderer: r, syntax: syntax, answer: Answer{compressed: compressed, expanders: r.expanders}}
 	start := time.Now()
-	how := encoding{format, compressed}
-	a := &assembly{encoding: how, kept: r.kept}
-	a.text.Grow(int(r.kept.textSize.Load()))
-	switch format.FormatType() {
-	case expfmt.TypeTextPlain, expfmt.TypeOpenMetrics, expfmt.TypeProtoDelim:
-	default: // for people who look at protobuf; not worth keeping
-		if err := a.families(append(r.Families(results), further...)); err != nil {
-			return nil, err
-		}
-		a.cut()
-		return a.answer(start), nil
-	}
 	sorted := series.Sorted(results)
-
-	// First what differs in each scrape: the clusters as such and the exporter
-	// itself.
-	if err := a.families(append(r.render(sorted, (*series.Walk).Cluster), further...)); err != nil {
+	blocks, err := a.blocks(ctx, groups(sorted, r.usual))
+	if err != nil {
+		return nil, fmt.Errorf("render the series of connectors: %w", err)
+	}
+	if err := a.head(sorted, blocks, further, format); err != nil {
 		return nil, err
 	}
-	r.kept.textSize.Store(int64(a.text.Len()))
-
-	// Then the connectors, family by family.
-	all := make([][]*encodedBlock, 0, len(sorted))
-	for _, v := range sorted {
-		if v.Snapshot == nil {
-			continue
-		}
-		blocks, err := r.encodedBlocks(v, how, &a.compressing)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, blocks)
+	a.body(blocks)
+	if syntax == openMetricsSyntax {
+		a.add(plainPart([]byte("# EOF\n")))
 	}
-	for _, f := range byName {
-		if err := a.blocks(f, all); err != nil {
-			return nil, err
-		}
-	}
-	if err := a.end(); err != nil {
-		return nil, err
-	}
-	r.kept.forget(how)
-	return a.answer(start), nil
+	a.answer.Rendering = time.Since(start) - a.answer.Compressing
+	return &a.answer, nil
 }
 
 // Size of the answer in bytes.
@@ -135,11 +94,7 @@ func (a *Answer) Size() int {
 	if a.compressed {
 		return gzipSize(a.parts)
 	}
-	size := 0
-	for i := range a.parts {
-		size += len(a.parts[i].bytes)
-	}
-	return size
+	return plainSize(a.parts)
 }
 
 // Write writes the answer.
@@ -147,265 +102,182 @@ func (a *Answer) Write(w io.Writer) error {
 	if a.compressed {
 		return writeGzip(w, a.parts)
 	}
-	for i := range a.parts {
-		if _, err := w.Write(a.parts[i].bytes); err != nil {
-			return err
+	return writePlain(w, a.expanders, a.parts)
+}
+
+// An assembly is an answer in the making.
+type assembly struct {
+	*Renderer
+	syntax syntax
+	answer Answer
+}
+
+func (a *assembly) add(p part) { a.answer.parts = append(a.answer.parts, p) }
+
+// deflated makes a part of a text and adds what compressing took.
+func (a *assembly) deflated(text []byte) part {
+	start := time.Now()
+	defer func() { a.answer.Compressing += time.Since(start) }()
+	return deflatedPart(a.compressors, text)
+}
+
+// blocks returns the blocks of the groups, written; what is new of them is written
+// now.
+func (a *assembly) blocks(ctx context.Context, groups [][]*series.Result) ([]*written, error) {
+	var all []*written
+	for _, group := range groups {
+		if err := a.group(ctx, group, len(groups) == 1, &all); err != nil {
+			return nil, err
 		}
+	}
+	return all, nil
+}
+
+// group appends the blocks of a group; alone tells that there is no other.
+func (a *assembly) group(ctx context.Context, group []*series.Result, alone bool, all *[]*written) error {
+	k, release, err := a.keptOf(ctx, group)
+	if err != nil {
+		return err
+	}
+	defer release()
+	k.update(group, a.seed, a.usual)
+	whole := alone && len(k.blocks) == 1
+	for _, b := range k.blocks {
+		w := b.written[a.syntax]
+		if w == nil || whole != (w.whole.size > 0) {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			w = a.write(b, whole)
+			b.written[a.syntax] = w
+		}
+		*all = append(*all, w)
 	}
 	return nil
 }
 
-// encodedBlocks returns the connectors of a result, encoded; what is new of them is
-// encoded now.
-func (r *Renderer) encodedBlocks(v *series.Result, how encoding, compressing *time.Duration) ([]*encodedBlock, error) {
-	e := r.kept
-	e.mu.Lock()
-	x := e.clusters[v.Cluster]
-	if x == nil {
-		x = &exposed{}
-		e.clusters[v.Cluster] = x
-	}
-	e.mu.Unlock()
-
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	snapshot := v.Snapshot
-	x.asked = time.Now()
-	if x.provider != snapshot.Provider || x.hasTasks != snapshot.HasTasks {
-		x.provider, x.hasTasks, x.blocks = snapshot.Provider, snapshot.HasTasks, nil
-	}
-	if revision := v.History.Revision(); !x.revision.Same(revision) {
-		x.blocks = blocksOf(v, e.seed, e.usualBlock, x.blocks)
-		x.revision = revision
-	}
-	encoded := make([]*encodedBlock, len(x.blocks))
-	for i, of := range x.blocks {
-		var err error
-		if encoded[i] = of.encoded[how]; encoded[i] == nil {
-			if encoded[i], err = r.encode(v, of, how, compressing); err != nil {
-				return nil, err
-			}
-			of.encoded[how] = encoded[i]
+// write writes a block.
+func (a *assembly) write(b *block, whole bool) *written {
+	s := a.sheets.Get().(*sheet)
+	defer a.sheets.Put(s)
+	s.reset(a.syntax)
+	w := series.Walk{AllStates: a.options.AllStates, Emit: s.add}
+	for i := range b.stretches {
+		x := &b.stretches[i]
+		s.cluster = x.cluster
+		for j := range x.connectors {
+			w.Connector(x.snapshot, &x.connectors[j], x.pasts[j])
 		}
 	}
-	return encoded, nil
-}
-
-// encode encodes the series of a block.
-func (r *Renderer) encode(v *series.Result, of *block, how encoding, compressing *time.Duration) (*encodedBlock, error) {
-	var counts [series.FamilyCount]int
-	w := series.Walk{AllStates: r.options.AllStates, Emit: func(f series.Family, _ float64, _ series.Labels) { counts[f]++ }}
-	walkBlock := func() {
-		for i := range of.connectors {
-			w.Connector(v.Snapshot, &of.connectors[i], of.pasts[i])
-		}
-	}
-	walkBlock()
-	s := newSlab(&counts)
-	s.cluster = s.label(labelIndex[series.ClusterLabel], v.Cluster)
-	w.Emit = s.add
-	walkBlock()
-
-	encoded := &encodedBlock{}
-	for _, f := range byName {
-		if counts[f] == 0 {
+	made := &written{}
+	var text []byte
+	for _, f := range a.byName {
+		if len(s.families[f]) == 0 {
 			continue
 		}
-		text, err := encodeSeries(s.family(f), how.format)
-		if err != nil {
-			return nil, fmt.Errorf("encode %s: %w", f.Descriptor().Name, err)
+		made.has[f] = true
+		if whole {
+			text = append(appendHeader(text, a.syntax, f.Descriptor(), len(s.families[f])), s.families[f]...)
+		} else {
+			made.families[f] = a.deflated(s.families[f])
 		}
-		encoded[f] = partOf(text, how.compressed, &r.kept.flates, compressing)
 	}
-	return encoded, nil
+	if whole {
+		made.whole = a.deflated(text)
+	}
+	return made
 }
 
-// partOf makes a part of a text, and adds what compressing took.
-func partOf(text []byte, compressed bool, flates *sync.Pool, took *time.Duration) part {
-	if !compressed {
-		return part{bytes: bytes.Clone(text), size: len(text)}
+// head adds what differs in each answer: the series of the clusters as such, and
+// the further families.
+func (a *assembly) head(sorted []*series.Result, blocks []*written, further []*dto.MetricFamily, format expfmt.Format) error {
+	s := a.sheets.Get().(*sheet)
+	defer a.sheets.Put(s)
+	s.reset(a.syntax)
+	w := series.Walk{AllStates: a.options.AllStates, Emit: s.add}
+	for _, r := range sorted {
+		s.cluster = r.Identity()
+		summary := r.Summary()
+		w.Cluster(r, &summary)
 	}
-	defer func(start time.Time) { *took += time.Since(start) }(time.Now())
-	w := flates.Get().(*flate.Writer)
-	defer flates.Put(w)
-	return deflate(w, text)
-}
-
-// encodeFamily encodes one family with its header.
-func encodeFamily(f *dto.MetricFamily, format expfmt.Format) ([]byte, error) {
-	var out bytes.Buffer
-	err := expfmt.NewEncoder(&out, format).Encode(f)
-	return out.Bytes(), err
-}
-
-// encodeSeries encodes the series of one family without its header. In
-// protobuf they are a field of the family's message, which is merged from its
-// parts when they follow each other; as text they are what follows the comments.
-func encodeSeries(f *dto.MetricFamily, format expfmt.Format) ([]byte, error) {
-	if format.FormatType() == expfmt.TypeProtoDelim {
-		return proto.Marshal(&dto.MetricFamily{Metric: f.Metric})
-	}
-	text, err := encodeFamily(f, format)
-	return text[headerEnd(text):], err
-}
-
-// headerEnd is where the comments at the beginning of a family's text end.
-func headerEnd(text []byte) int {
-	end := 0
-	for bytes.HasPrefix(text[end:], []byte("# ")) {
-		end += bytes.IndexByte(text[end:], '\n') + 1
-	}
-	return end
-}
-
-// header returns the header of a family whose series take size bytes; as text
-// it is always the same.
-func (e *kept) header(f series.Family, size int, how encoding, compressing *time.Duration) (part, error) {
-	if how.format.FormatType() == expfmt.TypeProtoDelim {
-		text, err := encodeHeader(f, size, how.format)
-		return partOf(text, how.compressed, &e.flates, compressing), err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	headers := e.headers[how]
-	if headers == nil {
-		headers = &encodedBlock{}
-		e.headers[how] = headers
-	}
-	if headers[f].size == 0 {
-		text, err := encodeHeader(f, size, how.format)
-		if err != nil {
-			return part{}, err
+	var text bytes.Buffer
+	names := make(map[string]bool, int(series.FamilyCount)+len(further))
+	for _, f := range a.byName {
+		d := f.Descriptor()
+		for _, b := range blocks {
+			if b.has[f] {
+				names[d.Name] = true
+				break
+			}
 		}
-		headers[f] = partOf(text, how.compressed, &e.flates, compressing)
+		if len(s.families[f]) == 0 {
+			continue
+		}
+		if names[d.Name] {
+			return fmt.Errorf("family %s has series of clusters and of connectors", d.Name)
+		}
+		names[d.Name] = true
+		text.Write(appendHeader(text.AvailableBuffer(), a.syntax, d, len(s.families[f])))
+		text.Write(s.families[f])
 	}
-	return headers[f], nil
-}
-
-// encodeHeader encodes what stands before the series of a family that take size
-// bytes.
-func encodeHeader(f series.Family, size int, format expfmt.Format) ([]byte, error) {
-	header := &dto.MetricFamily{Name: &f.Descriptor().Name, Help: &f.Descriptor().Help, Type: dtoType(f.Descriptor().Kind).Enum()}
-	if format.FormatType() == expfmt.TypeProtoDelim {
-		text, err := proto.Marshal(header)
-		return append(protowire.AppendVarint(nil, uint64(len(text)+size)), text...), err
-	}
-	// The text formats refuse a family without series.
-	m := &dto.Metric{Gauge: &dto.Gauge{Value: proto.Float64(0)}}
-	if f.Descriptor().Kind == series.Counter {
-		m = &dto.Metric{Counter: &dto.Counter{Value: proto.Float64(0)}}
-	}
-	header.Metric = []*dto.Metric{m}
-	text, err := encodeFamily(header, format)
-	return text[:headerEnd(text)], err
-}
-
-// An assembly puts an answer together.
-type assembly struct {
-	encoding
-	kept  *kept
-	parts []part
-	// text is what is not a part yet.
-	text        bytes.Buffer
-	compressing time.Duration
-}
-
-// answer is what was put together since start.
-func (a *assembly) answer(start time.Time) *Answer {
-	return &Answer{parts: a.parts, compressed: a.compressed, Rendering: time.Since(start) - a.compressing, Compressing: a.compressing}
-}
-
-// families adds whole families.
-func (a *assembly) families(families []*dto.MetricFamily) error {
-	encoder := expfmt.NewEncoder(&a.text, a.format)
-	for _, f := range families {
+	encoder := expfmt.NewEncoder(&text, format)
+	for _, f := range further {
+		if names[f.GetName()] {
+			return fmt.Errorf("family %s comes from two sources", f.GetName())
+		}
+		names[f.GetName()] = true
+		if a.syntax == openMetricsSyntax {
+			f = unclashed(f, further)
+		}
 		if err := encoder.Encode(f); err != nil {
 			return fmt.Errorf("encode %s: %w", f.GetName(), err)
 		}
 	}
+	if a.answer.compressed {
+		a.add(a.deflated(text.Bytes()))
+	} else {
+		a.add(plainPart(text.Bytes()))
+	}
 	return nil
 }
 
-// blocks adds a family that has its series in the blocks of several clusters.
-func (a *assembly) blocks(f series.Family, clusters [][]*encodedBlock) error {
-	size := 0
-	for _, blocks := range clusters {
-		for _, r := range blocks {
-			size += r[f].size
+// unclashed is a family as OpenMetrics can have it beside the others. In it a
+// counter's name is without _total, and client_golang has go_memstats_alloc_bytes
+// beside go_memstats_alloc_bytes_total: parsers would refuse the same name twice.
+// Such a counter keeps its series, and does not say of what type they are.
+func unclashed(f *dto.MetricFamily, all []*dto.MetricFamily) *dto.MetricFamily {
+	base, counts := strings.CutSuffix(f.GetName(), "_total")
+	if !counts || f.GetType() != dto.MetricType_COUNTER ||
+		!slices.ContainsFunc(all, func(other *dto.MetricFamily) bool { return other.GetName() == base }) {
+		return f
+	}
+	untyped := &dto.MetricFamily{Name: f.Name, Help: f.Help, Type: dto.MetricType_UNTYPED.Enum()}
+	for _, m := range f.Metric {
+		untyped.Metric = append(untyped.Metric, &dto.Metric{Label: m.Label, Untyped: &dto.Untyped{Value: m.Counter.Value}})
+	}
+	return untyped
+}
+
+// body adds the blocks, family by family.
+func (a *assembly) body(blocks []*written) {
+	if len(blocks) == 1 && blocks[0].whole.size > 0 {
+		a.add(blocks[0].whole)
+		return
+	}
+	a.answer.parts = slices.Grow(a.answer.parts, len(a.byName)*(1+len(blocks)))
+	for _, f := range a.byName {
+		size := 0
+		for _, b := range blocks {
+			size += b.families[f].size
 		}
-	}
-	if size == 0 {
-		return nil
-	}
-	header, err := a.kept.header(f, size, a.encoding, &a.compressing)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", f.Descriptor().Name, err)
-	}
-	a.cut()
-	a.parts = append(a.parts, header)
-	for _, blocks := range clusters {
-		for _, r := range blocks {
-			if r[f].size > 0 {
-				a.parts = append(a.parts, r[f])
+		if size == 0 {
+			continue
+		}
+		a.add(plainPart(appendHeader(nil, a.syntax, f.Descriptor(), size)))
+		for _, b := range blocks {
+			if b.has[f] {
+				a.add(b.families[f])
 			}
 		}
 	}
-	return nil
-}
-
-// cut makes a part of the text so far.
-func (a *assembly) cut() {
-	if a.text.Len() > 0 {
-		a.parts = append(a.parts, partOf(a.text.Bytes(), a.compressed, &a.kept.flates, &a.compressing))
-		a.text.Reset()
-	}
-}
-
-// end adds what ends an answer.
-func (a *assembly) end() error {
-	if a.format.FormatType() == expfmt.TypeOpenMetrics {
-		if _, err := expfmt.FinalizeOpenMetrics(&a.text); err != nil {
-			return fmt.Errorf("end the exposition: %w", err)
-		}
-	}
-	a.cut()
-	return nil
-}
-
-// forget gives back the memory of encodings and clusters that nobody has asked
-// for in a while.
-func (e *kept) forget(how encoding) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	now := time.Now()
-	e.asked[how] = now
-	for other, last := range e.asked {
-		if now.Sub(last) < series.Retention {
-			continue
-		}
-		delete(e.asked, other)
-		delete(e.headers, other)
-		for _, x := range e.clusters {
-			x.forget(other)
-		}
-	}
-	for name, x := range e.clusters {
-		if x.unasked(now) >= series.Retention {
-			delete(e.clusters, name)
-		}
-	}
-}
-
-func (x *exposed) forget(how encoding) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, r := range x.blocks {
-		delete(r.encoded, how)
-	}
-}
-
-func (x *exposed) unasked(now time.Time) time.Duration {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return now.Sub(x.asked)
 }

@@ -3,15 +3,22 @@ package exposition
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"google.golang.org/protobuf/proto"
@@ -92,29 +99,48 @@ func byFamily(t rapid.TB, text []byte) string {
 	return string(bytes.Join(families, nil))
 }
 
-var formats = []expfmt.Format{
-	expfmt.NewFormat(expfmt.TypeTextPlain), expfmt.NewFormat(expfmt.TypeOpenMetrics), expfmt.NewFormat(expfmt.TypeProtoDelim),
+var formats = []expfmt.Format{expfmt.FmtText, expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtProtoDelim}
+
+func answerOf(t rapid.TB, r *Renderer, results []series.Result, further []*dto.MetricFamily, format expfmt.Format, compressed bool) *Answer {
+	t.Helper()
+	answer, err := r.Answer(context.Background(), results, further, format, compressed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
 }
 
-// Whatever happens to the clusters, what is remembered gives the answers that
-// rendering everything anew gives.
+func gauge(name string, value float64) *dto.MetricFamily {
+	return &dto.MetricFamily{
+		Name: &name, Help: new("x"), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: &value}}},
+	}
+}
+
+// Whatever happens to the clusters, and whichever of them are asked for, what is
+// kept gives the answers that the library gives for all series made anew.
 func TestAnswersAreTheFamilies(t *testing.T) {
-	further := []*dto.MetricFamily{{
-		Name: new("go_goroutines"), Help: new("x"), Type: dto.MetricType_GAUGE.Enum(),
-		Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: proto.Float64(7)}}},
-	}}
+	further := []*dto.MetricFamily{gauge("go_goroutines", 7)}
+	compressors := &sync.Pool{New: newCompressor} // They take longer to make than to use.
 	rapid.Check(t, func(r *rapid.T) {
-		options := Options{AllStates: rapid.Bool().Draw(r, "all states")}
-		renderer := NewRenderer(options)
-		renderer.kept.usualBlock = 3
+		all := rapid.Bool().Draw(r, "all states")
+		renderer := NewRenderer(Options{AllStates: all})
+		renderer.usual, renderer.compressors = 4, compressors
+		names := []string{"d", "b", "a", "c"}[:rapid.IntRange(1, 4).Draw(r, "clusters")]
 		histories := map[string]series.History{}
 		snapshots := map[string]*connect.Snapshot{}
 		for range rapid.IntRange(1, 8).Draw(r, "scrapes") {
+			asked := names
+			if rapid.IntRange(0, 3).Draw(r, "probe") == 0 {
+				asked = []string{rapid.SampledFrom(names).Draw(r, "cluster")}
+			}
 			var results []series.Result
-			for _, name := range []string{"b", "a"} {
+			for _, name := range asked {
 				snapshot := drawNext(r, snapshots[name])
 				snapshots[name] = snapshot
 				result := series.Result{Cluster: name, Provider: connect.SelfManaged}
+				if rapid.IntRange(0, 9).Draw(r, "labelled") == 0 {
+					result.Labels = []series.Label{{Name: "team", Value: rapid.SampledFrom([]string{"a", "b"}).Draw(r, "team")}}
+				}
 				if rapid.IntRange(0, 5).Draw(r, "fails") > 0 {
 					history := histories[name]
 					histories[name] = history.Next(snapshot, time.Now())
@@ -125,7 +151,7 @@ func TestAnswersAreTheFamilies(t *testing.T) {
 			format, compressed := rapid.SampledFrom(formats).Draw(r, "format"), rapid.Bool().Draw(r, "compressed")
 			var want bytes.Buffer
 			encoder := expfmt.NewEncoder(&want, format)
-			for _, f := range append(renderer.Families(results), further...) {
+			for _, f := range append(reference(results, all), further...) {
 				if err := encoder.Encode(f); err != nil {
 					r.Fatal(err)
 				}
@@ -133,13 +159,62 @@ func TestAnswersAreTheFamilies(t *testing.T) {
 			if err := encoder.(expfmt.Closer).Close(); err != nil {
 				r.Fatal(err)
 			}
-			answer, err := renderer.Answer(results, further, format, compressed)
-			if err != nil {
-				r.Fatal(err)
-			}
+			answer := answerOf(r, renderer, results, further, format, compressed)
 			if got, want := decodeAnswer(r, answer, format, compressed), readBack(r, want.Bytes(), format); got != want {
 				r.Fatalf("%s: got\n%s\nwant\n%s", format, got, want)
 			}
+		}
+	})
+}
+
+// Whatever labels and values hold, each syntax is the library's.
+func TestSyntaxesAreTheLibrarys(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		format := rapid.SampledFrom(formats).Draw(r, "format")
+		syntax, err := syntaxOf(format)
+		if err != nil {
+			r.Fatal(err)
+		}
+		f := rapid.SampledFrom(series.Families()).Draw(r, "family")
+		d := f.Descriptor()
+		if d.Kind == series.Histogram || d.Group == series.GroupExporter {
+			r.Skip("the walk has none of these")
+		}
+		text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", `\`, `"`, "\n", "a\\b\"c\nd\r"}))
+		var s sheet
+		s.reset(syntax)
+		want := &dto.MetricFamily{Name: &d.Name, Help: &d.Help, Type: dtoType(d.Kind).Enum()}
+		for range rapid.IntRange(1, 3).Draw(r, "series") {
+			cluster, value := text.Draw(r, "cluster"), rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{0, 1, -1, 12, 1e21, math.NaN(), math.Inf(1), math.Inf(-1)})).Draw(r, "value")
+			id := series.Identity{Cluster: cluster}
+			if rapid.Bool().Draw(r, "labelled") {
+				id.Labels = []series.Label{{Name: "a_team", Value: text.Draw(r, "team")}, {Name: "zone", Value: "z"}}
+			}
+			var l series.Labels
+			for i := range l {
+				l[i] = text.Draw(r, "label")
+			}
+			if d.Dynamic { // What is packed into one value has names that may stand there.
+				l[len(d.Labels)-1] = "label_owner\xff" + strings.ToValidUTF8(text.Draw(r, "owner"), "") + "\xff"
+			}
+			m := &dto.Metric{Gauge: &dto.Gauge{Value: &value}}
+			if d.Kind == series.Counter {
+				m = &dto.Metric{Counter: &dto.Counter{Value: &value}}
+			}
+			for _, label := range f.Append(nil, &id, &l) {
+				m.Label = append(m.Label, &dto.LabelPair{Name: &label.Name, Value: &label.Value})
+			}
+			want.Metric = append(want.Metric, m)
+			s.cluster = id
+			s.add(f, value, l)
+		}
+		got := append(appendHeader(nil, syntax, d, len(s.families[f])), s.families[f]...)
+		var encoded bytes.Buffer
+		if err := expfmt.NewEncoder(&encoded, format).Encode(want); err != nil {
+			r.Fatal(err)
+		}
+		if !bytes.Equal(got, encoded.Bytes()) {
+			r.Fatalf("%s: got\n%s\nwant\n%s", format, got, encoded.Bytes())
 		}
 	})
 }
@@ -197,7 +272,7 @@ func drawNext(r *rapid.T, before *connect.Snapshot) *connect.Snapshot {
 	return &next
 }
 
-// What does not change is not encoded again, and allocates nothing for each
+// What does not change is not written again, and allocates nothing for each
 // connector.
 func TestSteadyAnswer(t *testing.T) {
 	for _, compressed := range []bool{false, true} {
@@ -205,69 +280,222 @@ func TestSteadyAnswer(t *testing.T) {
 			renderer := NewRenderer(Options{})
 			results := []series.Result{resultOf("a", collectortest.Large(connectors, 4))}
 			return testing.AllocsPerRun(5, func() {
-				if _, err := renderer.Answer(results, nil, formats[0], compressed); err != nil {
+				if err := answerOf(t, renderer, results, nil, formats[0], compressed).Write(io.Discard); err != nil {
 					t.Fatal(err)
 				}
 			})
 		}
-		if few, many := allocations(100), allocations(10_000); many > few+20 {
-			t.Errorf("compressed %v: %v allocations for 100 connectors, %v for 10,000", compressed, few, many)
+		if few, many := allocations(1000), allocations(10_000); many > few+1000 {
+			t.Errorf("compressed %v: %v allocations for 1,000 connectors, %v for 10,000", compressed, few, many)
 		}
 	}
+}
+
+// partsOf is the memory of what is kept of a cluster with many connectors, or of
+// the first of a group.
+func partsOf(r *Renderer, k key, s syntax) map[*written]bool {
+	set := map[*written]bool{}
+	for _, b := range r.kept[k].blocks {
+		set[b.written[s]] = true
+	}
+	return set
 }
 
 // One connector that changes costs its block, not all.
-func TestOneChangeEncodesOneBlock(t *testing.T) {
+func TestOneChangeWritesOneBlock(t *testing.T) {
 	renderer := NewRenderer(Options{})
 	snapshot := collectortest.Large(10_000, 1)
-	encode := func(s *connect.Snapshot) map[*encodedBlock]bool {
-		result := resultOf("a", s)
-		blocks, err := renderer.encodedBlocks(&result, encoding{format: formats[0]}, new(time.Duration))
-		if err != nil {
-			t.Fatal(err)
-		}
-		set := map[*encodedBlock]bool{}
-		for _, r := range blocks {
-			set[r] = true
-		}
-		return set
+	write := func(s *connect.Snapshot) map[*written]bool {
+		answerOf(t, renderer, []series.Result{resultOf("a", s)}, nil, formats[0], true)
+		return partsOf(renderer, key{"a", false}, textSyntax)
 	}
-	before := encode(snapshot)
-	changed := *snapshot
-	changed.Connectors = slices.Clone(snapshot.Connectors)
-	changed.Connectors[5000].State = connect.StatePaused
-	after := encode(&changed)
-	fresh := 0
-	for r := range after {
-		if !before[r] {
-			fresh++
+	// One that comes or goes seldom moves the ends of some blocks near it.
+	changed := func(most int, change func(s *connect.Snapshot)) {
+		t.Helper()
+		before := write(snapshot)
+		next := *snapshot
+		next.Connectors = slices.Clone(snapshot.Connectors)
+		change(&next)
+		after := write(&next)
+		fresh := 0
+		for w := range after {
+			if !before[w] {
+				fresh++
+			}
+		}
+		if fresh < 1 || fresh > most || len(after) < 10 {
+			t.Errorf("%d of %d blocks are written anew", fresh, len(after))
 		}
 	}
-	if fresh != 1 || len(after) != len(before) || len(after) < 20 {
-		t.Errorf("%d of %d blocks are encoded anew", fresh, len(after))
+	changed(1, func(s *connect.Snapshot) { s.Connectors[5000].State = connect.StatePaused })
+	changed(4, func(s *connect.Snapshot) {
+		s.Connectors = slices.Insert(s.Connectors, 5000, connect.Connector{Name: s.Connectors[4999].Name + "0"})
+	})
+	changed(4, func(s *connect.Snapshot) { s.Connectors = slices.Delete(s.Connectors, 5000, 5001) })
+}
+
+// Clusters that have few connectors have blocks together, one with many has the
+// same ones whoever asks.
+func TestBlocksOfManyClusters(t *testing.T) {
+	renderer := NewRenderer(Options{})
+	var results []series.Result
+	for i := range 100 {
+		results = append(results, resultOf(fmt.Sprintf("small-%d", i), collectortest.Large(10, 1)))
+	}
+	results = append(results, resultOf("large", collectortest.Large(3000, 1)))
+	answerOf(t, renderer, results, nil, formats[0], true)
+	of := partsOf(renderer, key{"large", false}, textSyntax)
+	blocks := 0
+	for _, k := range renderer.kept {
+		blocks += len(k.blocks)
+	}
+	if small := blocks - len(of); small > 10 {
+		t.Errorf("1,000 connectors of 100 clusters are in %d blocks", small)
+	}
+	answerOf(t, renderer, results[100:], nil, formats[0], true)
+	if got := partsOf(renderer, key{"large", false}, textSyntax); !maps.Equal(got, of) {
+		t.Error("whoever asks for the cluster alone gets blocks that are not those of all")
 	}
 }
 
-// What nobody asks for any more is forgotten.
-func TestRendererForgets(t *testing.T) {
+// What is kept is bounded whatever scrapers ask for, and goes when nobody does.
+func TestKeptIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		renderer := NewRenderer(Options{})
-		ask := func(cluster string, compressed bool) {
-			if _, err := renderer.Answer([]series.Result{resultOf(cluster, collectortest.Large(3, 1))}, nil, formats[0], compressed); err != nil {
-				t.Fatal(err)
+		results := []series.Result{resultOf("a", collectortest.Large(2000, 4)), resultOf("b", collectortest.Large(3, 1))}
+		size := func() (bytes int) {
+			for _, k := range renderer.kept {
+				for _, b := range k.blocks {
+					for _, w := range b.written {
+						if w == nil {
+							continue
+						}
+						bytes += cap(w.whole.bytes)
+						for f := range w.families {
+							bytes += cap(w.families[f].bytes)
+						}
+					}
+				}
+			}
+			return bytes
+		}
+		plain := 0
+		for i := range 50 {
+			for _, format := range Formats() {
+				for _, escaping := range []string{"allow-utf-8", "underscores", "dots", "values", strconv.Itoa(i)} {
+					answer := answerOf(t, renderer, results, nil, format+expfmt.Format("; escaping="+escaping), i%2 == 0)
+					plain = max(plain, plainSize(answer.parts))
+				}
 			}
 		}
-		ask("gone", true)
-		ask("stays", true)
+		if kept := size(); kept > 3*plain/10 {
+			t.Errorf("%d bytes are kept of answers of at most %d", kept, plain)
+		}
 		time.Sleep(series.Retention)
-		ask("stays", false)
-		if len(renderer.kept.clusters) != 1 || len(renderer.kept.asked) != 1 {
-			t.Errorf("%d clusters, %d encodings", len(renderer.kept.clusters), len(renderer.kept.asked))
-		}
-		for _, r := range renderer.kept.clusters["stays"].blocks {
-			if len(r.encoded) != 1 {
-				t.Errorf("a block has %d encodings", len(r.encoded))
-			}
+		answerOf(t, renderer, results[1:], nil, formats[0], true)
+		if kept := size(); len(renderer.kept) != 1 || kept > 2000 {
+			t.Errorf("%d bytes of %d groups are kept of what nobody asks for", kept, len(renderer.kept))
 		}
 	})
+}
+
+// A family that has two sources is an error, never there twice.
+func TestFamilyOfTwoSources(t *testing.T) {
+	renderer := NewRenderer(Options{})
+	results := []series.Result{resultOf("a", collectortest.Small())}
+	for _, further := range [][]*dto.MetricFamily{
+		{gauge("kafka_connect_up", 1)}, {gauge("kafka_connect_task_state", 1)}, {gauge("x", 1), gauge("y", 1), gauge("x", 1)},
+	} {
+		if _, err := renderer.Answer(t.Context(), results, further, formats[0], true); err == nil || !strings.Contains(err.Error(), "two sources") {
+			t.Errorf("%v: %v", further, err)
+		}
+	}
+}
+
+// Whatever the format, every exporter's go_memstats_alloc_bytes and its _total are
+// there, and OpenMetrics has no name twice, for which parsers refuse it.
+func TestAllocBytes(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector())
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range formats {
+		text := decodeAnswer(t, answerOf(t, NewRenderer(Options{}), nil, families, format, false), format, false)
+		for _, name := range []string{"go_memstats_alloc_bytes ", "go_memstats_alloc_bytes_total ", "go_memstats_heap_alloc_bytes ", "go_memstats_frees_total "} {
+			if !strings.Contains(text, "\n"+name) {
+				t.Errorf("%s: no %sin\n%s", format, name, text)
+			}
+		}
+		if format != expfmt.FmtOpenMetrics_1_0_0 {
+			continue
+		}
+		seen := map[string]bool{}
+		for line := range strings.Lines(text) {
+			words := strings.Fields(line)
+			if len(words) != 4 || words[1] != "TYPE" {
+				continue
+			}
+			names := []string{words[2]}
+			if words[3] == "counter" {
+				names = append(names, words[2]+"_total", words[2]+"_created")
+			}
+			for _, name := range names {
+				if seen[name] {
+					t.Errorf("%s is there twice", name)
+				}
+				seen[name] = true
+			}
+		}
+		if !seen["go_memstats_frees_total"] || !seen["go_memstats_alloc_bytes_total"] {
+			t.Errorf("counters are missing in\n%s", text)
+		}
+	}
+}
+
+// A dying context ends so many blocks later.
+type dying struct {
+	context.Context
+	left int
+}
+
+func (d *dying) Err() error {
+	if d.left--; d.left < 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// An answer that takes too long ends, and what was made of it is there for the
+// next.
+func TestAnswerEndsWithItsContext(t *testing.T) {
+	renderer := NewRenderer(Options{})
+	results := []series.Result{resultOf("a", collectortest.Large(5000, 1))}
+	dead, cancel := context.WithCancelCause(t.Context())
+	cancel(io.ErrUnexpectedEOF)
+	if _, err := renderer.Answer(dead, results, nil, formats[0], true); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
+	}
+	tries := 0
+	for ; ; tries++ {
+		if _, err := renderer.Answer(&dying{t.Context(), 3}, results, nil, formats[0], true); err == nil {
+			break
+		}
+	}
+	if tries < 2 || tries > 10 {
+		t.Errorf("%d tries", tries)
+	}
+	// Nobody waits beyond his own deadline for another who renders.
+	renderer.kept[key{"a", false}].lock <- struct{}{}
+	if _, err := renderer.Answer(dead, results, nil, formats[0], true); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
+	}
+}
+
+// What no scraper is offered is an error, not another format.
+func TestUnknownFormat(t *testing.T) {
+	if _, err := NewRenderer(Options{}).Answer(t.Context(), nil, nil, expfmt.FmtProtoText, false); err == nil {
+		t.Error("no error")
+	}
 }

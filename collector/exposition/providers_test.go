@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/internal/collectortest"
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
@@ -29,7 +28,7 @@ func TestManagedSeries(t *testing.T) {
 	cloud := &connect.Snapshot{Provider: connect.ConfluentCloud, HasTasks: true, Taken: collectortest.Taken, Connectors: []connect.Connector{
 		{Name: "lake", ID: "lcc-1", State: connect.StateDegraded, Type: "sink", TaskCount: 1, Tasks: []connect.Task{{State: connect.StateRunning}}},
 	}}
-	lines := collectortest.Samples(t, NewRenderer(Options{}).Families([]series.Result{resultOf("aws", msk), resultOf("aiven", off), resultOf("cloud", cloud)}))
+	lines := linesOf(t, NewRenderer(Options{}), resultOf("aws", msk), resultOf("aiven", off), resultOf("cloud", cloud))
 	var managed []string
 	for _, line := range lines {
 		if strings.Contains(line, "_runtime_") || strings.Contains(line, "_reported_") || strings.Contains(line, "_resource_") ||

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/otlptranslator"
 	common "go.opentelemetry.io/proto/slim/otlp/common/v1"
 	metrics "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
@@ -135,7 +136,15 @@ func fleetOf(t *testing.T, options fleet.Options, observe func(context.Context, 
 // metrics, as far as they are sent over OTLP.
 func scraped(t rapid.TB, own *self.Metrics, results []series.Result, allStates bool) []string {
 	t.Helper()
-	lines := collectortest.Samples(t, exposition.NewRenderer(exposition.Options{AllStates: allStates}).Families(results))
+	answer, err := exposition.NewRenderer(exposition.Options{AllStates: allStates}).Answer(context.Background(), results, nil, expfmt.FmtText, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := answer.Write(&text); err != nil {
+		t.Fatal(err)
+	}
+	lines := collectortest.Lines(text.String())
 	gathered, done, err := own.Gatherer().Gather()
 	if err != nil {
 		t.Fatal(err)

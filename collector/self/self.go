@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,29 +57,19 @@ func (s *Metrics) Gatherer() prometheus.TransactionalGatherer {
 	return prometheus.NewMultiTRegistry(gatherer(func(p *points) {
 		s.instruments.ofExporter(p)
 		s.instruments.ofClusters(p, "")
-	}), s.ofProcess())
+	}), prometheus.ToTransactionalGatherer(s.process))
 }
 
 // Own returns the exporter's own metrics without what was recorded of clusters:
 // with all of ForCluster it makes what Gatherer returns.
 func (s *Metrics) Own() prometheus.TransactionalGatherer {
-	return prometheus.NewMultiTRegistry(gatherer(s.instruments.ofExporter), s.ofProcess())
+	return prometheus.NewMultiTRegistry(gatherer(s.instruments.ofExporter), prometheus.ToTransactionalGatherer(s.process))
 }
 
 // ForCluster returns what was recorded of one cluster, and nothing of the
 // exporter itself.
 func (s *Metrics) ForCluster(name string) prometheus.TransactionalGatherer {
 	return gatherer(func(p *points) { s.instruments.ofClusters(p, name) })
-}
-
-// ofProcess returns the process's metrics but for one that has the name of a
-// counter without its _total, which OpenMetrics takes for the same family twice
-// and refuses. go_memstats_heap_alloc_bytes has its value.
-func (s *Metrics) ofProcess() prometheus.TransactionalGatherer {
-	return prometheus.ToTransactionalGatherer(prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-		families, err := s.process.Gather()
-		return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "go_memstats_alloc_bytes" }), err
-	}))
 }
 
 // gatherer shows points to Prometheus. Its families are its caller's.

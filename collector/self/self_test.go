@@ -268,25 +268,3 @@ func TestNoInstruments(t *testing.T) {
 		t.Error(r.Err)
 	}
 }
-
-// In OpenMetrics a counter's family has no _total: another of that name would be
-// the same family twice, for which a parser refuses the whole answer.
-func TestNoFamilyTwiceInOpenMetrics(t *testing.T) {
-	own := newMetrics(t, Options{})
-	for name, gatherer := range map[string]prometheus.TransactionalGatherer{"all": own.Gatherer(), "own": own.Own()} {
-		seen := map[string]bool{}
-		for _, family := range gather(t, gatherer) {
-			of := family.GetName()
-			if family.GetType() == dto.MetricType_COUNTER {
-				of = strings.TrimSuffix(of, "_total")
-			}
-			if seen[of] {
-				t.Errorf("%s: %s is there twice", name, of)
-			}
-			seen[of] = true
-		}
-		if !seen["go_memstats_heap_alloc_bytes"] {
-			t.Errorf("%s: the memory in use is not told", name)
-		}
-	}
-}

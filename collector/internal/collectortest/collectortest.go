@@ -153,10 +153,15 @@ func text(t rapid.TB, families []*dto.MetricFamily) string {
 	return b.String()
 }
 
-// Samples are the lines of text without comments.
+// Samples are the lines of families as text, without comments.
 func Samples(t rapid.TB, families []*dto.MetricFamily) []string {
+	return Lines(text(t, families))
+}
+
+// Lines are the lines of a text without comments.
+func Lines(text string) []string {
 	var lines []string
-	for line := range strings.Lines(text(t, families)) {
+	for line := range strings.Lines(text) {
 		if !strings.HasPrefix(line, "#") {
 			lines = append(lines, strings.TrimSuffix(line, "\n"))
 		}
