@@ -39,7 +39,7 @@ lint: vet ## All linters of .golangci.yml.
 
 bench: ## The benchmarks as a table, each beside its yardstick.
 	$(GO) run ./bench/table -benchtime $(BENCHTIME)
-	BENCH_SCRAPES=1000 $(GO) test -count=1 -timeout 1h -run 'TestManyClusters|TestResidentMemory' -v ./bench
+	BENCH=1 $(GO) test -count=1 -timeout 1h -run 'TestManyClusters|TestResidentMemory|TestWire' -v ./bench
 
 bench-compare: ## The benchmarks of this tree against those of BASE (main), by benchstat.
 	./bench/compare.sh $(BASE)

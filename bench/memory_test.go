@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
@@ -79,42 +80,69 @@ func memory(t testing.TB, pid int, line string) int {
 }
 
 // The resident memory of the released binary has a ceiling: what it had at most
-// in a hundred scrapes as Prometheus makes them, the start and the first look
-// included.
+// in a hundred scrapes, the start and the first snapshot included.
 func TestResidentMemory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the binary and scrapes it a hundred times; run without -short")
-	}
+	inBench(t)
 	binary := build(t)
-	for _, test := range []struct{ connectors, ceiling int }{{100, 40 << 20}, {10_000, 64 << 20}} {
+	prometheus := []http.Header{accept("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.3", "gzip")}
+	var all, fifty []http.Header
+	for _, format := range []string{
+		"text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0", "application/openmetrics-text;version=0.0.1",
+		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+	} {
+		for _, encoding := range []string{"gzip", "identity"} {
+			all = append(all, accept(format, encoding))
+			for _, escaping := range []string{"allow-utf-8", "underscores", "dots", "values", "none", "x", "y"} {
+				fifty = append(fifty, accept(format+";escaping="+escaping, encoding))
+			}
+		}
+	}
+	for _, test := range []struct {
+		what                string
+		connectors, ceiling int
+		scrapers            []http.Header
+	}{
+		{"100 connectors × 4 tasks, one Prometheus", 100, 40 << 20, prometheus},
+		{"10,000 connectors × 4 tasks, one Prometheus", 10_000, 64 << 20, prometheus},
+		{"10,000 connectors × 4 tasks, every format in turn", 10_000, 80 << 20, all},
+		{"10,000 connectors × 4 tasks, fifty scrapers with Accept headers of their own", 10_000, 80 << 20, fifty},
+	} {
 		cluster := connecttest.Large(test.connectors, 4)
 		worker := httptest.NewServer(cluster.Handler(cluster.Workers()[0]))
 		defer worker.Close()
 		// What it needs is the least of a few runs: a garbage collector that gets
 		// no processor on a loaded machine is late.
-		peak := peakMemory(t, binary, worker.URL)
+		peak := peakMemory(t, binary, worker.URL, test.scrapers)
 		for range 2 {
 			if peak > test.ceiling {
-				peak = min(peak, peakMemory(t, binary, worker.URL))
+				peak = min(peak, peakMemory(t, binary, worker.URL, test.scrapers))
 			}
 		}
-		t.Logf("%d connectors × 4 tasks: peak resident memory %.1f MB", test.connectors, float64(peak)/(1<<20))
+		t.Logf("%s: peak resident memory %.1f MB", test.what, float64(peak)/(1<<20))
 		if peak > test.ceiling {
-			t.Errorf("%d connectors: peak resident memory is %d bytes, more than %d", test.connectors, peak, test.ceiling)
+			t.Errorf("%s: peak resident memory is %d bytes, more than %d", test.what, peak, test.ceiling)
 		}
 	}
 }
 
-// peakMemory starts the binary, scrapes it a hundred times, and returns the most
-// that was resident until then.
-func peakMemory(t *testing.T, binary, worker string) int {
+func accept(format, encoding string) http.Header {
+	return http.Header{"Accept": {format}, "Accept-Encoding": {encoding}}
+}
+
+// peakMemory starts the binary, scrapes it a hundred times, each in turn and then
+// all at once, and returns the most that was resident until then.
+func peakMemory(t *testing.T, binary, worker string, scrapers []http.Header) int {
 	t.Helper()
 	process, address := start(t, binary, "--connect.url="+worker)
-	header := http.Header{"Accept-Encoding": {"gzip"}, "Accept": {"application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.3"}}
-	for range 100 {
-		if download(t, "http://"+address+"/metrics", header) < 1000 {
+	for i := range 100 {
+		if download(t, "http://"+address+"/metrics", scrapers[i%len(scrapers)]) < 1000 {
 			t.Fatal("an answer is too small to be one")
 		}
 	}
+	var together sync.WaitGroup
+	for _, scraper := range scrapers {
+		together.Go(func() { download(t, "http://"+address+"/metrics", scraper) })
+	}
+	together.Wait()
 	return memory(t, process.Process.Pid, "VmHWM")
 }
