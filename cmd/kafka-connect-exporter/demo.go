@@ -33,6 +33,7 @@ func (c demoCommand) Run(ctx context.Context, sys system) error {
 	if err != nil {
 		return err
 	}
+	adopt(logger)
 	demo, err := connecttest.NewDemo(connecttest.DemoOptions{})
 	if err != nil {
 		return err

@@ -41,6 +41,7 @@ func (c serveCommand) Run(ctx context.Context, sys system) error {
 	if err != nil {
 		return err
 	}
+	adopt(logger)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
