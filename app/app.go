@@ -83,6 +83,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	defer func() { _ = self.Shutdown(context.WithoutCancel(ctx)) }()
 	w, err := newWatch(ctx, o, self)
 	if err != nil {
 		return err

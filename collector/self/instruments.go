@@ -2,12 +2,15 @@ package self
 
 import (
 	"cmp"
-	"math"
+	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -18,24 +21,21 @@ import (
 // stays away.
 const quietAfter = time.Hour
 
-// Instruments record what the exporter does. What was recorded of a cluster goes
-// with it. A nil *Instruments records nothing.
+// Instruments record what the exporter does. What speaks of the exporter as a
+// whole is recorded with OpenTelemetry's SDK; what speaks of a cluster is kept
+// here, because the SDK cannot drop an attribute set: it would keep what was
+// recorded of a cluster for ever, 28 KB each, though nobody watches it any more.
+// A nil *Instruments records nothing.
 type Instruments struct {
+	reloadSuccessful metric.Int64Gauge
+	reloadTimestamp  metric.Float64Gauge
+	otlpExports      metric.Int64Counter
+	scrapePhases     metric.Float64Counter
+	phases           [phaseCount]metric.MeasurementOption
+
 	mu       sync.RWMutex
 	clusters []cluster // those that are configured
 	byName   map[string]*recorded
-
-	reloads struct {
-		sync.Mutex
-		known, successful bool
-		succeeded         time.Time
-	}
-	exports struct {
-		sync.Mutex
-		expected           bool
-		succeeded, refused uint64
-	}
-	phases [phaseCount]seconds
 }
 
 // cluster is one that is configured.
@@ -58,23 +58,36 @@ type (
 	requestKind  struct{ code, call string }
 )
 
-func newInstruments() *Instruments {
-	return &Instruments{}
-}
-
-// seconds add up.
-type seconds struct{ bits atomic.Uint64 }
-
-func (s *seconds) add(d time.Duration) {
-	for {
-		before := s.bits.Load()
-		if s.bits.CompareAndSwap(before, math.Float64bits(math.Float64frombits(before)+d.Seconds())) {
-			return
+// newInstruments makes the instruments as the table describes them.
+func newInstruments(meter metric.Meter) (*Instruments, error) {
+	var failed error
+	check := func(f series.Family, err error) {
+		if err != nil && failed == nil {
+			failed = fmt.Errorf("make the instrument %s: %w", f.Descriptor().OTelName, err)
 		}
 	}
+	i := &Instruments{phases: phaseOptions()}
+	var err error
+	d := series.ReloadSuccessful.Descriptor()
+	i.reloadSuccessful, err = meter.Int64Gauge(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
+	check(series.ReloadSuccessful, err)
+	d = series.ReloadTimestamp.Descriptor()
+	i.reloadTimestamp, err = meter.Float64Gauge(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
+	check(series.ReloadTimestamp, err)
+	d = series.OtlpExports.Descriptor()
+	i.otlpExports, err = meter.Int64Counter(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
+	check(series.OtlpExports, err)
+	d = series.ScrapePhases.Descriptor()
+	i.scrapePhases, err = meter.Float64Counter(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
+	check(series.ScrapePhases, err)
+	if failed != nil {
+		return nil, failed
+	}
+	for p := range phaseCount {
+		i.spent(p, 0)
+	}
+	return i, nil
 }
-
-func (s *seconds) value() float64 { return math.Float64frombits(s.bits.Load()) }
 
 // The phases of a scrape.
 type phase int
@@ -87,15 +100,24 @@ const (
 	phaseCount
 )
 
-func (p phase) String() string {
-	return [phaseCount]string{"wait", "decode", "render", "compress"}[p]
+// phaseOptions are the attributes of each phase, made once.
+func phaseOptions() (options [phaseCount]metric.MeasurementOption) {
+	for p, name := range [phaseCount]string{"wait", "decode", "render", "compress"} {
+		options[p] = metric.WithAttributeSet(attribute.NewSet(attribute.String("phase", name)))
+	}
+	return options
+}
+
+// spent adds to the time that a phase of scrapes took.
+func (i *Instruments) spent(p phase, took time.Duration) {
+	i.scrapePhases.Add(context.Background(), took.Seconds(), i.phases[p])
 }
 
 // Answered records what an answer took to render and to compress.
 func (i *Instruments) Answered(rendering, compressing time.Duration) {
 	if i != nil {
-		i.phases[phaseRender].add(rendering)
-		i.phases[phaseCompress].add(compressing)
+		i.spent(phaseRender, rendering)
+		i.spent(phaseCompress, compressing)
 	}
 }
 
@@ -104,12 +126,13 @@ func (i *Instruments) Reloaded(succeeded bool, at time.Time) {
 	if i == nil {
 		return
 	}
-	i.reloads.Lock()
-	defer i.reloads.Unlock()
-	i.reloads.known, i.reloads.successful = true, succeeded
-	if succeeded {
-		i.reloads.succeeded = at
+	ctx := context.Background()
+	if !succeeded {
+		i.reloadSuccessful.Record(ctx, 0)
+		return
 	}
+	i.reloadSuccessful.Record(ctx, 1)
+	i.reloadTimestamp.Record(ctx, series.Seconds(at))
 }
 
 // Outcomes of snapshots and exports.
@@ -124,14 +147,11 @@ func (i *Instruments) Exported(succeeded bool) {
 	if i == nil {
 		return
 	}
-	i.exports.Lock()
-	defer i.exports.Unlock()
-	i.exports.expected = true
+	outcome := outcomeFailure
 	if succeeded {
-		i.exports.succeeded++
-	} else {
-		i.exports.refused++
+		outcome = outcomeSuccess
 	}
+	i.exported(1, outcome)
 }
 
 // ExpectExports makes the outcomes of exports appear at 0.
@@ -139,9 +159,12 @@ func (i *Instruments) ExpectExports() {
 	if i == nil {
 		return
 	}
-	i.exports.Lock()
-	defer i.exports.Unlock()
-	i.exports.expected = true
+	i.exported(0, outcomeSuccess)
+	i.exported(0, outcomeFailure)
+}
+
+func (i *Instruments) exported(n int64, outcome string) {
+	i.otlpExports.Add(context.Background(), n, metric.WithAttributes(attribute.String("outcome", outcome)))
 }
 
 // Configured says which clusters are configured: their errors appear at 0, and
@@ -212,8 +235,8 @@ func (i *Instruments) Request(cluster string, r connect.Request) {
 	if i == nil {
 		return
 	}
-	i.phases[phaseWait].add(r.Duration - r.Decoding)
-	i.phases[phaseDecode].add(r.Decoding)
+	i.spent(phaseWait, r.Duration-r.Decoding)
+	i.spent(phaseDecode, r.Decoding)
 	c := i.of(cluster)
 	if c == nil {
 		return

@@ -10,7 +10,7 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
-// A point is a series at this moment.
+// A point is a counter or a histogram of a cluster at this moment.
 type point struct {
 	identity *series.Identity
 	labels   series.Labels
@@ -32,32 +32,6 @@ func (p *points) addHistogram(f series.Family, id *series.Identity, h *histogram
 	p.add(f, id, 0, labels...)
 	of := *h
 	p[f][len(p[f])-1].histogram = &of
-}
-
-// ofExporter adds what was recorded of no cluster.
-func (i *Instruments) ofExporter(p *points) {
-	id := &series.Identity{}
-	for phase := range phaseCount {
-		p.add(series.ScrapePhases, id, i.phases[phase].value(), phase.String())
-	}
-	i.reloads.Lock()
-	if i.reloads.known {
-		successful := 0.0
-		if i.reloads.successful {
-			successful = 1
-		}
-		p.add(series.ReloadSuccessful, id, successful)
-	}
-	if !i.reloads.succeeded.IsZero() {
-		p.add(series.ReloadTimestamp, id, series.Seconds(i.reloads.succeeded))
-	}
-	i.reloads.Unlock()
-	i.exports.Lock()
-	if i.exports.expected {
-		p.add(series.OtlpExports, id, float64(i.exports.refused), outcomeFailure)
-		p.add(series.OtlpExports, id, float64(i.exports.succeeded), outcomeSuccess)
-	}
-	i.exports.Unlock()
 }
 
 // ofClusters adds what was recorded of clusters, in the order of their names; of

@@ -10,8 +10,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/otlptranslator"
 	"go.opentelemetry.io/otel/attribute"
+	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/sdk/instrumentation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
@@ -29,12 +34,18 @@ type Metrics struct {
 	options     Options
 	instruments *Instruments
 	start       time.Time
-	process     *prometheus.Registry // build, Go runtime, process, HTTP
+	provider    *sdkmetric.MeterProvider
+	reader      *sdkmetric.ManualReader // for OTLP
+	recorded    *prometheus.Registry    // what the SDK records
+	process     *prometheus.Registry    // build, Go runtime, process, HTTP
 }
 
 // New starts the exporter's own metrics.
 func New(options Options) (*Metrics, error) {
-	s := &Metrics{options: options, instruments: newInstruments(), start: time.Now(), process: prometheus.NewRegistry()}
+	s := &Metrics{
+		options: options, start: time.Now(),
+		reader: sdkmetric.NewManualReader(), recorded: prometheus.NewRegistry(), process: prometheus.NewRegistry(),
+	}
 	err := errors.Join(
 		s.process.Register(versioncollector.NewCollector("kafka_connect_exporter")),
 		s.process.Register(collectors.NewGoCollector()),
@@ -43,8 +54,27 @@ func New(options Options) (*Metrics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register the process's metrics: %w", err)
 	}
+	shown, err := otelprometheus.New(
+		otelprometheus.WithRegisterer(s.recorded),
+		otelprometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
+		otelprometheus.WithoutScopeInfo(),
+		otelprometheus.WithoutTargetInfo(),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("show the instruments to Prometheus: %w", err)
+	}
+	s.provider = sdkmetric.NewMeterProvider(
+		sdkmetric.WithReader(shown), sdkmetric.WithReader(s.reader), sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))
+	s.instruments, err = newInstruments(s.provider.Meter(series.ScopeName, metric.WithInstrumentationVersion(options.Version)))
+	if err != nil {
+		return nil, errors.Join(err, s.provider.Shutdown(context.Background()))
+	}
 	return s, nil
 }
+
+// MeterProvider makes further instruments of the exporter as a whole: none whose
+// attributes go on changing, because the SDK drops none.
+func (s *Metrics) MeterProvider() metric.MeterProvider { return s.provider }
 
 // Instruments that the fleet and others record with.
 func (s *Metrics) Instruments() *Instruments { return s.instruments }
@@ -54,20 +84,17 @@ func (s *Metrics) Registerer() prometheus.Registerer { return s.process }
 
 // Gatherer returns all of the exporter's own metrics.
 func (s *Metrics) Gatherer() prometheus.TransactionalGatherer {
-	return prometheus.NewMultiTRegistry(gatherer(func(p *points) {
-		s.instruments.ofExporter(p)
-		s.instruments.ofClusters(p, "")
-	}), prometheus.ToTransactionalGatherer(s.process))
+	return prometheus.NewMultiTRegistry(s.ForCluster(""), prometheus.ToTransactionalGatherer(s.recorded), prometheus.ToTransactionalGatherer(s.process))
 }
 
 // Own returns the exporter's own metrics without what was recorded of clusters:
 // with all of ForCluster it makes what Gatherer returns.
 func (s *Metrics) Own() prometheus.TransactionalGatherer {
-	return prometheus.NewMultiTRegistry(gatherer(s.instruments.ofExporter), prometheus.ToTransactionalGatherer(s.process))
+	return prometheus.NewMultiTRegistry(prometheus.ToTransactionalGatherer(s.recorded), prometheus.ToTransactionalGatherer(s.process))
 }
 
-// ForCluster returns what was recorded of one cluster, and nothing of the
-// exporter itself.
+// ForCluster returns what was recorded of one cluster, of all if it has no name,
+// and nothing of the exporter itself.
 func (s *Metrics) ForCluster(name string) prometheus.TransactionalGatherer {
 	return gatherer(func(p *points) { s.instruments.ofClusters(p, name) })
 }
@@ -100,8 +127,7 @@ func family(f series.Family, of []point) *dto.MetricFamily {
 		for _, l := range labels {
 			m.Label = append(m.Label, &dto.LabelPair{Name: &l.Name, Value: &l.Value})
 		}
-		switch d.Kind {
-		case series.Histogram:
+		if p.histogram != nil {
 			out.Type = dto.MetricType_HISTOGRAM.Enum()
 			h := &dto.Histogram{SampleCount: new(p.histogram.count()), SampleSum: &p.histogram.sum}
 			var below uint64
@@ -110,22 +136,36 @@ func family(f series.Family, of []point) *dto.MetricFamily {
 				h.Bucket = append(h.Bucket, &dto.Bucket{CumulativeCount: new(below), UpperBound: &bounds[b]})
 			}
 			m.Histogram = h
-		case series.Counter:
+		} else {
 			out.Type = dto.MetricType_COUNTER.Enum()
 			m.Counter = &dto.Counter{Value: &p.value}
-		default:
-			out.Type = dto.MetricType_GAUGE.Enum()
-			m.Gauge = &dto.Gauge{Value: &p.value}
 		}
 		out.Metric = append(out.Metric, m)
 	}
 	return out
 }
 
-// Collect returns what was recorded, as OTLP data. It does not fail.
-func (s *Metrics) Collect(context.Context) ([]metricdata.ScopeMetrics, error) {
+// Collect returns what was recorded, as OTLP data.
+func (s *Metrics) Collect(ctx context.Context) ([]metricdata.ScopeMetrics, error) {
+	var data metricdata.ResourceMetrics
+	err := s.reader.Collect(ctx, &data)
+	if err != nil {
+		err = fmt.Errorf("collect the exporter's own metrics: %w", err)
+	}
+	return append(data.ScopeMetrics, s.ofClusters()), err
+}
+
+// Shutdown ends the recording.
+func (s *Metrics) Shutdown(ctx context.Context) error {
+	if err := s.provider.Shutdown(ctx); err != nil {
+		return fmt.Errorf("shut down the exporter's own metrics: %w", err)
+	}
+	return nil
+}
+
+// ofClusters is what was recorded of clusters, as OTLP data.
+func (s *Metrics) ofClusters() metricdata.ScopeMetrics {
 	var p points
-	s.instruments.ofExporter(&p)
 	s.instruments.ofClusters(&p, "")
 	scope := metricdata.ScopeMetrics{Scope: instrumentation.Scope{Name: series.ScopeName, Version: s.options.Version}}
 	now := time.Now()
@@ -137,7 +177,7 @@ func (s *Metrics) Collect(context.Context) ([]metricdata.ScopeMetrics, error) {
 			})
 		}
 	}
-	return []metricdata.ScopeMetrics{scope}, nil
+	return scope
 }
 
 // aggregation is a family as OTLP has it.
@@ -158,14 +198,10 @@ func aggregation(f series.Family, of []point, start, now time.Time) metricdata.A
 		}
 		numbers = append(numbers, metricdata.DataPoint[float64]{Attributes: attributes, StartTime: start, Time: now, Value: p.value})
 	}
-	switch f.Descriptor().Kind {
-	case series.Histogram:
+	if len(histograms) > 0 {
 		return metricdata.Histogram[float64]{DataPoints: histograms, Temporality: metricdata.CumulativeTemporality}
-	case series.Counter:
-		return metricdata.Sum[float64]{DataPoints: numbers, Temporality: metricdata.CumulativeTemporality, IsMonotonic: true}
-	default:
-		return metricdata.Gauge[float64]{DataPoints: numbers}
 	}
+	return metricdata.Sum[float64]{DataPoints: numbers, Temporality: metricdata.CumulativeTemporality, IsMonotonic: true}
 }
 
 // attributesOf are the labels of a point over OTLP.

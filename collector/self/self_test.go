@@ -25,6 +25,11 @@ func newMetrics(t *testing.T, options Options) *Metrics {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 	return s
 }
 
@@ -240,10 +245,17 @@ func TestOverOTLP(t *testing.T) {
 		own.Instruments().Request("orders", connect.Request{Endpoint: "list", Code: 200, Duration: d})
 	}
 	scopes, err := own.Collect(t.Context())
-	if err != nil || len(scopes) != 1 || scopes[0].Scope.Version != "1.2.3" {
-		t.Fatalf("%v, %v", scopes, err)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, m := range scopes[0].Metrics {
+	var all []metricdata.Metrics
+	for _, scope := range scopes {
+		if scope.Scope.Name != series.ScopeName || scope.Scope.Version != "1.2.3" {
+			t.Errorf("the scope is %+v", scope.Scope)
+		}
+		all = append(all, scope.Metrics...)
+	}
+	for _, m := range all {
 		if h, ok := m.Data.(metricdata.Histogram[float64]); ok && m.Name == "kafka.connect.request.duration" {
 			p := h.DataPoints[0]
 			if p.Count != 4 || p.Sum != 3600.004 || !slices.Equal(p.BucketCounts[:4], []uint64{2, 0, 1, 0}) || p.BucketCounts[len(bounds)] != 1 || len(p.BucketCounts) != len(p.Bounds)+1 {
