@@ -189,7 +189,7 @@ func (s series) of(cluster string) series {
 	maps.DeleteFunc(of, func(key string, _ float64) bool {
 		return !strings.Contains(key, fmt.Sprintf("connect_cluster=%q", cluster)) ||
 			strings.HasPrefix(key, "kafka_connect_snapshot_") || strings.HasPrefix(key, "kafka_connect_request_") ||
-			strings.HasPrefix(key, "kafka_connect_response_")
+			strings.HasPrefix(key, "kafka_connect_response_") || strings.HasPrefix(key, "kafka_connect_worker_healthy")
 	})
 	return of
 }
