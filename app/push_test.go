@@ -2,12 +2,18 @@ package app
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	collector "go.opentelemetry.io/proto/slim/otlp/collector/metrics/v1"
+	"google.golang.org/protobuf/proto"
 )
 
 // receiver takes OTLP over HTTP and remembers what it got.
@@ -102,4 +108,107 @@ func TestReceiverThatIsGoneHarmsNothing(t *testing.T) {
 	if !strings.Contains(p.logs.String(), "level=WARN") {
 		t.Errorf("the log does not tell that the receiver is gone: %s", p.logs)
 	}
+}
+
+// TestPushFollowsRotatedFiles: a token that is exchanged is shown from the next
+// export on, and nobody reloads for it.
+func TestPushFollowsRotatedFiles(t *testing.T) {
+	shown := make(chan string, 1000)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { shown <- r.Header.Get("Authorization") }))
+	t.Cleanup(receiver.Close)
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "Bearer first\n")
+	p := start(t, Options{Sources: fromFile(file(t, `clusters: [{name: orders, urls: [%q]}]
+otlp: {endpoint: %q, interval: 10ms, headers_files: {authorization: %q}}
+`, worker(t, cluster("4.3.1"), 0), receiver.URL, token))})
+	arrives := func(want string) {
+		t.Helper()
+		for range cap(shown) {
+			if <-shown == want {
+				return
+			}
+		}
+		t.Fatalf("%q is not shown", want)
+	}
+	arrives("Bearer first")
+	// As Kubernetes does it: another file at the same name.
+	write(t, token+".new", "Bearer second\n")
+	if err := os.Rename(token+".new", token); err != nil {
+		t.Fatal(err)
+	}
+	arrives("Bearer second")
+	if err := os.Remove(token); err != nil {
+		t.Fatal(err)
+	}
+	for !strings.Contains(p.logs.String(), "cannot be read") {
+		arrives("Bearer second")
+	}
+	write(t, token, "Bearer third\n")
+	arrives("Bearer third")
+	if text := p.logs.String(); strings.Contains(text, "was reloaded") || strings.Contains(text, "Bearer") {
+		t.Errorf("logged\n%s", text)
+	}
+}
+
+// TestCountersOutliveSettings: other settings of the push change nothing of what
+// is counted, nor since when.
+func TestCountersOutliveSettings(t *testing.T) {
+	var mu sync.Mutex
+	begun := map[string]uint64{} // of each counter
+	n, again := 0, 0
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		all, err := io.ReadAll(r.Body)
+		var request collector.ExportMetricsServiceRequest
+		if err == nil {
+			err = proto.Unmarshal(all, &request)
+		}
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+		for _, scope := range request.ResourceMetrics[0].ScopeMetrics {
+			for _, m := range scope.Metrics {
+				at := func(attributes any, start uint64) {
+					name := fmt.Sprint(m.Name, attributes)
+					was, known := begun[name]
+					if known {
+						again++
+					}
+					if known && was != start || start == 0 {
+						t.Errorf("%s begins at %d, then at %d", name, was, start)
+					}
+					begun[name] = start
+				}
+				for _, p := range m.GetSum().GetDataPoints() {
+					at(p.Attributes, p.StartTimeUnixNano)
+				}
+				for _, p := range m.GetHistogram().GetDataPoints() {
+					at(p.Attributes, p.StartTimeUnixNano)
+				}
+			}
+		}
+	}))
+	t.Cleanup(receiver.Close)
+	const text = `clusters: [{name: orders, urls: [%q]}]
+otlp: {endpoint: %q, interval: %s, compression: none}
+`
+	url := worker(t, cluster("4.3.1"), 0)
+	name := file(t, text, url, receiver.URL, "1h")
+	p := start(t, Options{Sources: fromFile(name)})
+	for _, interval := range []string{"2h", "3h"} {
+		write(t, name, text, url, receiver.URL, interval)
+		if a := p.do(http.MethodPost, "/-/reload"); a.status != http.StatusOK {
+			t.Fatalf("reload: %d %s", a.status, a.body)
+		}
+	}
+	if err := p.stop(); err != nil {
+		t.Error(err)
+	}
+	if mu.Lock(); n < 3 || len(begun) < 10 || again < 2*10 {
+		t.Errorf("%d exports, %d counters, %d times again", n, len(begun), again)
+	}
+	mu.Unlock()
 }
