@@ -131,6 +131,9 @@ func TestModel(t *testing.T) {
 					}}
 					clusters[name] = c
 				}
+				if team := rapid.SampledFrom([]string{"", "", "x", "y"}).Draw(t, "team"); team != "" {
+					c.Labels = map[string]string{"team": team}
+				}
 				all = append(all, c)
 			}
 			watched.Replace(all)
