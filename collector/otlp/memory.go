@@ -184,10 +184,13 @@ func (m *memory) unsure(known *sent, r *series.Result) {
 
 // keep remembers a series that has ended, unless there are too many.
 func (m *memory) keep(known *sent, h uint64, s ended) bool {
-	if _, twice := known.ended[h]; !twice {
-		if m.kept >= m.most {
-			return false
+	if before, twice := known.ended[h]; twice {
+		if !s.at.IsZero() && !before.at.Before(s.at) {
+			return true // It ended later than that.
 		}
+	} else if m.kept >= m.most {
+		return false
+	} else {
 		m.kept++
 	}
 	if known.ended == nil {

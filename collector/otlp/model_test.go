@@ -89,6 +89,21 @@ func anySnapshot(t *rapid.T) *connect.Snapshot {
 			c.Reported = &connect.Reported{FailedTasks: connect.Count{Known: rapid.Bool().Draw(t, "known")}}
 		}
 	}
+	for i := range s.Connectors {
+		if owner := one("owner", "", "", "x", "y"); owner != "" {
+			s.Connectors[i].Labels = []connect.Label{{Key: "owner.team", Value: owner}}
+		}
+	}
+	if topic := one("brokers", "", "", "t1", "t2"); topic != "" {
+		s.Brokers = &connect.Brokers{
+			Taken: time.Now(), Group: &connect.Group{State: connect.GroupStable, Members: []connect.Member{{Worker: one("member", "w1", "w2")}}},
+			Sinks: []connect.Sink{{Connector: "a", HasCommits: rapid.Bool().Draw(t, "commits"), Partitions: []connect.PartitionLag{{Topic: topic}}}},
+		}
+	}
+	if host := one("host", "", "h1", "h2"); host != "" {
+		s.Certificates = []connect.Certificate{{Host: host, NotAfter: collectortest.Taken}}
+		s.Health = []connect.Health{{Worker: host}}
+	}
 	if one("probed", "yes", "no") == "yes" {
 		s.Probes = []connect.Probe{{Worker: "w1", Up: rapid.Bool().Draw(t, "up"), Version: one("of worker", "", "4.3.1")}}
 	}
