@@ -245,8 +245,20 @@ func otlpHeaders(settings *otlpSettings, at origin) (map[string]string, error) {
 		if !httpguts.ValidHeaderFieldName(name) || !headerValue(headers[name]) {
 			return nil, at.wrong("headers", "%q is no valid HTTP header: a name of letters, digits and -, a value without line breaks", fieldName.FindString(name))
 		}
+		if settings.Protocol == protocolGRPC && !grpcHeader(name, headers[name]) {
+			return nil, at.wrong("headers", "%q cannot be sent over gRPC: a name of letters, digits, -, _ and . that does not begin with grpc-, a value of ASCII characters", fieldName.FindString(name))
+		}
 	}
 	return headers, nil
+}
+
+// grpcHeader tells whether gRPC sends a header: others fail each request, or are
+// left out without a word.
+func grpcHeader(name, value string) bool {
+	name = strings.ToLower(name)
+	return !strings.HasPrefix(name, "grpc-") && !slices.Contains([]string{"content-type", "te", "user-agent"}, name) &&
+		strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == "" &&
+		(strings.HasSuffix(name, "-bin") || !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }))
 }
 
 // otelSettings are what the standard variables say.

@@ -263,3 +263,20 @@ func TestServiceInstanceID(t *testing.T) {
 		}
 	}
 }
+
+// TestHeadersOverGRPC: what gRPC would leave out, or fail on with each request, is
+// refused now.
+func TestHeadersOverGRPC(t *testing.T) {
+	for header, fits := range map[string]bool{
+		"api-key: x": true, "Authorization: Bearer x": true, "a_b.c: x": true, "trace-bin: \"\\u00fc\"": true,
+		"api!key: x": false, "grpc-timeout: 1S": false, "Content-Type: x": false, "user-agent: x": false, "te: trailers": false,
+		"api-key: \"k\\u00fcy\"": false,
+	} {
+		for protocol, want := range map[string]bool{"grpc": fits, "http/protobuf": true} {
+			_, err := load(t, minimal+"otlp: {endpoint: \"http://c:4317\", protocol: "+protocol+", headers: {"+header+"}}\n")
+			if (err == nil) != want || err != nil && (!strings.Contains(err.Error(), "cannot be sent over gRPC") || strings.Contains(err.Error(), "k\u00fcy")) {
+				t.Errorf("%s by %s: %v", header, protocol, err)
+			}
+		}
+	}
+}

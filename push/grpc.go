@@ -34,7 +34,11 @@ func newGRPC(o *Options, verify *tls.Config) (*overGRPC, error) {
 	if o.Gzip {
 		calls = append(calls, grpc.UseCompressor(gzip.Name))
 	}
-	connection, err := grpc.NewClient(o.Endpoint.Host,
+	target := o.Endpoint.Host
+	if o.Endpoint.Port() == "" && o.Endpoint.Scheme == "http" {
+		target += ":4317" // OTLP's; gRPC itself takes 443, which is right with TLS.
+	}
+	connection, err := grpc.NewClient(target,
 		grpc.WithTransportCredentials(secure),
 		grpc.WithUserAgent(agent(o)),
 		grpc.WithDefaultCallOptions(calls...),
