@@ -24,7 +24,6 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/web"
 )
 
@@ -70,14 +69,8 @@ var errStarting = errors.New("waiting for the clusters with startup_validation")
 // Run is the program: it serves until ctx ends, then lets requests in flight
 // finish and returns nil. An error says why it could not start or go on.
 func Run(ctx context.Context, o Options) error {
-	if o.WebConfigFile != "" {
-		// exporter-toolkit would wait for what a pipe has to say.
-		if _, err := safefile.Read(o.WebConfigFile, safefile.MaxConfig); err != nil {
-			return fmt.Errorf("--web.config.file %s: %w", o.WebConfigFile, err)
-		}
-	}
-	if err := toolkit.Validate(o.WebConfigFile); err != nil {
-		return fmt.Errorf("--web.config.file %s: %s", o.WebConfigFile, strings.Join(strings.Fields(err.Error()), " "))
+	if err := checkWebConfig(o.WebConfigFile); err != nil {
+		return err
 	}
 	self, err := self.New(self.Options{Version: version.Version})
 	if err != nil {

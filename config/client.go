@@ -283,6 +283,16 @@ func clientProblem(err error) string {
 	return "holds a value of the wrong kind"
 }
 
+// cloned returns a copy to work with: prometheus/common writes into what it is
+// given, and settings are compared.
+func cloned(oauth *commoncfg.OAuth2) *commoncfg.OAuth2 {
+	if oauth == nil {
+		return nil
+	}
+	clone := *oauth
+	return &clone
+}
+
 // authenticateAs turns the userinfo of a URL into basic_auth.
 func authenticateAs(client *commoncfg.HTTPClientConfig, user *url.Userinfo, place string) error {
 	if user == nil {

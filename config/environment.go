@@ -86,18 +86,9 @@ type environmentCluster struct {
 
 // variables lists every variable of one cluster.
 func variables() []variable {
-	text := func(target func(c *environmentCluster) *string) func(*environmentCluster, string) error {
-		return func(c *environmentCluster, value string) error { *target(c) = value; return nil }
-	}
 	return []variable{
-		{
-			"CONNECT_NAME", "the resource id, else default", "Name of the cluster: its connect_cluster label.", "name",
-			text(func(c *environmentCluster) *string { return &c.settings.Name }),
-		},
-		{
-			"CONNECT_REST_URL", "", "REST URL of the cluster. A URL of Confluent Cloud's API (https://api.confluent.cloud/connect/v1/environments/ENV/clusters/CLUSTER) selects provider confluent-cloud.", "urls",
-			text(func(c *environmentCluster) *string { return &c.url }),
-		},
+		{"CONNECT_NAME", "the resource id, else default", "Name of the cluster: its connect_cluster label.", "name", text(func(c *environmentCluster) *string { return &c.settings.Name })},
+		{"CONNECT_REST_URL", "", "REST URL of the cluster. A URL of Confluent Cloud's API (https://api.confluent.cloud/connect/v1/environments/ENV/clusters/CLUSTER) selects provider confluent-cloud.", "urls", text(func(c *environmentCluster) *string { return &c.url })},
 		{
 			"CONNECT_AUTH", "", "BASIC: send CONNECT_BASIC_AUTH_USER and CONNECT_BASIC_AUTH_PASS.", "http_client",
 			func(c *environmentCluster, value string) error {
@@ -107,30 +98,12 @@ func variables() []variable {
 				return nil
 			},
 		},
-		{
-			"CONNECT_BASIC_AUTH_USER", "", "User name, with CONNECT_AUTH=BASIC.", "",
-			text(func(c *environmentCluster) *string { return &c.user }),
-		},
-		{
-			"CONNECT_BASIC_AUTH_PASS", "", "Password, with CONNECT_AUTH=BASIC.", "",
-			text(func(c *environmentCluster) *string { return &c.password }),
-		},
-		{
-			"CONNECT_STARTUP_VALIDATION", "true", "The exporter starts only if the cluster answers.", "startup_validation",
-			func(c *environmentCluster, value string) error { return boolean(&c.settings.StartupValidation)(value) },
-		},
-		{
-			"CONNECT_GROUP_ID", "", "The workers' group.id, read from the brokers.", "kafka.group_id",
-			text(func(c *environmentCluster) *string { return &c.group }),
-		},
-		{
-			"CONNECT_STATUS_STORAGE_TOPIC", "", "The workers' status.storage.topic, read from the brokers (not known to Kpow).", "kafka.status_storage_topic",
-			text(func(c *environmentCluster) *string { return &c.statuses }),
-		},
-		{
-			"CONNECT_OFFSET_STORAGE_TOPIC", "", "The workers' offset.storage.topic, read from the brokers.", "kafka.offset_storage_topic",
-			text(func(c *environmentCluster) *string { return &c.offsets }),
-		},
+		{"CONNECT_BASIC_AUTH_USER", "", "User name, with CONNECT_AUTH=BASIC.", "", text(func(c *environmentCluster) *string { return &c.user })},
+		{"CONNECT_BASIC_AUTH_PASS", "", "Password, with CONNECT_AUTH=BASIC.", "", text(func(c *environmentCluster) *string { return &c.password })},
+		{"CONNECT_STARTUP_VALIDATION", "true", "The exporter starts only if the cluster answers.", "startup_validation", func(c *environmentCluster, value string) error { return boolean(&c.settings.StartupValidation)(value) }},
+		{"CONNECT_GROUP_ID", "", "The workers' group.id, read from the brokers.", "kafka.group_id", text(func(c *environmentCluster) *string { return &c.group })},
+		{"CONNECT_STATUS_STORAGE_TOPIC", "", "The workers' status.storage.topic, read from the brokers (not known to Kpow).", "kafka.status_storage_topic", text(func(c *environmentCluster) *string { return &c.statuses })},
+		{"CONNECT_OFFSET_STORAGE_TOPIC", "", "The workers' offset.storage.topic, read from the brokers.", "kafka.offset_storage_topic", text(func(c *environmentCluster) *string { return &c.offsets })},
 		{
 			"CONNECT_PERMISSIVE_SSL", "false", "true: the server's certificate is not verified.", "",
 			func(c *environmentCluster, value string) error {
@@ -153,35 +126,19 @@ func variables() []variable {
 				return nil
 			},
 		},
-		{
-			"CONNECT_SSL_KEYSTORE_LOCATION", "", "Key store with the client's key and certificate: PKCS12, JKS or PEM.", "",
-			text(func(c *environmentCluster) *string { return &c.stores.key.location }),
-		},
-		{
-			"CONNECT_SSL_KEYSTORE_TYPE", "what the file is", "PKCS12, JKS or PEM.", "",
-			func(_ *environmentCluster, value string) error { return storeType(value) },
-		},
-		{
-			"CONNECT_SSL_KEYSTORE_PASSWORD", "", "Password of the key store and of the key in it.", "",
-			text(func(c *environmentCluster) *string { return &c.stores.key.password }),
-		},
-		{
-			"CONNECT_SSL_TRUSTSTORE_LOCATION", "", "Trust store with the authorities that vouch for the server: PKCS12, JKS or PEM.", "http_client.tls_config",
-			text(func(c *environmentCluster) *string { return &c.stores.trust.location }),
-		},
-		{
-			"CONNECT_SSL_TRUSTSTORE_TYPE", "what the file is", "PKCS12, JKS or PEM.", "",
-			func(_ *environmentCluster, value string) error { return storeType(value) },
-		},
-		{
-			"CONNECT_SSL_TRUSTSTORE_PASSWORD", "", "Password of the trust store.", "",
-			text(func(c *environmentCluster) *string { return &c.stores.trust.password }),
-		},
-		{
-			"CONNECT_AWS_REGION", "", "Watch the MSK Connect connectors of this region instead of a REST URL.", "msk.region",
-			text(func(c *environmentCluster) *string { return &c.region }),
-		},
+		{"CONNECT_SSL_KEYSTORE_LOCATION", "", "Key store with the client's key and certificate: PKCS12, JKS or PEM.", "", text(func(c *environmentCluster) *string { return &c.stores.key.location })},
+		{"CONNECT_SSL_KEYSTORE_TYPE", "what the file is", "PKCS12, JKS or PEM.", "", func(_ *environmentCluster, value string) error { return storeType(value) }},
+		{"CONNECT_SSL_KEYSTORE_PASSWORD", "", "Password of the key store and of the key in it.", "", text(func(c *environmentCluster) *string { return &c.stores.key.password })},
+		{"CONNECT_SSL_TRUSTSTORE_LOCATION", "", "Trust store with the authorities that vouch for the server: PKCS12, JKS or PEM.", "http_client.tls_config", text(func(c *environmentCluster) *string { return &c.stores.trust.location })},
+		{"CONNECT_SSL_TRUSTSTORE_TYPE", "what the file is", "PKCS12, JKS or PEM.", "", func(_ *environmentCluster, value string) error { return storeType(value) }},
+		{"CONNECT_SSL_TRUSTSTORE_PASSWORD", "", "Password of the trust store.", "", text(func(c *environmentCluster) *string { return &c.stores.trust.password })},
+		{"CONNECT_AWS_REGION", "", "Watch the MSK Connect connectors of this region instead of a REST URL.", "msk.region", text(func(c *environmentCluster) *string { return &c.region })},
 	}
+}
+
+// text sets a field to what a variable holds.
+func text[T any](field func(*T) *string) func(*T, string) error {
+	return func(to *T, value string) error { *field(to) = value; return nil }
 }
 
 const resourceIDsVariable = "CONNECT_RESOURCE_IDS"

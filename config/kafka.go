@@ -272,7 +272,7 @@ func (s *saslSettings) validate(tls bool, at origin) (*SASL, error) {
 		return nil, err
 	}
 	return &SASL{
-		Mechanism: s.Mechanism, Username: s.Username, OAuth2: s.OAuth2, Region: s.Region, RoleARN: s.RoleARN,
+		Mechanism: s.Mechanism, Username: s.Username, OAuth2: cloned(s.OAuth2), Region: s.Region, RoleARN: s.RoleARN,
 		password: s.Password, passwordFile: s.PasswordFile,
 	}, nil
 }

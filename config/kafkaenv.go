@@ -18,9 +18,6 @@ type brokers struct {
 
 // brokerVariables lists the variables that say where the brokers are.
 func brokerVariables() []brokerVariable {
-	text := func(target func(b *brokers) *string) func(*brokers, string) error {
-		return func(b *brokers, value string) error { *target(b) = value; return nil }
-	}
 	checked := func(check func(string) error) func(*brokers, string) error {
 		return func(_ *brokers, value string) error { return check(value) }
 	}

@@ -317,6 +317,7 @@ func (l *loader) kafka(settings *clusterSettings, cluster *Cluster, at origin) (
 // client validates how requests are made, and reads the files of the cluster.
 func (l *loader) client(settings *clusterSettings, cluster *Cluster, at origin) (err error) {
 	cluster.HTTPClient = settings.HTTPClient
+	cluster.HTTPClient.OAuth2 = cloned(settings.HTTPClient.OAuth2)
 	files := clientFiles(&settings.HTTPClient)
 	if settings.Aiven != nil {
 		files.add("aiven.token_file", settings.Aiven.TokenFile)

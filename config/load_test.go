@@ -262,6 +262,19 @@ func TestSame(t *testing.T) {
 	}
 }
 
+// What is done with a configuration does not make it another one.
+func TestSameAfterUse(t *testing.T) {
+	const oauth = "oauth2: {client_id: a, client_secret: b, token_url: \"http://c\"}"
+	text := minimal + "    http_client: {" + oauth + "}\n    kafka: {bootstrap_servers: [\"a:1\"], tls_config: {}, sasl: {mechanism: OAUTHBEARER, " + oauth + "}}\n"
+	used := mustLoad(t, text).Clusters()[0]
+	used.HTTPClient.Proxy()
+	used.HTTPClient.OAuth2.Proxy()
+	used.Kafka.SASL.OAuth2.Proxy()
+	if !used.Same(mustLoad(t, text).Clusters()[0]) {
+		t.Error("a cluster that is used is another one")
+	}
+}
+
 func TestMaskedLoadsAgain(t *testing.T) {
 	config := mustLoad(t, minimal+`    connectors: {include: ["a.*"]}
     worker_probe: true

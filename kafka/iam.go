@@ -20,6 +20,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/twmb/franz-go/pkg/sasl"
 	franz "github.com/twmb/franz-go/pkg/sasl/aws"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
 // iam is SASL AWS_MSK_IAM with the credentials that the AWS SDK finds, in a
@@ -51,6 +53,9 @@ func (m *iam) retrieve(ctx context.Context) (aws.Credentials, error) {
 		var options []func(*awsconfig.LoadOptions) error
 		if m.region != "" {
 			options = append(options, awsconfig.WithRegion(m.region))
+		}
+		if err := safefile.CheckAWS(); err != nil {
+			return aws.Credentials{}, fmt.Errorf("%w: %w", errSecret, err)
 		}
 		loaded, err := awsconfig.LoadDefaultConfig(ctx, options...)
 		if err != nil {

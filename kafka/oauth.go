@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"strings"
 	"sync"
 
 	commoncfg "github.com/prometheus/common/config"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
 // tokens are had by client credentials (RFC 6749, section 4.4) and used until
@@ -27,7 +27,7 @@ type tokens struct {
 }
 
 func newTokens(config *commoncfg.OAuth2) (*tokens, error) {
-	tls, err := commoncfg.NewTLSConfig(&config.TLSConfig)
+	tls, err := safefile.TLSConfig(config.TLSConfig)
 	if err != nil {
 		return nil, fmt.Errorf("set up TLS to the token endpoint: %w", err)
 	}
@@ -50,11 +50,10 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	defer t.mu.Unlock()
 	secret := string(t.config.ClientSecret)
 	if file := t.config.ClientSecretFile; file != "" {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return "", fmt.Errorf("%w: oauth2.client_secret_file cannot be read", errSecret)
+		var err error
+		if secret, err = safefile.ReadSecret(file); err != nil {
+			return "", fmt.Errorf("%w: oauth2.client_secret_file %w", errSecret, err)
 		}
-		secret = strings.TrimSpace(string(content))
 	}
 	if t.token.Valid() && secret == t.secret {
 		return t.token.AccessToken, nil

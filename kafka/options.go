@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
 // Mechanisms of SASL that the client speaks.
@@ -119,11 +120,11 @@ func newClient(o *Options) (*kgo.Client, *authentication, error) {
 		kgo.DisableClientMetrics(),
 	}
 	if o.TLS != nil {
-		if _, err := commoncfg.NewTLSConfig(o.TLS); err != nil {
+		if _, err := safefile.TLSConfig(*o.TLS); err != nil {
 			return nil, nil, fmt.Errorf("set up TLS to the brokers: %w", err)
 		}
 		settings = append(settings, kgo.Dialer(func(ctx context.Context, network, address string) (net.Conn, error) {
-			config, err := commoncfg.NewTLSConfig(o.TLS)
+			config, err := safefile.TLSConfig(*o.TLS)
 			if err != nil {
 				return nil, fmt.Errorf("%w: the files of tls_config cannot be used", errSecret)
 			}

@@ -6,6 +6,7 @@ package safefile
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -112,6 +113,13 @@ func TLS(c commoncfg.TLSConfig) commoncfg.TLSConfig {
 	move(&c.CertFile, &c.CertRef)
 	move(&c.KeyFile, &c.KeyRef)
 	return c
+}
+
+// TLSConfig is commoncfg.NewTLSConfig, whose files are read through this package:
+// now, and a client's certificate again with each connection.
+func TLSConfig(c commoncfg.TLSConfig) (*tls.Config, error) {
+	settings := TLS(c)
+	return commoncfg.NewTLSConfig(&settings, commoncfg.WithSecretManager(Secrets{}))
 }
 
 // OAuth2 does for a token endpoint what [TLS] does. c is not changed.

@@ -179,3 +179,26 @@ func TestTransportFollowsCertificates(t *testing.T) {
 		t.Errorf("of a pipe: %v", err)
 	}
 }
+
+func TestCheckAWS(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CA_BUNDLE"} {
+		t.Setenv(name, filepath.Join(home, "missing"))
+		if err := CheckAWS(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		path := pipe(t)
+		t.Setenv(name, path)
+		if err := CheckAWS(); err == nil || err.Error() != path+" cannot be read: is a pipe, not a regular file" {
+			t.Errorf("%s: %v", name, err)
+		}
+		t.Setenv(name, "")
+	}
+	if err := os.MkdirAll(filepath.Join(home, ".aws", "config"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckAWS(); err == nil || !strings.HasSuffix(err.Error(), "/.aws/config cannot be read: is a directory") {
+		t.Error(err)
+	}
+}

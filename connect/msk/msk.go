@@ -31,6 +31,7 @@ import (
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
 const (
@@ -110,6 +111,9 @@ var _ connect.Observer = (*Observer)(nil)
 func New(ctx context.Context, options Options) (*Observer, error) {
 	if options.Region == "" {
 		return nil, errors.New("set up MSK Connect: no region; set msk.region or CONNECT_AWS_REGION")
+	}
+	if err := safefile.CheckAWS(); err != nil {
+		return nil, fmt.Errorf("read the AWS configuration for MSK Connect in %s: %w", options.Region, err)
 	}
 	recorder := &recorder{maxBodyBytes: cmp.Or(options.MaxBodyBytes, int64(defaultMaxBodyBytes))}
 	cfg, err := awsconfig.LoadDefaultConfig(ctx,
