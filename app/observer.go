@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"sync/atomic"
 
 	commoncfg "github.com/prometheus/common/config"
 
@@ -23,8 +24,20 @@ import (
 // Clusters makes an observer of each configured cluster, in configured order.
 // Whoever gets them closes the observers.
 func Clusters(cfg *config.Config, logger *slog.Logger) ([]fleet.Cluster, error) {
-	made, err := clusters(nil).follow(cfg, logger)
-	return made.list(cfg), err
+	finder, err := newDiscoverer(cfg.Discovery(), "", nil, logger)
+	if err != nil {
+		return nil, err
+	}
+	defer finder.stop()
+	if finder != nil {
+		patience, cancel := context.WithTimeout(context.Background(), discoveryPatience)
+		defer cancel()
+		finder.listed(patience)
+		finder.readSecrets(false)
+	}
+	wishes := finder.wishes(cfg)
+	made, err := clusters(nil).follow(wishes, logger)
+	return made.list(wishes), err
 }
 
 // clusters are the observed clusters by name.
@@ -34,20 +47,45 @@ type clusters map[string]observed
 type observed struct {
 	fleet.Cluster
 	settings config.Cluster
+	// resource is nil if the cluster is configured.
+	resource *resourceCell
 }
 
-// follow returns the clusters that cfg wants: those that are there with the same
+// A resourceCell holds what the resource of a cluster says now.
+type resourceCell = atomic.Pointer[connect.OperatorResource]
+
+// follow returns the clusters that are wished for: those that are there with the same
 // settings, and new observers for the others. It closes none that is there; on
 // an error it closes those that it made.
-func (c clusters) follow(cfg *config.Config, logger *slog.Logger) (clusters, error) {
+func (c clusters) follow(wishes []wish, logger *slog.Logger) (clusters, error) {
 	next := clusters{}
-	for _, settings := range cfg.Clusters() {
-		if before, found := c[settings.Name]; found && before.settings.Same(settings) {
+	for _, w := range wishes {
+		settings := w.Cluster
+		before, there := c[settings.Name]
+		if there && (before.resource != nil) == (w.resource != nil) && before.settings.Same(settings) {
+			if w.resource != nil {
+				before.resource.Store(w.resource)
+			}
 			next[settings.Name] = before
 			continue
 		}
-		renew := func() (connect.Observer, error) { return observer(settings, logger) }
+		var cell *resourceCell
+		if w.resource != nil {
+			cell = &resourceCell{}
+			cell.Store(w.resource)
+		}
+		renew := func() (connect.Observer, error) {
+			observer, err := observer(settings, logger)
+			if err != nil || cell == nil {
+				return observer, err
+			}
+			return operated{observer, cell}, nil
+		}
 		observer, err := renew()
+		if err != nil && w.resource != nil { // One bad resource costs its own cluster.
+			logger.Warn("cluster that was found cannot be watched", "cluster", settings.Name, "err", err)
+			continue
+		}
 		if err != nil {
 			next.closeBut(c)
 			return nil, fmt.Errorf("%s: cluster %s: %w", settings.Origin, settings.Name, err)
@@ -56,7 +94,7 @@ func (c clusters) follow(cfg *config.Config, logger *slog.Logger) (clusters, err
 			Name: settings.Name, Provider: connect.Provider(settings.Provider),
 			Labels: settings.Labels, ExpectedWorkers: settings.ExpectedWorkers, Observer: observer, Renew: renew,
 		}
-		next[settings.Name] = observed{cluster, settings}
+		next[settings.Name] = observed{cluster, settings, cell}
 	}
 	return next, nil
 }
@@ -70,11 +108,11 @@ func (c clusters) closeBut(others clusters) {
 	}
 }
 
-// list returns the clusters in configured order.
-func (c clusters) list(cfg *config.Config) []fleet.Cluster {
+// list returns the clusters in the order of the wishes.
+func (c clusters) list(wishes []wish) []fleet.Cluster {
 	var list []fleet.Cluster
-	for _, settings := range cfg.Clusters() {
-		if cluster, found := c[settings.Name]; found {
+	for _, w := range wishes {
+		if cluster, found := c[w.Name]; found {
 			list = append(list, cluster.Cluster)
 		}
 	}
@@ -98,6 +136,9 @@ func constructors() map[string]constructor {
 // observer makes the observer of a cluster: its REST API or its provider's, what
 // the brokers behind it know, or both.
 func observer(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
+	if c.Idle {
+		return idle{connect.Provider(c.Provider), connect.NewRevision()}, nil
+	}
 	if c.Kafka == nil {
 		return provided(c, logger)
 	}

@@ -14,7 +14,9 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/discovery/kubernetes"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
+	"github.com/prometheus/common/version"
 )
 
 // watch is the fleet and the configuration that it follows.
@@ -28,6 +30,7 @@ type watch struct {
 	// mu is held while the configuration is replaced.
 	mu       sync.Mutex
 	clusters clusters
+	finder   *discoverer
 	pushing  pushing
 }
 
@@ -45,24 +48,64 @@ func newWatch(ctx context.Context, o Options, self *self.Metrics) (*watch, error
 	if err != nil {
 		return nil, err
 	}
-	if w.clusters, err = clusters(nil).follow(cfg, o.Logger); err != nil {
+	if w.finder, err = w.find(cfg); err != nil {
 		return nil, err
 	}
-	w.fleet = fleet.New(w.clusters.list(cfg), fleet.Options{
+	wishes := w.finder.wishes(cfg)
+	if w.clusters, err = clusters(nil).follow(wishes, o.Logger); err != nil {
+		w.finder.stop()
+		return nil, err
+	}
+	w.fleet = fleet.New(w.clusters.list(wishes), fleet.Options{
 		SnapshotMaxAge: cfg.SnapshotMaxAge(), Timeout: scrapeLimit, Recorder: w.instruments, Logger: o.Logger,
 	})
 	w.use(cfg)
 	if w.pushing, err = w.pushing.follow(cfg, w); err != nil {
+		w.finder.stop()
 		w.fleet.Close()
 		return nil, err
 	}
+	w.follow(w.finder)
 	return w, nil
+}
+
+// find begins to look for clusters where the configuration says, unless that is
+// looked at already.
+func (w *watch) find(cfg *config.Config) (*discoverer, error) {
+	if w.finder != nil && w.finder.settings.Same(cfg.Discovery()) {
+		return w.finder, nil
+	}
+	return newDiscoverer(cfg.Discovery(), version.Version, w.instruments, w.options.Logger)
+}
+
+// follow takes over what a discoverer finds from now on.
+func (w *watch) follow(finder *discoverer) {
+	if finder == nil {
+		return
+	}
+	w.instruments.Discovering(finder.state, kubernetes.Reasons()...)
+	go finder.run(func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.finder != finder {
+			return // A reload has replaced it.
+		}
+		wishes := finder.wishes(w.current.Load().config)
+		next, err := w.clusters.follow(wishes, w.options.Logger)
+		if err != nil {
+			w.options.Logger.Error("clusters that were found cannot be watched", "err", err)
+			return
+		}
+		w.clusters = next
+		w.fleet.Replace(next.list(wishes))
+	})
 }
 
 // close ends the push, then the fleet that it sends of.
 func (w *watch) close(ctx context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.finder.stop()
 	w.pushing.stop(ctx, w)
 	w.fleet.Close()
 }
@@ -97,19 +140,40 @@ func (w *watch) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next, err := w.clusters.follow(cfg, w.options.Logger)
+	finder, err := w.find(cfg)
 	if err != nil {
+		return err
+	}
+	if finder != nil && finder != w.finder {
+		finder.before = found(w.finder.wishes(w.current.Load().config))
+	}
+	abandon := func() {
+		if finder != w.finder {
+			finder.stop()
+		}
+	}
+	wishes := finder.wishes(cfg)
+	next, err := w.clusters.follow(wishes, w.options.Logger)
+	if err != nil {
+		abandon()
 		return err
 	}
 	pushing, err := w.pushing.follow(cfg, w)
 	if err != nil {
+		abandon()
 		next.closeBut(w.clusters)
 		return err
 	}
 	w.clusters = next
-	w.fleet.Replace(next.list(cfg))
+	w.fleet.Replace(next.list(wishes))
 	w.fleet.SetSnapshotMaxAge(cfg.SnapshotMaxAge())
 	w.use(cfg)
+	if finder != w.finder {
+		w.finder.stop()
+		w.finder = finder
+		w.instruments.Discovering(nil)
+		w.follow(finder)
+	}
 	if pushing != w.pushing {
 		w.pushing.stop(ctx, w)
 		w.pushing = pushing

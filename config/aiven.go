@@ -26,11 +26,17 @@ type Aiven struct {
 	APIURL *url.URL
 	// Route is "public", "private", "privatelink" or "dynamic".
 	Route string
+	// Source gives the token in place of Token and TokenFile, where a resource
+	// names a Secret; nil otherwise.
+	Source func() (string, error)
 }
 
 // ReadToken returns the API token, read anew where it is in a file, so that it
 // can be changed while the exporter runs.
 func (a *Aiven) ReadToken() (string, error) {
+	if a.Source != nil {
+		return a.Source()
+	}
 	if a.TokenFile == "" {
 		return string(a.Token), nil
 	}

@@ -41,6 +41,7 @@ type Config struct {
 	effective document
 	clusters  []Cluster
 	otlp      *OTLP
+	discovery *Discovery
 	files     []string
 	warnings  []string
 }
@@ -59,6 +60,9 @@ func (c *Config) StateSeriesAll() bool { return c.effective.StateSeries == state
 
 // OTLP returns where to push by OTLP, nil when push is off.
 func (c *Config) OTLP() *OTLP { return c.otlp }
+
+// Discovery returns where clusters are found at run time, nil if nowhere.
+func (c *Config) Discovery() *Discovery { return c.discovery }
 
 // Warnings are lines about what is accepted but hardly meant, in the order in
 // which they were found.
@@ -111,6 +115,8 @@ type Cluster struct {
 	Kafka *Kafka
 	// WorkerProbe says whether each worker is asked whether it lives.
 	WorkerProbe WorkerProbe
+	// Idle says that there is nothing to ask, as its resource means it.
+	Idle bool
 	// Origin is where the cluster was configured: "clusters.yml:12",
 	// "CONNECT_REST_URL" or "--connect.url".
 	Origin string

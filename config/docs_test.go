@@ -80,11 +80,15 @@ func fileTable(t *testing.T) string {
 	var rows func(path string, block reflect.Value)
 	rows = func(path string, block reflect.Value) {
 		for field := range block.Type().Fields() {
-			name, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+			name, options, _ := strings.Cut(field.Tag.Get("yaml"), ",")
 			if field.Anonymous {
 				rows(path, block.FieldByName(field.Name))
 			}
 			if !field.IsExported() {
+				continue
+			}
+			if options == "inline" { // Another block's fields, which are documented there.
+				fmt.Fprintf(&out, "| `%s.…` | | whatever a cluster has, but for `urls` and `provider`; `name` is a template of {namespace}, {name}, {kind}, {group}, by default `%s` |\n", path, defaultFoundName)
 				continue
 			}
 			meaning := field.Tag.Get("doc")
@@ -116,7 +120,7 @@ func innerBlock(as reflect.Type) reflect.Value {
 	for as.Kind() == reflect.Pointer || as.Kind() == reflect.Slice {
 		as = as.Elem()
 	}
-	for _, block := range []any{defaultCluster(), filterSettings{}, defaultProbe(), defaultConfluent(), mskSettings{}, defaultAiven(), defaultOTLP(), defaultKafka(), mirrorMaker2Settings{}, saslSettings{}, defaultSinkLag()} {
+	for _, block := range []any{defaultCluster(), filterSettings{}, defaultProbe(), defaultConfluent(), mskSettings{}, defaultAiven(), defaultOTLP(), defaultKafka(), mirrorMaker2Settings{}, saslSettings{}, defaultSinkLag(), discoverySettings{}, selectorSettings{}} {
 		if reflect.TypeOf(block) == as {
 			return reflect.ValueOf(block)
 		}

@@ -25,10 +25,11 @@ const (
 // so that one validation holds for all and the effective configuration can be
 // printed as a file. The doc tags are the reference in docs/configuration.md.
 type document struct {
-	Clusters       []clusterSettings `yaml:"clusters" doc:"The Connect clusters to watch."`
-	SnapshotMaxAge duration          `yaml:"snapshot_max_age" doc:"Up to which age one snapshot serves several requests; 0s looks anew for each."`
-	StateSeries    string            `yaml:"state_series" doc:"current: only the state that holds is a series, value 1. all: every state of the provider is one, 0 or 1; six times as many."`
-	OTLP           *otlpSettings     `yaml:"otlp,omitempty" doc:"Push by OTLP. Absent: off, unless the environment names an endpoint."`
+	Clusters       []clusterSettings  `yaml:"clusters,omitempty" doc:"The Connect clusters to watch."`
+	Discovery      *discoverySettings `yaml:"discovery,omitempty" doc:"Find clusters by the resources of their operators."`
+	SnapshotMaxAge duration           `yaml:"snapshot_max_age" doc:"Up to which age one snapshot serves several requests; 0s looks anew for each."`
+	StateSeries    string             `yaml:"state_series" doc:"current: only the state that holds is a series, value 1. all: every state of the provider is one, 0 or 1; six times as many."`
+	OTLP           *otlpSettings      `yaml:"otlp,omitempty" doc:"Push by OTLP. Absent: off, unless the environment names an endpoint."`
 }
 
 type clusterSettings struct {

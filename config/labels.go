@@ -20,9 +20,12 @@ const (
 // them as labels of its own.
 func OwnLabels() []string {
 	return []string{
-		"branch", "call", "capacity", "code", "commit", "connect_cluster", "connect_version", "connector", "connector_class", "connector_id", "connector_type", "connector_version",
-		"endpoint", "exception", "goarch", "goos", "goversion", "host", "kafka_cluster_id", "le", "leader", "observation_version", "outcome",
-		"partition", "phase", "provider", "quantile", "reason", "revision", "root_cause", "state", "tags", "task", "task_version", "topic", "version", "worker",
+		"branch", "call", "capacity", "cloud_name", "code", "commit", "connect_cluster", "connect_version", "connector", "connector_class",
+		"connector_id", "connector_type", "connector_version", "endpoint", "exception", "goarch", "goos", "goversion", "group", "host",
+		"kafka_cluster_id", "kind", "le", "leader", "maintenance_window", "observation_version", "outcome", "partition", "phase", "plan",
+		"plugin", "powered", "project", "provider", "quantile", "reason", "resource_name", "resource_namespace", "revision", "root_cause",
+		"setting", "state", "status", "tags", "task", "task_version", "termination_protection", "topic", "type", "value",
+		"version", "worker",
 	}
 }
 

@@ -73,7 +73,7 @@ func (l *loader) load() error {
 		settings, origins = append(settings, cluster), append(origins, at)
 	}
 	l.config.warnings = append(l.config.warnings, l.environment.warnings()...)
-	if len(settings) == 0 {
+	if len(settings) == 0 && l.config.discovery == nil {
 		return l.nothing()
 	}
 	for i := range settings {
@@ -126,6 +126,9 @@ func (l *loader) fromFile() (settings []clusterSettings, origins []origin, err e
 		}
 		if !slices.Contains([]string{stateSeriesCurrent, stateSeriesAll}, document.StateSeries) {
 			return nil, nil, fmt.Errorf("%s: must be current or all", source.at("state_series"))
+		}
+		if err := l.loadDiscovery(source); err != nil {
+			return nil, nil, err
 		}
 		if document.OTLP != nil {
 			document.OTLP.TLSConfig.SetDirectory(l.directory())

@@ -180,6 +180,8 @@ func (s *source) resolve(node *yaml.Node, as reflect.Type, path string, depth in
 		return s.scalar(node, reflect.TypeFor[bool](), path)
 	case as == reflect.TypeFor[commoncfg.URL]():
 		return s.scalar(node, as, path)
+	case as == reflect.TypeFor[selectorSettings]() && node.Kind == yaml.ScalarNode:
+		return s.scalar(node, reflect.TypeFor[string](), path)
 	case as.Kind() == reflect.Struct, as.Kind() == reflect.Map, as.Kind() == reflect.Interface && node.Kind == yaml.MappingNode:
 		return s.mapping(node, as, path, depth)
 	case as.Kind() == reflect.Slice, as.Kind() == reflect.Interface && node.Kind == yaml.SequenceNode:
@@ -389,6 +391,11 @@ func (s *source) unknownField(key, value *yaml.Node, fields map[string]reflect.T
 	if near := nearest(name, known); near != "" {
 		hint = "did you mean " + near + "?"
 	} else if homes := homesOf(name, reflect.TypeFor[document](), ""); len(homes) > 0 {
+		// Blocks that stand in several places belong to the nearest.
+		root, _, _ := strings.Cut(path, "[")
+		if near := slices.DeleteFunc(slices.Clone(homes), func(home string) bool { return !strings.HasPrefix(home, root) }); len(near) > 0 {
+			homes = near
+		}
 		hint = "it belongs into " + strings.Join(homes, " or ")
 	}
 	// What has neither a value nor a likeness to a field may be a piece of one.

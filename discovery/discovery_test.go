@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -374,5 +375,36 @@ func TestDocuments(t *testing.T) {
 		if strings.Contains(err.Error(), "s3cret") {
 			t.Error(err)
 		}
+	}
+}
+
+var update = flag.Bool("update", false, "write the generated part of docs/kubernetes.md")
+
+// Every field of Aiven's resource stands in the docs, with what becomes of it.
+func TestReference(t *testing.T) {
+	var table strings.Builder
+	table.WriteString("| field | what becomes of it |\n|---|---|\n")
+	for _, f := range AivenFields() {
+		fmt.Fprintf(&table, "| `%s` | %s |\n", f.Path, f.Shown)
+	}
+	const name, begin, end = "../docs/kubernetes.md", "<!-- fields -->\n", "<!-- end of fields -->\n"
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, _ := strings.Cut(string(text), begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !closed {
+		t.Fatalf("%s has no place for the fields", name)
+	}
+	want := before + begin + table.String() + end + after
+	if want == string(text) {
+		return
+	}
+	if !*update {
+		t.Fatalf("%s is out of date: make docs", name)
+	}
+	if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

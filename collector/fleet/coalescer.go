@@ -170,6 +170,7 @@ func (c *coalescer) join(w *caller) (*flight, series.Result, error) {
 			return f, series.Result{}, nil
 		case c.fresh() && (c.lastBudget == 0 || !w.hasMore(c.lastBudget)):
 			result := c.last
+			result.Resource = c.resource() // Newer than the snapshot.
 			c.mu.Unlock()
 			return nil, result, nil
 		case w.ctx.Err() != nil:
@@ -422,8 +423,17 @@ func (c *coalescer) result(start time.Time, err error) series.Result {
 	now := time.Now()
 	return series.Result{
 		Cluster: c.Name, Provider: c.Provider, Labels: c.labels, ExpectedWorkers: c.ExpectedWorkers, Err: err, Previous: c.success,
-		At: now, Duration: now.Sub(start), History: c.history,
+		At: now, Duration: now.Sub(start), History: c.history, Resource: c.resource(),
 	}
+}
+
+// resource is what is known now of the resource that the cluster was found by;
+// c.mu is held.
+func (c *coalescer) resource() *connect.OperatorResource {
+	if o, found := c.Observer.(connect.OperatorObserver); found {
+		return o.OperatorResource()
+	}
+	return nil
 }
 
 // lastResult is the last result; c.mu is not held.

@@ -31,6 +31,7 @@ type Instruments struct {
 	reloadTimestamp  metric.Float64Gauge
 	otlpExports      metric.Int64Counter
 	scrapePhases     metric.Float64Counter
+	discovering      *discovering
 	phases           [phaseCount]metric.MeasurementOption
 
 	mu       sync.RWMutex
@@ -82,6 +83,9 @@ func newInstruments(meter metric.Meter) (*Instruments, error) {
 	check(series.ScrapePhases, err)
 	if failed != nil {
 		return nil, failed
+	}
+	if i.discovering, err = newDiscovering(meter); err != nil {
+		return nil, err
 	}
 	for p := range phaseCount {
 		i.spent(p, 0)

@@ -108,6 +108,11 @@ const (
 	TransitionsComplete
 	ConnectorsUnobserved
 	ResourceState
+	ResourceInfo
+	ResourceCondition
+	WorkerSetting
+	WorkerSettingInfo
+	ResourcePluginInfo
 	BrokersUp
 	BrokersErrors
 	GroupState
@@ -140,6 +145,11 @@ const (
 	RuntimeWorkerUnits
 	ReportedTasks
 	ReportedWorkers
+	ResourceConnectorWished
+	ResourceConnectorAgrees
+	ResourceConnectorReady
+	ResourceAutoRestarts
+	ResourceGaveUp
 	SinkLag
 	SinkLagSum
 	SinkLagSeconds
@@ -166,6 +176,10 @@ const (
 	ReloadTimestamp
 	OtlpExports
 	ScrapePhases
+	DiscoveryUp
+	DiscoveryResources
+	DiscoveryRefused
+	DiscoveryErrors
 
 	// FamilyCount is how many families there are.
 	FamilyCount
@@ -211,8 +225,10 @@ const (
 // the documentation and the tests of dashboards and alerts all derive from it.
 var table = func() [FamilyCount]Descriptor {
 	all := ownTable
-	for family, d := range brokersTable {
-		all[family] = d
+	for _, more := range []map[Family]Descriptor{brokersTable, operatorTable} {
+		for family, d := range more {
+			all[family] = d
+		}
 	}
 	return all
 }()

@@ -9,7 +9,7 @@ import (
 )
 
 // MaxLabels is the most labels that a series has beside the cluster's.
-const MaxLabels = 6
+const MaxLabels = 10
 
 // Labels are the values of a series, in the order of its family's labels and
 // without those that identify the cluster.

@@ -30,6 +30,9 @@ type Result struct {
 	// Previous is the last snapshot that succeeded while Snapshot is nil; nil
 	// if there is none, or if Snapshot is there.
 	Previous *connect.Snapshot
+	// Resource is what an operator's resource says of the cluster, also while the
+	// cluster does not answer; nil if it was not found by one.
+	Resource *connect.OperatorResource
 	// At is when the snapshot ended, zero if there was none yet.
 	At time.Time
 	// Duration of the snapshot.

@@ -50,6 +50,9 @@ func (w *Walk) Cluster(r *Result, summary *Summary) {
 	if r.Deadline > 0 {
 		w.Emit(SnapshotDeadline, r.Deadline.Seconds(), Labels{})
 	}
+	if r.Resource != nil {
+		w.operator(r)
+	}
 	if r.Snapshot != nil {
 		w.cluster(r.Snapshot, summary)
 	} else if r.Brokers != nil {
@@ -212,6 +215,7 @@ var (
 	allStates         = connect.States()
 	unobservedReasons = connect.UnobservedReasons()
 	resourceStates    = connect.ResourceStates()
+	operatorStates    = connect.OperatorStates()
 )
 
 // maxDecimals bounds the task ids whose names are kept: one that claims to be

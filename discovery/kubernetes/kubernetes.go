@@ -21,6 +21,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
@@ -36,6 +37,8 @@ import (
 const (
 	// listTimeout bounds each call that is no watch.
 	listTimeout = 30 * time.Second
+	// secretTimeout bounds the reading of one Secret.
+	secretTimeout = 5 * time.Second
 	// absentInterval is how often a definition that is not installed is looked for.
 	absentInterval = 5 * time.Second
 	// Between attempts after a failure, doubled each time, with up to a third
@@ -97,9 +100,14 @@ type Client struct {
 	cancel    context.CancelFunc
 	wait      sync.WaitGroup
 
+	// listed is closed when each source was listed, or could not be.
+	listed chan struct{}
+
 	mu sync.Mutex
 	// sources that are watched, and whether each is up: its last call succeeded.
 	sources map[discovery.Source]bool
+	// unlisted are those of which nothing was heard yet.
+	unlisted map[discovery.Source]bool
 }
 
 // Start begins to watch. A server that is not there is no error: it may come.
@@ -133,10 +141,11 @@ func Start(options Options) (*Client, error) {
 		return nil, fmt.Errorf("discovery: make a client of the Kubernetes API: %w", brief(err))
 	}
 	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), logr.Discard())) // Failures are told by us, once.
-	c := &Client{options: options, dynamic: client, raw: raw, namespace: namespace, cancel: cancel, sources: map[discovery.Source]bool{}}
+	c := &Client{options: options, dynamic: client, raw: raw, namespace: namespace, cancel: cancel,
+		listed: make(chan struct{}), sources: map[discovery.Source]bool{}, unlisted: map[discovery.Source]bool{}}
 	for i, selector := range options.Selectors {
 		for _, source := range c.sourcesOf(i, selector) {
-			c.sources[source] = false
+			c.sources[source], c.unlisted[source] = false, true
 		}
 	}
 	for source := range c.sources {
@@ -185,7 +194,7 @@ func (c *Client) Up() bool {
 
 // Secret reads a Secret's keys by its name. The error carries nothing of it.
 func (c *Client) Secret(ctx context.Context, namespace, name string) (map[string][]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	ctx, cancel := context.WithTimeout(ctx, secretTimeout)
 	defer cancel()
 	text, err := c.raw.Get().AbsPath("/api/v1/namespaces", namespace, "secrets", name).Do(ctx).Raw()
 	if err != nil {
@@ -210,6 +219,7 @@ func (c *Client) follow(ctx context.Context, source discovery.Source) {
 			// Not installed, or not any more.
 			c.options.Registry.Replace(source, nil)
 			c.mark(source, true)
+			c.heard(source)
 			if !absent {
 				absent = true
 				log.InfoContext(ctx, "resource is not installed, waiting for its definition")
@@ -236,6 +246,7 @@ func (c *Client) follow(ctx context.Context, source discovery.Source) {
 		}
 		c.failed(err)
 		c.mark(source, false)
+		c.heard(source)
 		if text := explain(err, verb, source.Kind.String(), source.Namespace); text != told {
 			told = text
 			log.WarnContext(ctx, "resources cannot be watched", "err", text)
@@ -313,7 +324,7 @@ func (c *Client) reflect(ctx context.Context, source discovery.Source, version s
 				return event, true
 			}), nil
 		},
-	}, nil, store{c.options.Registry, source}, cache.ReflectorOptions{Name: source.Kind.String()})
+	}, nil, store{c.options.Registry, source, func() { c.heard(source) }}, cache.ReflectorOptions{Name: source.Kind.String()})
 	if err := reflector.ListAndWatchWithContext(ctx); err != nil {
 		return "list", err
 	}
@@ -337,10 +348,33 @@ func prune(object *unstructured.Unstructured) {
 	}
 }
 
+// Listed is closed when each kind and namespace was listed once, or could not be.
+func (c *Client) Listed() <-chan struct{} { return c.listed }
+
 func (c *Client) mark(source discovery.Source, up bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sources[source] = up
+}
+
+// heard says that a source was listed, or could not be.
+func (c *Client) heard(source discovery.Source) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unlisted[source] {
+		delete(c.unlisted, source)
+		if len(c.unlisted) == 0 {
+			close(c.listed)
+		}
+	}
+}
+
+// CheckLabels says what is wrong with a label selector, nil if nothing is.
+func CheckLabels(selector string) error {
+	if _, err := labels.Parse(selector); err != nil {
+		return errors.New("is no label selector, such as team=orders,env!=test")
+	}
+	return nil
 }
 
 func (c *Client) failed(err error) {
@@ -405,6 +439,7 @@ func brief(err error) error {
 type store struct {
 	registry *discovery.Registry
 	source   discovery.Source
+	listed   func()
 }
 
 func (s store) object(from any) (*discovery.Object, error) {
@@ -447,6 +482,7 @@ func (s store) Replace(list []any, _ string) error {
 		objects = append(objects, o)
 	}
 	s.registry.Replace(s.source, objects)
+	s.listed()
 	return nil
 }
 

@@ -1,0 +1,526 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/discovery"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/discovery/kubernetes"
+)
+
+const (
+	// settle is for how long changes that come together are waited for.
+	settle = 200 * time.Millisecond
+	// secretInterval is how often Secrets are read again, filesInterval how often
+	// files are looked at.
+	secretInterval, filesInterval = 10 * time.Second, time.Second
+	// discoveryPatience is how long whoever needs all clusters at once waits for
+	// them to be found.
+	discoveryPatience = 10 * time.Second
+)
+
+// A wish is a cluster that is to be watched.
+type wish struct {
+	config.Cluster
+	// resource is what it was found by; nil if it is configured.
+	resource *connect.OperatorResource
+}
+
+// configured are the wishes of a configuration.
+func configured(cfg *config.Config) (all []wish) {
+	for _, c := range cfg.Clusters() {
+		all = append(all, wish{Cluster: c})
+	}
+	return all
+}
+
+// A discoverer finds clusters by resources, until it is stopped.
+type discoverer struct {
+	settings  *config.Discovery
+	selectors []config.Selector
+	registry  *discovery.Registry
+	client    *kubernetes.Client // nil without kubernetes
+	files     []fileSelector
+	logger    *slog.Logger
+	cancel    context.CancelFunc
+	ctx       context.Context
+
+	// mu guards what follows, and is never held while the API is asked: scrapes
+	// read tokens and the state.
+	mu      sync.Mutex
+	secrets map[secretName]secret
+	told    map[discovery.Key]string
+	refused map[string]int
+	// before are the wishes that hold until everything was listed once: those of
+	// the discoverer that this one replaces.
+	before []wish
+}
+
+type secretName struct{ namespace, name string }
+
+// A secret as it was read last.
+type secret struct {
+	data map[string][]byte
+	err  error
+}
+
+// A fileSelector and the state of its files.
+type fileSelector struct {
+	source   discovery.Source
+	patterns []string
+	kinds    []discovery.Kind
+	content  string
+	// seen are the documents as they were last, to tell what may not change.
+	seen map[discovery.Key]discovery.Document
+}
+
+// parsedSelectors checks what only the operators' side knows: kinds, names and
+// label selectors.
+func parsedSelectors(d *config.Discovery) (selectors []kubernetes.Selector, files []fileSelector, err error) {
+	kindsOf := func(s *config.Selector) (kinds []discovery.Kind, err error) {
+		if err := discovery.CheckName(s.NameTemplate); err != nil {
+			return nil, s.Wrong("name", "%s", err)
+		}
+		for _, name := range s.Kinds {
+			more, err := discovery.ParseKinds(name)
+			if err != nil {
+				return nil, s.Wrong("kinds", "%s", err)
+			}
+			for _, kind := range more {
+				if !slices.Contains(kinds, kind) {
+					kinds = append(kinds, kind)
+				}
+			}
+		}
+		return kinds, nil
+	}
+	for i := range d.Kubernetes {
+		s := &d.Kubernetes[i]
+		kinds, err := kindsOf(s)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := kubernetes.CheckLabels(s.LabelSelector); err != nil {
+			return nil, nil, s.Wrong("label_selector", "%s", err)
+		}
+		selectors = append(selectors, kubernetes.Selector{Kinds: kinds, Namespaces: s.Namespaces, Labels: s.LabelSelector})
+	}
+	for i := range d.Files {
+		s := &d.Files[i]
+		kinds, err := kindsOf(s)
+		if err != nil {
+			return nil, nil, err
+		}
+		files = append(files, fileSelector{source: discovery.Source{Selector: len(d.Kubernetes) + i}, patterns: s.Paths, kinds: kinds})
+	}
+	return selectors, files, nil
+}
+
+// newDiscoverer begins to look; nil where nothing is to be found.
+func newDiscoverer(d *config.Discovery, version string, instruments *self.Instruments, logger *slog.Logger) (*discoverer, error) {
+	if d == nil {
+		return nil, nil
+	}
+	selectors, files, err := parsedSelectors(d)
+	if err != nil {
+		return nil, err
+	}
+	f := &discoverer{
+		settings: d, selectors: slices.Concat(d.Kubernetes, d.Files), registry: discovery.NewRegistry(), files: files, logger: logger,
+		secrets: map[secretName]secret{}, told: map[discovery.Key]string{},
+	}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	if len(selectors) > 0 {
+		if f.client, err = kubernetes.Start(kubernetes.Options{
+			Kubeconfig: d.Kubeconfig, Selectors: selectors, Registry: f.registry, UserAgent: "kafka-connect-exporter/" + version,
+			Failed: instruments.DiscoveryFailed, Logger: logger,
+		}); err != nil {
+			f.cancel()
+			return nil, err
+		}
+	}
+	f.readFiles()
+	return f, nil
+}
+
+// stop ends the watches; what was found is forgotten.
+func (f *discoverer) stop() {
+	if f == nil {
+		return
+	}
+	f.cancel()
+	if f.client != nil {
+		f.client.Close()
+	}
+}
+
+// listed waits until everything was listed once, until ctx ends.
+func (f *discoverer) listed(ctx context.Context) {
+	if f == nil || f.client == nil {
+		return
+	}
+	select {
+	case <-f.client.Listed():
+	case <-ctx.Done():
+	}
+}
+
+// run calls changed when something has changed, until the discoverer is stopped.
+func (f *discoverer) run(changed func()) {
+	secrets, files := time.NewTicker(secretInterval), time.NewTicker(filesInterval)
+	defer secrets.Stop()
+	defer files.Stop()
+	quiet := time.NewTimer(0)
+	<-quiet.C
+	for {
+		select {
+		case <-f.ctx.Done():
+			return
+		case <-f.registry.Changed():
+			quiet.Reset(settle)
+		case <-quiet.C:
+			f.readSecrets(false)
+			changed()
+		case <-secrets.C:
+			if f.readSecrets(true) {
+				changed()
+			}
+		case <-files.C:
+			f.readFiles()
+		}
+	}
+}
+
+// wishes are the clusters of the configuration and those that are found now.
+func (f *discoverer) wishes(cfg *config.Config) []wish {
+	all := configured(cfg)
+	if f == nil {
+		return all
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.before != nil && f.client != nil {
+		select {
+		case <-f.client.Listed():
+			f.before = nil
+		default:
+			return append(all, f.before...)
+		}
+	}
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].Name
+	}
+	found, refused := discovery.Plan(f.registry.Objects(), func(selector int) string { return f.selectors[selector].NameTemplate }, names)
+	for _, c := range found {
+		settings, reason, err := f.cluster(&c)
+		if err != nil {
+			refused = append(refused, discovery.Refusal{Key: c.Object.Key, Reason: reason, Detail: err.Error()})
+			continue
+		}
+		all = append(all, wish{settings, c.Resource})
+	}
+	f.tell(refused)
+	return all
+}
+
+// found are the wishes without the configured ones.
+func found(all []wish) (some []wish) {
+	for _, w := range all {
+		if w.resource != nil {
+			some = append(some, w)
+		}
+	}
+	return some
+}
+
+// cluster turns what was found into settings. The error, or the reason beside
+// it, says why that cannot be.
+func (f *discoverer) cluster(c *discovery.Found) (config.Cluster, string, error) {
+	o, selector := c.Object, &f.selectors[c.Selector]
+	spec := o.Cluster
+	found := config.Found{
+		Name: c.Name, Origin: o.Key.String(), Labels: o.Labels, Idle: spec.Idle != "", URL: spec.URL, Aiven: spec.Aiven != nil || o.Kind.Shape == discovery.AivenConnect,
+		Bootstrap: brokers(spec.Brokers.Bootstrap), GroupID: spec.Brokers.GroupID, StatusTopic: spec.Brokers.StatusTopic, OffsetTopic: spec.Brokers.OffsetTopic,
+	}
+	var token func() (string, error)
+	switch {
+	case found.Idle:
+	case spec.Aiven != nil:
+		found.Project, found.Service, found.Route = spec.Aiven.Project, spec.Aiven.Service, spec.Aiven.Route
+		if ref := spec.Aiven.Token; ref != (discovery.SecretKey{}) {
+			_, err := f.key(ref)
+			switch {
+			case err == nil:
+				found.TokenElsewhere = true
+				token = func() (string, error) { f.mu.Lock(); defer f.mu.Unlock(); return f.key(ref) }
+			case !selector.HasToken():
+				return config.Cluster{}, discovery.RefusedSecret, err
+			}
+		}
+	case spec.ConnectionSecret != "":
+		if err := f.connection(secretName{o.Namespace, spec.ConnectionSecret}, &found); err != nil {
+			return config.Cluster{}, discovery.RefusedSecret, err
+		}
+	}
+	settings, err := selector.Cluster(found)
+	if err != nil {
+		return config.Cluster{}, discovery.RefusedSettings, err
+	}
+	if token != nil {
+		aiven := *settings.Aiven
+		aiven.Source = token
+		settings.Aiven = &aiven
+	}
+	return settings, "", nil
+}
+
+func brokers(list string) (all []string) {
+	for server := range strings.SplitSeq(list, ",") {
+		if server = strings.TrimSpace(server); server != "" {
+			all = append(all, server)
+		}
+	}
+	return all
+}
+
+// key is one key of a Secret; f.mu is held.
+func (f *discoverer) key(ref discovery.SecretKey) (string, error) {
+	s := f.secret(secretName{ref.Namespace, ref.Name})
+	if s.err != nil {
+		return "", s.err
+	}
+	value := strings.TrimSpace(string(s.data[ref.Key]))
+	if value == "" {
+		return "", fmt.Errorf("secret %s/%s has no key %s", ref.Namespace, ref.Name, ref.Key)
+	}
+	return value, nil
+}
+
+// secret is a Secret as it was read last; f.mu is held.
+func (f *discoverer) secret(name secretName) secret {
+	s, read := f.secrets[name]
+	switch {
+	case f.client == nil:
+		return secret{err: fmt.Errorf("secret %s/%s is not there without a Kubernetes API: give the selector a token of its own (aiven.token_file)", name.namespace, name.name)}
+	case !read:
+		return secret{err: fmt.Errorf("secret %s/%s is not read yet", name.namespace, name.name)}
+	}
+	return s
+}
+
+// connection reads the connection Secret of Aiven's Kafka
+// (controllers/kafka_controller.go of aiven-operator).
+func (f *discoverer) connection(name secretName, found *config.Found) error {
+	s := f.secret(name)
+	if s.err != nil {
+		return s.err
+	}
+	value := func(keys ...string) string {
+		for _, key := range keys {
+			if text := strings.TrimSpace(string(s.data[key])); text != "" {
+				return text
+			}
+		}
+		return ""
+	}
+	host, port := value("KAFKA_CONNECT_HOST"), value("KAFKA_CONNECT_PORT")
+	if host == "" || port == "" {
+		return fmt.Errorf("secret %s/%s has no KAFKA_CONNECT_HOST and KAFKA_CONNECT_PORT yet", name.namespace, name.name)
+	}
+	found.URL = "https://" + host + ":" + port
+	found.Username, found.Password = value("KAFKA_USERNAME", "USERNAME"), value("KAFKA_PASSWORD", "PASSWORD")
+	found.CA = value("KAFKA_CA_CERT", "CA_CERT")
+	return nil
+}
+
+// readSecrets reads the Secrets that resources name, those that were read before
+// only if again, and tells whether one has changed. One that cannot be read just
+// now stays as it was.
+func (f *discoverer) readSecrets(again bool) (changed bool) {
+	if f.client == nil {
+		return false
+	}
+	named := map[secretName]bool{}
+	for _, o := range f.registry.Objects() {
+		if c := o.Cluster; c != nil && c.ConnectionSecret != "" {
+			named[secretName{o.Namespace, c.ConnectionSecret}] = true
+		} else if c != nil && c.Aiven != nil && c.Aiven.Token.Name != "" {
+			named[secretName{c.Aiven.Token.Namespace, c.Aiven.Token.Name}] = true
+		}
+	}
+	f.mu.Lock()
+	maps.DeleteFunc(f.secrets, func(name secretName, _ secret) bool { return !named[name] })
+	before := maps.Clone(f.secrets)
+	f.mu.Unlock()
+	for name := range named {
+		was, read := before[name]
+		if read && !again {
+			continue
+		}
+		data, err := f.client.Secret(f.ctx, name.namespace, name.name)
+		if err != nil && read && was.err == nil {
+			continue
+		}
+		now := secret{data, err}
+		changed = changed || !read || fmt.Sprint(was) != fmt.Sprint(now)
+		f.mu.Lock()
+		f.secrets[name] = now
+		f.mu.Unlock()
+	}
+	return changed
+}
+
+// readFiles hands over what the files have now, if it has changed.
+func (f *discoverer) readFiles() {
+	for i := range f.files {
+		s := &f.files[i]
+		names, err := discovery.Glob(s.patterns)
+		if err != nil {
+			continue // It was checked.
+		}
+		content := fmt.Sprint(names, checksum(names))
+		if content == s.content {
+			continue
+		}
+		s.content = content
+		documents, problems := discovery.Documents(names)
+		seen := map[discovery.Key]discovery.Document{}
+		var objects []*discovery.Object
+		for _, d := range documents {
+			if len(s.kinds) > 0 && !slices.Contains(s.kinds, d.Kind) {
+				continue
+			}
+			o, err := d.Object()
+			if err != nil {
+				problems = append(problems, err)
+				continue
+			}
+			if before, there := s.seen[o.Key]; there {
+				for _, finding := range discovery.Changed(before, d) {
+					problems = append(problems, errors.New(finding.String()))
+				}
+			}
+			seen[o.Key] = d
+			objects = append(objects, o)
+		}
+		for _, err := range problems {
+			f.logger.Warn("resource file is not right", "err", err)
+		}
+		s.seen = seen
+		f.registry.Replace(s.source, objects)
+	}
+}
+
+// tell logs each refusal once; f.mu is held.
+func (f *discoverer) tell(refused []discovery.Refusal) {
+	now := map[discovery.Key]string{}
+	f.refused = map[string]int{}
+	for _, r := range refused {
+		f.refused[r.Reason]++
+		now[r.Key] = r.Reason + r.Detail
+		if f.told[r.Key] != now[r.Key] {
+			f.logger.Warn("resource is not watched", "resource", r.Key.String(), "reason", r.Reason, "err", r.Detail)
+		}
+	}
+	f.told = now
+}
+
+// state is what the exporter's metrics say of discovery.
+func (f *discoverer) state() self.Discovery {
+	s := self.Discovery{Up: f.client == nil || f.client.Up(), Resources: map[self.ResourceKind]int{}, Refused: map[string]int{}}
+	for _, reason := range discovery.RefusedReasons() {
+		s.Refused[reason] = 0
+	}
+	f.mu.Lock()
+	maps.Copy(s.Refused, f.refused)
+	f.mu.Unlock()
+	for _, kind := range f.kinds() {
+		s.Resources[self.ResourceKind{Group: kind.Group, Kind: kind.KindName()}] = 0
+	}
+	for _, o := range f.registry.Objects() {
+		if o.Cluster != nil || o.Connector != nil {
+			s.Resources[self.ResourceKind{Group: o.Kind.Group, Kind: o.Kind.KindName()}]++
+		}
+	}
+	return s
+}
+
+func (f *discoverer) kinds() (all []discovery.Kind) {
+	for i := range f.settings.Kubernetes {
+		for _, name := range f.settings.Kubernetes[i].Kinds {
+			kinds, _ := discovery.ParseKinds(name) // They were parsed before.
+			all = append(all, kinds...)
+		}
+	}
+	return all
+}
+
+// operated is the observer of a cluster that was found: it knows the newest of
+// its resource.
+type operated struct {
+	connect.Observer
+	resource *resourceCell
+}
+
+// OperatorResource implements connect.OperatorObserver.
+func (o operated) OperatorResource() *connect.OperatorResource { return o.resource.Load() }
+
+// idle is the observer of a cluster that has nothing to ask, because its
+// resource wants no workers.
+type idle struct {
+	provider connect.Provider
+	revision connect.Revision
+}
+
+// Observe implements connect.Observer.
+func (i idle) Observe(context.Context, func(connect.Request)) (*connect.Snapshot, error) {
+	return &connect.Snapshot{Provider: i.provider, HasTasks: true, Revision: i.revision, Taken: time.Now()}, nil
+}
+
+// Close implements connect.Observer.
+func (idle) Close() {}
+
+// ResourceFindings are what is wrong, or hardly meant, in the manifests that a
+// configuration names, in the order of the files.
+func ResourceFindings(cfg *config.Config) (findings []discovery.Finding, err error) {
+	d := cfg.Discovery()
+	if d == nil {
+		return nil, nil
+	}
+	_, files, err := parsedSelectors(d)
+	if err != nil {
+		return nil, err
+	}
+	var problems []error
+	for _, s := range files {
+		names, err := discovery.Glob(s.patterns)
+		if err != nil {
+			return nil, err
+		}
+		documents, more := discovery.Documents(names)
+		problems = append(problems, more...)
+		for _, document := range documents {
+			if _, err := document.Object(); err != nil {
+				problems = append(problems, err)
+				continue
+			}
+			findings = append(findings, discovery.Check(document)...)
+		}
+	}
+	slices.SortStableFunc(findings, func(a, b discovery.Finding) int {
+		return cmp.Or(cmp.Compare(a.Document.File, b.Document.File), cmp.Compare(a.Line, b.Line))
+	})
+	return findings, errors.Join(problems...)
+}

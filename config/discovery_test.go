@@ -1,0 +1,84 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func discoveryOf(t *testing.T, text string, environ ...string) *Discovery {
+	t.Helper()
+	cfg, err := load(t, text, environ...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return cfg.Discovery()
+}
+
+// A cluster that is found is watched by the settings of its selector.
+func TestFoundClusters(t *testing.T) {
+	d := discoveryOf(t, `
+discovery:
+  kubernetes:
+    - kinds: [strimzi]
+      namespaces: [data]
+      copy_labels: [team, app.kubernetes.io/part-of]
+      labels: {env: prod}
+      request_timeout: 3s
+      connectors: {exclude: ["^test-"]}
+      kafka: {}
+    - kinds: [aiven]
+      name: "{name}"
+      aiven: {token: secret, api_url: "https://api.example.org"}
+`)
+	if len(d.Kubernetes) != 2 || d.Kubernetes[0].NameTemplate != "{namespace}/{name}" || d.Kubernetes[1].NameTemplate != "{name}" {
+		t.Fatalf("%+v", d)
+	}
+	c, err := d.Kubernetes[0].Cluster(Found{
+		Name: "data/orders", URL: "http://orders:8083", Labels: map[string]string{"team": "a", "app.kubernetes.io/part-of": "shop", "other": "b"},
+		Bootstrap: []string{"kafka:9092"}, GroupID: "g", StatusTopic: "s", OffsetTopic: "o",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Provider != ProviderConnect || c.URLs[0].String() != "http://orders:8083" || c.RequestTimeout.Seconds() != 3 || c.Filter.Keep("test-x") ||
+		c.Kafka == nil || c.Kafka.GroupID != "g" || c.Kafka.StatusStorageTopic != "s" || c.Kafka.BootstrapServers[0] != "kafka:9092" {
+		t.Errorf("%+v", c)
+	}
+	if len(c.Labels) != 3 || c.Labels["env"] != "prod" || c.Labels["team"] != "a" || c.Labels["app_kubernetes_io_part_of"] != "shop" {
+		t.Errorf("labels are %v", c.Labels)
+	}
+	same, _ := d.Kubernetes[0].Cluster(Found{Name: "data/orders", URL: "http://orders:8083", Labels: map[string]string{"team": "a", "app.kubernetes.io/part-of": "shop"},
+		Bootstrap: []string{"kafka:9092"}, GroupID: "g", StatusTopic: "s", OffsetTopic: "o", Origin: "elsewhere"})
+	if !c.Same(same) {
+		t.Error("a cluster that is found again is another")
+	}
+	cloud, err := d.Kubernetes[1].Cluster(Found{Name: "x", Aiven: true, Project: "p", Service: "s", Route: "private"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cloud.Aiven.Route != "private" || cloud.Aiven.Project != "p" || cloud.Aiven.APIURL.Host != "api.example.org" || !d.Kubernetes[1].HasToken() || d.Kubernetes[0].HasToken() {
+		t.Errorf("%+v", cloud.Aiven)
+	}
+	if _, err := d.Kubernetes[0].Cluster(Found{Name: "x", Aiven: true, Project: "p", Service: "s", Route: "public"}); err == nil || !strings.Contains(err.Error(), "token") {
+		t.Errorf("an Aiven service without a token: %v", err)
+	}
+	idle, err := d.Kubernetes[0].Cluster(Found{Name: "x", Idle: true})
+	if err != nil || !idle.Idle || idle.Labels["env"] != "prod" {
+		t.Errorf("%+v, %v", idle, err)
+	}
+	if _, err := d.Kubernetes[0].Cluster(Found{Name: "x", URL: "ftp://x"}); err == nil {
+		t.Error("any address is taken")
+	}
+}
+
+func TestDiscoveryFiles(t *testing.T) {
+	d := discoveryOf(t, "discovery:\n  files:\n    - resources/*.yaml\n    - paths: [/etc/connect/*.yml]\n      name: '{kind}-{name}'\n")
+	if len(d.Files) != 2 || !filepath.IsAbs(d.Files[0].Paths[0]) || !strings.HasSuffix(d.Files[0].Paths[0], "/resources/*.yaml") || d.Files[1].NameTemplate != "{kind}-{name}" {
+		t.Errorf("%+v", d.Files)
+	}
+	again := discoveryOf(t, "discovery:\n  files:\n    - paths: [/etc/connect/*.yml]\n")
+	if !again.Same(discoveryOf(t, "discovery: {files: [/etc/connect/*.yml]}")) || again.Same(d) || again.Same(nil) {
+		t.Error("settings are not compared by what they say")
+	}
+}
