@@ -49,7 +49,7 @@ e2e: ## The suite on real parts: Kafka, Kafka Connect, Prometheus.
 
 docs: ## What is generated: dashboards, references, and what the commands print in their tests.
 	$(GO) generate ./...
-	$(GO) test ./collector/series ./config ./discovery ./cmd/... ./deploy -run 'TestReference|TestCommandLines|TestChart' -update
+	$(GO) test ./collector/series ./config ./discovery ./cmd/... ./deploy ./push -run 'TestReference|TestCommandLines|TestChart' -update
 
 docker: ## The image.
 	docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg BRANCH=$(BRANCH) --build-arg BUILD_DATE=$(BUILD_DATE) -t $(IMAGE) .

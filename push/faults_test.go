@@ -127,22 +127,22 @@ func ofConnections(faults map[string]fault) {
 	add := func(name, want string, do func(net.Conn)) {
 		faults[name] = fault{connection: do, want: want, patient: impatient}
 	}
-	add("hangup", "", func(net.Conn) {})
-	add("reset", "", func(c net.Conn) {
+	add("hangs up", "", func(net.Conn) {})
+	add("resets", "", func(c net.Conn) {
 		_, _ = io.ReadFull(c, make([]byte, 20))
 		_ = c.(*net.TCPConn).SetLinger(0)
 	})
-	add("silence", "no answer within 50ms", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
-	add("deaf", "no answer within 50ms", func(c net.Conn) {
+	add("says nothing", "no answer within 50ms", func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	add("reads nothing", "no answer within 50ms", func(c net.Conn) {
 		for c.SetDeadline(time.Now().Add(time.Minute)) == nil { // Until it is closed.
 			time.Sleep(5 * time.Millisecond)
 		}
 	})
-	add("another protocol", "", func(c net.Conn) {
+	add("speaks SSH", "", func(c net.Conn) {
 		_, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.2p1\r\n")
 		_, _ = io.Copy(io.Discard, c)
 	})
-	add("endless noise", "", func(c net.Conn) {
+	add("never stops talking", "", func(c net.Conn) {
 		go func() { _, _ = io.Copy(io.Discard, c) }()
 		noise := bytes.Repeat([]byte("HTTP/1.1 "), 1000)
 		for {
@@ -182,23 +182,23 @@ func ofHTTP(t *testing.T, faults map[string]fault) {
 	packed := bomb()
 	const ok = "HTTP/1.1 200 OK\r\n"
 	for name, f := range map[string]fault{
-		"truncated":         {connection: raw(ok+"Content-Length: 100\r\n\r\nabc", nil), want: "breaks off"},
-		"hang in headers":   {connection: raw(ok+"Content-Type", stays), want: "no answer within 50ms"},
-		"hang in body":      {connection: raw(ok+"Content-Length: 100\r\n\r\nabc", stays), want: "no answer within 50ms"},
-		"drip":              {connection: raw(ok+"Transfer-Encoding: chunked\r\n\r\n", repeats("1\r\na\r\n", 5*time.Millisecond)), want: "no answer within 50ms"},
-		"negative length":   {connection: raw(ok+"Content-Length: -1\r\n\r\n", nil), want: "Content-Length"},
-		"two lengths":       {connection: raw(ok+"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", nil), want: "Content-Length"},
-		"wrong chunks":      {connection: raw(ok+"Transfer-Encoding: chunked\r\n\r\nzz\r\n", stays), want: "breaks off"},
-		"103 flood":         {connection: raw("", repeats("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 0)), want: "headers exceeded"},
-		"header bomb":       {connection: raw(ok, repeats("X-Bomb: "+strings.Repeat("b", 1000)+"\r\n", 0)), want: "headers exceeded"},
-		"wrong status line": {connection: raw("HTTP/1.1 2000 OK\r\n\r\n", nil), want: "malformed HTTP"},
+		"breaks off in the body":      {connection: raw(ok+"Content-Length: 100\r\n\r\nabc", nil), want: "breaks off"},
+		"hangs in the headers":        {connection: raw(ok+"Content-Type", stays), want: "no answer within 50ms"},
+		"hangs in the body":           {connection: raw(ok+"Content-Length: 100\r\n\r\nabc", stays), want: "no answer within 50ms"},
+		"drips for ever":              {connection: raw(ok+"Transfer-Encoding: chunked\r\n\r\n", repeats("1\r\na\r\n", 5*time.Millisecond)), want: "no answer within 50ms"},
+		"gives a negative length":     {connection: raw(ok+"Content-Length: -1\r\n\r\n", nil), want: "Content-Length"},
+		"gives two lengths":           {connection: raw(ok+"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", nil), want: "Content-Length"},
+		"sends wrong chunks":          {connection: raw(ok+"Transfer-Encoding: chunked\r\n\r\nzz\r\n", stays), want: "breaks off"},
+		"sends 103 for ever":          {connection: raw("", repeats("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 0)), want: "headers exceeded"},
+		"sends headers for ever":      {connection: raw(ok, repeats("X-Bomb: "+strings.Repeat("b", 1000)+"\r\n", 0)), want: "headers exceeded"},
+		"has a status of four digits": {connection: raw("HTTP/1.1 2000 OK\r\n\r\n", nil), want: "malformed HTTP"},
 	} {
 		if f.patient = hurried; strings.HasPrefix(f.want, "no answer") {
 			f.patient = impatient
 		}
 		faults[name] = f
 	}
-	faults["101"] = fault{connection: raw("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", stays), want: "the receiver answered 101", patient: calm}
+	faults["switches protocols (101)"] = fault{connection: raw("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", stays), want: "the receiver answered 101", patient: calm}
 
 	answer := func(code int, kind, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -215,34 +215,34 @@ func ofHTTP(t *testing.T, faults map[string]fault) {
 	const page = "<!DOCTYPE html>\n<html><head><title>Sign in</title>"
 	const notOTLP = "not as OTLP does"
 	for name, f := range map[string]fault{
-		"HTML 200":                 {http: answer(200, "text/html; charset=utf-8", page), want: "it is a page"},
-		"HTML 200, untyped":        {http: answer(200, "", " \r\n"+page), want: "it is a page"},
-		"HTML 200, as protobuf":    {http: answer(200, protobufType, page), want: "it is a page"},
-		"HTML 202, empty":          {http: answer(202, "text/html", ""), want: "it is a page"},
-		"text 200":                 {http: answer(200, "text/plain", "default backend"), want: "15 bytes of text/plain"},
-		"other JSON 200":           {http: answer(200, "application/json", `{"error":"no such tenant"}`), want: notOTLP},
-		"JSON that is nested":      {http: answer(200, "application/json", strings.Repeat(`{"partialSuccess":`, 3000)), want: notOTLP},
-		"noise 200":                {http: answer(200, protobufType, "\xff\xfe\x00noise"), want: notOTLP},
-		"loss in JSON":             {http: answer(200, "application/json", `{"partialSuccess":{"rejectedDataPoints":"2","errorMessage":"too old"}}`), want: "the receiver rejected 2 data points: too old"},
-		"loss, typed with charset": {http: answer(200, protobufType+"; charset=utf-8", said(&collector.ExportMetricsServiceResponse{PartialSuccess: &collector.ExportMetricsPartialSuccess{RejectedDataPoints: 1}})), want: "the receiver rejected 1 data points"},
-		"HTML 503":                 {http: answer(503, "text/html", page), want: "503 Service Unavailable (a page of 50 bytes)", patient: hurried},
-		"429":                      {http: answer(429, "text/plain", "later"), want: "429 Too Many Requests (later)", patient: hurried},
-		"400 in protobuf":          {http: answer(400, protobufType, said(&rpc.Status{Code: 3, Message: "no tenant"})), want: "400 Bad Request (no tenant)"},
-		"401":                      {http: answer(401, "text/plain", ""), want: "401 Unauthorized (without a word)"},
-		"403":                      {http: answer(403, "application/json", `{"message":"no"}`), want: "403 Forbidden"},
-		"404":                      {http: answer(404, "text/plain", "404 page not found\n"), want: "404 page not found"},
-		"409":                      {http: answer(409, "", "conflict"), want: "409 Conflict (conflict)"},
-		"413":                      {http: answer(413, "", "too large"), want: "413 Request Entity Too Large"},
-		"500":                      {http: answer(500, "", "broken"), want: "500 Internal Server Error (broken)"},
-		"302":                      {http: answer(302, "", ""), want: "302 Found"},
-		"999":                      {http: answer(999, "", ""), want: "the receiver answered 999"},
-		"long words":               {http: answer(400, "", "no\nsuch "+strings.Repeat("thing ", 100_000)), want: "(no such thing"},
-		"hostile words":            {http: answer(400, "", "\x1b[2J\u202e\xff\x00"), want: `(\x1b[2J\u202e`},
-		"words that are headers": {http: func(w http.ResponseWriter, r *http.Request) {
+		"200 with HTML":                   {http: answer(200, "text/html; charset=utf-8", page), want: "it is a page"},
+		"200 with HTML, untyped":          {http: answer(200, "", " \r\n"+page), want: "it is a page"},
+		"200 with HTML, as protobuf":      {http: answer(200, protobufType, page), want: "it is a page"},
+		"202 with HTML, empty":            {http: answer(202, "text/html", ""), want: "it is a page"},
+		"200 with text":                   {http: answer(200, "text/plain", "default backend"), want: "15 bytes of text/plain"},
+		"200 with other JSON":             {http: answer(200, "application/json", `{"error":"no such tenant"}`), want: notOTLP},
+		"200 with JSON nested 3,000 deep": {http: answer(200, "application/json", strings.Repeat(`{"partialSuccess":`, 3000)), want: notOTLP},
+		"200 with noise":                  {http: answer(200, protobufType, "\xff\xfe\x00noise"), want: notOTLP},
+		"rejects points, in JSON":         {http: answer(200, "application/json", `{"partialSuccess":{"rejectedDataPoints":"2","errorMessage":"too old"}}`), want: "the receiver rejected 2 data points: too old"},
+		"rejects points, with a charset":  {http: answer(200, protobufType+"; charset=utf-8", said(&collector.ExportMetricsServiceResponse{PartialSuccess: &collector.ExportMetricsPartialSuccess{RejectedDataPoints: 1}})), want: "the receiver rejected 1 data points"},
+		"503 with HTML":                   {http: answer(503, "text/html", page), want: "503 Service Unavailable (a page of 50 bytes)", patient: hurried},
+		"429":                             {http: answer(429, "text/plain", "later"), want: "429 Too Many Requests (later)", patient: hurried},
+		"400 with protobuf":               {http: answer(400, protobufType, said(&rpc.Status{Code: 3, Message: "no tenant"})), want: "400 Bad Request (no tenant)"},
+		"401":                             {http: answer(401, "text/plain", ""), want: "401 Unauthorized (without a word)"},
+		"403":                             {http: answer(403, "application/json", `{"message":"no"}`), want: "403 Forbidden"},
+		"404":                             {http: answer(404, "text/plain", "404 page not found\n"), want: "404 page not found"},
+		"409":                             {http: answer(409, "", "conflict"), want: "409 Conflict (conflict)"},
+		"413":                             {http: answer(413, "", "too large"), want: "413 Request Entity Too Large"},
+		"500":                             {http: answer(500, "", "broken"), want: "500 Internal Server Error (broken)"},
+		"302":                             {http: answer(302, "", ""), want: "302 Found"},
+		"999":                             {http: answer(999, "", ""), want: "the receiver answered 999"},
+		"refuses at great length":         {http: answer(400, "", "no\nsuch "+strings.Repeat("thing ", 100_000)), want: "(no such thing"},
+		"refuses with control characters": {http: answer(400, "", "\x1b[2J\u202e\xff\x00"), want: `(\x1b[2J\u202e`},
+		"repeats the headers": {http: func(w http.ResponseWriter, r *http.Request) {
 			drained(r)
 			http.Error(w, "no key "+r.Header.Get("Api-Key")+", no "+r.Header.Get("Authorization")+", scout, hunter2", http.StatusUnauthorized)
 		}, want: "no key <secret>, no <secret>, scout, <secret>"},
-		"endless body": {http: func(w http.ResponseWriter, r *http.Request) {
+		"answers 200 for ever": {http: func(w http.ResponseWriter, r *http.Request) {
 			drained(r)
 			sent := 0
 			for {
@@ -256,12 +256,12 @@ func ofHTTP(t *testing.T, faults map[string]fault) {
 				}
 			}
 		}, want: "longer than 64 KiB"},
-		"gzip bomb": {http: func(w http.ResponseWriter, r *http.Request) {
+		"answers 200 with a gzip bomb": {http: func(w http.ResponseWriter, r *http.Request) {
 			drained(r)
 			w.Header().Set("Content-Encoding", "gzip")
 			_, _ = w.Write(packed)
 		}, want: "longer than 64 KiB"},
-		"reset in use": {http: func(w http.ResponseWriter, r *http.Request) {
+		"resets after it has read": {http: func(w http.ResponseWriter, r *http.Request) {
 			drained(r)
 			c, _, err := http.NewResponseController(w).Hijack()
 			if err == nil {
@@ -269,7 +269,7 @@ func ofHTTP(t *testing.T, faults map[string]fault) {
 				_ = c.Close()
 			}
 		}, patient: hurried},
-		"hang": {http: func(_ http.ResponseWriter, r *http.Request) { <-drained(r).Done() }, want: "no answer within 50ms", patient: impatient},
+		"reads and never answers": {http: func(_ http.ResponseWriter, r *http.Request) { <-drained(r).Done() }, want: "no answer within 50ms", patient: impatient},
 	} {
 		if f.patient == 0 {
 			f.patient = calm
@@ -277,6 +277,9 @@ func ofHTTP(t *testing.T, faults map[string]fault) {
 		faults[name] = f
 	}
 }
+
+// words of a receiver over gRPC.
+const words = "who are you?"
 
 func ofGRPC(faults map[string]fault) {
 	const (
@@ -296,11 +299,11 @@ func ofGRPC(faults map[string]fault) {
 		}
 	}
 	for name, do := range map[string]func(net.Conn){
-		"HTTP/1":           raw("HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\n\r\n", nil),
-		"GOAWAY":           goesAway(settings + goAway),
-		"pings and no end": sends(settings, time.Millisecond),
-		"a frame too long": sends(settings+"\xff\xff\xff\x00\x00\x00\x00\x00\x01", time.Millisecond),
-		"unknown frames":   sends(settings+strings.Repeat("\x00\x00\x00\x99\x00\x00\x00\x00\x00", 1000), time.Millisecond),
+		"answers HTTP/1":          raw("HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\n\r\n", nil),
+		"GOAWAY":                  goesAway(settings + goAway),
+		"pings and never answers": sends(settings, time.Millisecond),
+		"sends a frame too long":  sends(settings+"\xff\xff\xff\x00\x00\x00\x00\x00\x01", time.Millisecond),
+		"sends unknown frames":    sends(settings+strings.Repeat("\x00\x00\x00\x99\x00\x00\x00\x00\x00", 1000), time.Millisecond),
 	} {
 		faults[name] = fault{connection: do, patient: impatient}
 	}
@@ -309,20 +312,20 @@ func ofGRPC(faults map[string]fault) {
 		codes.ResourceExhausted: calm, codes.Internal: calm, codes.Unknown: calm, codes.FailedPrecondition: calm,
 		codes.Unavailable: hurried, codes.Aborted: hurried, codes.DataLoss: hurried, codes.OutOfRange: hurried, codes.DeadlineExceeded: hurried, codes.Canceled: hurried,
 	} {
-		faults[code.String()] = fault{grpc: func(context.Context) (*collector.ExportMetricsServiceResponse, error) {
-			return nil, status.Error(code, "no key secret,\n\x1b[2J who are you?")
-		}, want: "who are you?", patient: patient}
+		faults["status "+code.String()] = fault{grpc: func(context.Context) (*collector.ExportMetricsServiceResponse, error) {
+			return nil, status.Error(code, "no key secret,\n\x1b[2J "+words)
+		}, want: words, patient: patient}
 	}
-	faults["loss"] = fault{grpc: func(context.Context) (*collector.ExportMetricsServiceResponse, error) {
+	faults["rejects points"] = fault{grpc: func(context.Context) (*collector.ExportMetricsServiceResponse, error) {
 		return &collector.ExportMetricsServiceResponse{PartialSuccess: &collector.ExportMetricsPartialSuccess{RejectedDataPoints: 2, ErrorMessage: "too old"}}, nil
 	}, want: "the receiver rejected 2 data points: too old", patient: calm}
-	faults["long answer"] = fault{grpc: func(context.Context) (*collector.ExportMetricsServiceResponse, error) {
+	faults["takes them at great length"] = fault{grpc: func(context.Context) (*collector.ExportMetricsServiceResponse, error) {
 		return &collector.ExportMetricsServiceResponse{PartialSuccess: &collector.ExportMetricsPartialSuccess{ErrorMessage: strings.Repeat("long ", 50_000)}}, nil
 	}, want: "larger than max", patient: calm}
-	faults["long words"] = fault{grpc: func(context.Context) (*collector.ExportMetricsServiceResponse, error) {
+	faults["refuses at great length"] = fault{grpc: func(context.Context) (*collector.ExportMetricsServiceResponse, error) {
 		return nil, status.Error(codes.InvalidArgument, strings.Repeat("long ", 50_000))
 	}, patient: calm}
-	faults["hang"] = fault{grpc: func(ctx context.Context) (*collector.ExportMetricsServiceResponse, error) {
+	faults["reads and never answers"] = fault{grpc: func(ctx context.Context) (*collector.ExportMetricsServiceResponse, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}, want: "no answer within 50ms", patient: impatient}
@@ -337,45 +340,58 @@ func goesAway(text string) func(net.Conn) {
 	}
 }
 
+// A tlsFault is one of a receiver's certificate.
+type tlsFault struct {
+	name, want   string
+	serves       *tls.Config
+	good, trusts *tls.Config
+}
+
+func tlsFaults(t *testing.T) []tlsFault {
+	now := time.Now()
+	good, trusts := certified(t, "127.0.0.1", now.Add(-time.Minute))
+	serving := func(host string, from time.Time, trusted bool) *tls.Config {
+		certificate := selfSigned(t, host, from)
+		if trusted {
+			trusts.RootCAs.AddCert(certificate.Leaf)
+		}
+		return &tls.Config{Certificates: []tls.Certificate{certificate}}
+	}
+	demanding, old := good.Clone(), good.Clone()
+	demanding.ClientAuth = tls.RequireAnyClientCert
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	faults := []tlsFault{
+		{name: "certificate expired", want: "certificate has expired or is not yet valid", serves: serving("127.0.0.1", now.Add(-2*time.Hour), true)},
+		{name: "certificate not yet valid", want: "certificate has expired or is not yet valid", serves: serving("127.0.0.1", now.Add(2*time.Hour), true)},
+		{name: "certificate of another host", want: "cannot validate certificate for 127.0.0.1", serves: serving("collector.example.com", now.Add(-time.Minute), true)},
+		{name: "certificate of another authority", want: "unknown authority", serves: serving("127.0.0.1", now.Add(-time.Minute), false)},
+		{name: "wants a client certificate", serves: demanding},
+		{name: "speaks TLS 1.1 at most", serves: old},
+	}
+	for i := range faults {
+		faults[i].good, faults[i].trusts = good, trusts
+	}
+	return faults
+}
+
 // TestTLSFaults are those of certificates.
 func TestTLSFaults(t *testing.T) {
 	protocols(t, func(t *testing.T, protocol string) {
 		good, trust := certified(t, "127.0.0.1", time.Now().Add(-time.Minute))
-		with := func(change func(*tls.Config)) *tls.Config {
-			c := good.Clone()
-			change(c)
-			return c
-		}
-		expired := selfSigned(t, "127.0.0.1", time.Now().Add(-2*time.Hour))
-		future := selfSigned(t, "127.0.0.1", time.Now().Add(2*time.Hour))
-		trust.RootCAs.AddCert(expired.Leaf)
-		trust.RootCAs.AddCert(future.Leaf)
-		elsewhere := selfSigned(t, "collector.example.com", time.Now().Add(-time.Minute))
-		trust.RootCAs.AddCert(elsewhere.Leaf)
-		for name, test := range map[string]struct {
-			serves *tls.Config
-			want   string
-		}{
-			"expired":                     {&tls.Config{Certificates: []tls.Certificate{expired}}, "certificate has expired or is not yet valid"},
-			"not yet valid":               {&tls.Config{Certificates: []tls.Certificate{future}}, "certificate has expired or is not yet valid"},
-			"another host":                {&tls.Config{Certificates: []tls.Certificate{elsewhere}}, "certificate"},
-			"another authority":           {&tls.Config{Certificates: []tls.Certificate{selfSigned(t, "127.0.0.1", time.Now().Add(-time.Minute))}}, "unknown authority"},
-			"client certificate required": {with(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }), ""},
-			"too old":                     {with(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS11; c.MinVersion = tls.VersionTLS10 }), ""},
-		} {
-			t.Run(name, func(t *testing.T) {
+		for _, f := range tlsFaults(t) {
+			t.Run(f.name, func(t *testing.T) {
 				t.Parallel()
 				var serves atomic.Pointer[tls.Config]
-				serves.Store(test.serves)
+				serves.Store(f.serves)
 				r := receive(t, protocol, &tls.Config{
-					Certificates: good.Certificates, NextProtos: []string{"h2"},
+					Certificates: f.good.Certificates, NextProtos: []string{"h2"},
 					GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 						c := serves.Load().Clone()
 						c.NextProtos = []string{"h2"}
 						return c, nil
 					},
 				})
-				withstand(t, r, fault{want: test.want, patient: hurried}, trust, func() { serves.Store(good) })
+				withstand(t, r, fault{want: f.want, patient: hurried}, f.trusts, func() { serves.Store(f.good) })
 			})
 		}
 		t.Run("no TLS at all", func(t *testing.T) {
@@ -395,6 +411,11 @@ func TestTLSFaults(t *testing.T) {
 	})
 }
 
+// nobody has addresses at which nobody is.
+func nobody(gone string) map[string]string {
+	return map[string]string{"is not there": gone, "has a name that nobody knows": "no-such-host.invalid:4317"}
+}
+
 // TestNobodyThere: an address that nobody has, and one that nobody listens on.
 func TestNobodyThere(t *testing.T) {
 	protocols(t, func(t *testing.T, protocol string) {
@@ -406,7 +427,7 @@ func TestNobodyThere(t *testing.T) {
 		if err := listener.Close(); err != nil {
 			t.Fatal(err)
 		}
-		for name, host := range map[string]string{"refused": gone, "no such name": "no-such-host.invalid:4317"} {
+		for name, host := range nobody(gone) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				r := receive(t, protocol, nil)
