@@ -100,6 +100,9 @@ func usableClient(client *commoncfg.HTTPClientConfig, at origin) error {
 		if err := noReference(at, "http_client.authorization", "credentials_ref", authorization.CredentialsRef); err != nil {
 			return err
 		}
+		if authorization.Credentials == "" && authorization.CredentialsFile == "" {
+			return at.wrong("http_client.authorization", "needs credentials or credentials_file")
+		}
 		if !headerValue(string(authorization.Credentials)) {
 			return at.wrong("http_client.authorization.credentials", wrongHeaderValue)
 		}
@@ -189,10 +192,50 @@ func usableOAuth2(oauth *commoncfg.OAuth2, block string, at origin) error {
 	if _, err := url.Parse(oauth.TokenURL); err != nil {
 		return at.wrong(block+".token_url", "is no valid URL")
 	}
+	if err := usableGrant(oauth, block, at); err != nil {
+		return err
+	}
 	if err := usableProxy(&oauth.ProxyConfig, block, at); err != nil {
 		return err
 	}
 	return usableTLS(&oauth.TLSConfig, block+".tls_config", at)
+}
+
+const jwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+// usableGrant refuses what the kind of grant has no use for.
+func usableGrant(oauth *commoncfg.OAuth2, block string, at origin) error {
+	idle := []struct {
+		field string
+		set   bool
+	}{
+		{"client_certificate_key", oauth.ClientCertificateKey != ""},
+		{"client_certificate_key_file", oauth.ClientCertificateKeyFile != ""},
+		{"client_certificate_key_id", oauth.ClientCertificateKeyID != ""},
+		{"signature_algorithm", oauth.SignatureAlgorithm != ""},
+		{"iss", oauth.Iss != ""},
+		{"audience", oauth.Audience != ""},
+		{"claims", len(oauth.Claims) > 0},
+	}
+	switch oauth.GrantType {
+	case "", "client_credentials":
+	case jwtBearer:
+		switch {
+		case oauth.ClientCertificateKey == "" && oauth.ClientCertificateKeyFile == "":
+			return at.wrong(block, "needs client_certificate_key or client_certificate_key_file, which signs the assertion")
+		case oauth.ClientSecret != "" || oauth.ClientSecretFile != "":
+			return at.wrong(block, "client_secret belongs to grant_type: client_credentials: remove it")
+		}
+		return nil
+	default:
+		return at.wrong(block+".grant_type", "must be client_credentials or %s", jwtBearer)
+	}
+	for _, setting := range idle {
+		if setting.set {
+			return at.wrong(block+"."+setting.field, "belongs to grant_type: %s: add that or remove this", jwtBearer)
+		}
+	}
+	return nil
 }
 
 // usableTLS holds certificates and keys against what TLS needs of them.

@@ -288,6 +288,8 @@ func (s *saslSettings) validateMechanism(tls bool, block string, at origin) erro
 			return at.wrong(block+".oauth2.client_id", "is required")
 		case oauth.TokenURL == "":
 			return at.wrong(block+".oauth2.token_url", "is required")
+		case oauth.GrantType == jwtBearer:
+			return at.wrong(block+".oauth2.grant_type", "must be client_credentials")
 		case (oauth.ClientSecret == "") == (oauth.ClientSecretFile == ""):
 			return at.wrong(block+".oauth2", "needs client_secret or client_secret_file, and not both")
 		}

@@ -332,7 +332,14 @@ func (l *loader) client(settings *clusterSettings, cluster *Cluster, at origin) 
 		return err
 	}
 	cluster.files = append(slices.Clone(settings.files), files.paths()...)
+	if settings.HTTPClient.TLSConfig != (commoncfg.TLSConfig{}) && len(cluster.URLs) > 0 && !settings.WorkerProbe.Enabled && !encrypted(cluster.URLs) {
+		l.warn("%s: does nothing, no URL of cluster %s begins with https://", at.field("http_client.tls_config"), settings.Name)
+	}
 	return usableClient(&settings.HTTPClient, at)
+}
+
+func encrypted(urls []*url.URL) bool {
+	return slices.ContainsFunc(urls, func(address *url.URL) bool { return address.Scheme == "https" })
 }
 
 // item names an item of a list.

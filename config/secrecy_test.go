@@ -36,8 +36,16 @@ const secretFile = `clusters:
         client_secret: SECRET
         token_url: "https://login/token?key=SECRET"
         endpoint_params: {password: SECRET}
-        claims: {nested: {key: [SECRET]}}
         tls_config: {min_version: TLS12}
+  - name: assertion
+    urls: ["https://connect-6:8083"]
+    http_client:
+      oauth2:
+        client_id: exporter
+        client_certificate_key: SECRET
+        token_url: "https://login/token"
+        grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        claims: {nested: {key: [SECRET]}}
   - name: cloud
     provider: confluent-cloud
     confluent_cloud: {environment: env-1, cluster: lkc-1}
