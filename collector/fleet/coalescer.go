@@ -286,27 +286,40 @@ func (c *coalescer) fly(f *flight) {
 		}
 	}
 	snapshot, err = f.observer.Observe(f.ctx, func(r connect.Request) { c.report(f, r) })
-	c.mu.Lock()
-	history = c.history
+	known, past := c.known()
 	if snapshot != nil {
-		f.brokers = snapshot.Brokers
+		brokers := verifyBrokers(snapshot.Brokers, brokersOf(known))
+		if brokers != snapshot.Brokers {
+			checked := *snapshot
+			checked.Brokers = brokers
+			snapshot = &checked
+		}
+		c.mu.Lock()
+		f.brokers = brokers
+		c.mu.Unlock()
 	}
-	c.mu.Unlock()
 	if err == nil {
-		err = verify(snapshot, c.known())
+		snapshot, err = verify(snapshot, known)
 	}
 	if err != nil {
 		snapshot = nil
 		return
 	}
-	history = history.Next(snapshot, time.Now())
+	history = past.Next(snapshot, time.Now())
 }
 
-// known returns the last snapshot that was had.
-func (c *coalescer) known() *connect.Snapshot {
+func brokersOf(snapshot *connect.Snapshot) *connect.Brokers {
+	if snapshot == nil {
+		return nil
+	}
+	return snapshot.Brokers
+}
+
+// known returns the last snapshot that was had, and what all came to.
+func (c *coalescer) known() (*connect.Snapshot, series.History) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.success
+	return c.success, c.history
 }
 
 // report is told of each API call of a flight.

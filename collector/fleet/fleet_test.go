@@ -419,6 +419,84 @@ func TestAClusterFailsAlone(t *testing.T) {
 	}
 }
 
+// TestLimits: what has no bounds costs the connector, or its cluster.
+func TestLimits(t *testing.T) {
+	long := strings.Repeat("x", connect.MaxText+1)
+	s := collectortest.Cluster("a:running 0:running", "b:running", "c:running 0:running")
+	s.Revision = connect.NewRevision()
+	s.Connectors[0].Tasks[0].Worker = long
+	s.Connectors[1].Name = "b" + long
+	connect.SortConnectors(s.Connectors)
+	f, _ := fleetOf(t, Options{}, func(context.Context, reportFunc) (*connect.Snapshot, error) {
+		again := *s
+		return &again, nil
+	})
+	for range 3 {
+		r := f.Observe(t.Context())[0]
+		if r.Err != nil || len(r.Snapshot.Connectors) != 1 || r.Snapshot.Connectors[0].Name != "c" || len(r.Snapshot.Unobserved) != 2 ||
+			r.Snapshot.Unobserved[0] != (connect.Unobserved{Connector: "a", Reason: connect.TooLarge}) {
+			t.Fatalf("%v, %+v", r.Err, r.Snapshot)
+		}
+	}
+	if len(s.Connectors) != 3 || s.Unobserved != nil {
+		t.Error("what the observer returned was changed")
+	}
+	many := func(connectors, tasks, name int) *connect.Snapshot {
+		s := &connect.Snapshot{Connectors: make([]connect.Connector, connectors)}
+		shared := make([]connect.Task, tasks)
+		for i := range shared {
+			shared[i].ID = i
+		}
+		for i := range s.Connectors {
+			s.Connectors[i] = connect.Connector{Name: fmt.Sprintf("%0*d", name, i), Tasks: shared}
+		}
+		return s
+	}
+	for name, test := range map[string]struct {
+		snapshot *connect.Snapshot
+		fits     bool
+	}{
+		"many small":        {many(20_000, 8, 40), true},
+		"500,000":           {many(500_000, 1, 40), false},
+		"long names":        {many(200, 2_000, 1000), false},
+		"a task is as many": {many(1, 2_000_000, 10), false},
+	} {
+		if _, err := verify(test.snapshot, nil); (err == nil) != test.fits || err != nil && connect.ReasonOf(err) != connect.TooLarge {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestBrokersAreVerified: what is wrong with them costs them, not the rest.
+func TestBrokersAreVerified(t *testing.T) {
+	for name, b := range map[string]*connect.Brokers{
+		"member twice":   {Group: &connect.Group{Members: []connect.Member{{Worker: "w"}, {Worker: "w"}}}},
+		"no text":        {Sinks: []connect.Sink{{Connector: "\xff"}}},
+		"sources":        {Sources: []connect.Source{{Connector: "b"}, {Connector: "a"}}},
+		"far too long":   {Sinks: []connect.Sink{{Connector: strings.Repeat("x", connect.MaxText+1)}}},
+		"topic":          {Sources: []connect.Source{{Connector: "b", Topics: []connect.TopicTime{{Topic: "\xff"}}}}},
+		"topic of event": {TellsTopics: true, Events: map[string]*connect.Events{"a": {Topics: []string{"\xff"}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var err error
+			f, _ := fleetOf(t, Options{}, func(context.Context, reportFunc) (*connect.Snapshot, error) {
+				s := collectortest.Small()
+				s.Brokers = b
+				return s, err
+			})
+			b.Errors = map[connect.Reason]int{connect.Timeout: 3}
+			r := f.Observe(t.Context())[0]
+			if r.Err != nil || connect.ReasonOf(r.Brokers.Err) != connect.Decode || r.Snapshot.Brokers.Err == nil || r.Brokers.Errors[connect.Timeout] != 3 || r.Brokers.Group != nil || r.Brokers.Sinks != nil {
+				t.Errorf("%v, %+v", r.Err, r.Brokers)
+			}
+			err = connect.Unreachable
+			if r := f.Observe(t.Context())[0]; r.Err == nil || connect.ReasonOf(r.Brokers.Err) != connect.Decode {
+				t.Errorf("%v, %+v", r.Err, r.Brokers)
+			}
+		})
+	}
+}
+
 func twice() *connect.Snapshot {
 	return &connect.Snapshot{Connectors: []connect.Connector{{Name: "a"}, {Name: "a"}}}
 }
