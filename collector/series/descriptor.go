@@ -530,7 +530,7 @@ var ownTable = [FamilyCount]Descriptor{
 	OtlpExports: {
 		Name: "kafka_connect_exporter_otlp_exports_total", OTelName: "kafka.connect.exporter.otlp_exports", Unit: "{export}", Kind: Counter, Group: GroupExporter,
 		Labels:      []string{"outcome"},
-		Help:        "Exports over OTLP; outcome is success or failure",
+		Help:        "Exports over OTLP; outcome is success if the receiver took all of it, else failure",
 		Cardinality: "2 while OTLP push is on", Origin: ofOwnWork,
 		OptIn: "otlp",
 	},
