@@ -160,8 +160,8 @@ func provided(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
 	return construct(c, rest.Options{
 		Name: c.Name, URLs: c.URLs, Provider: connect.SelfManaged,
 		ObservationVersion: c.ObservationVersion, Parallelism: c.Parallelism,
-		RequestTimeout: c.RequestTimeout, InfoMaxAge: c.InfoMaxAge,
-		Keep: c.Filter.Keep, Labels: c.ConnectorLabels, Logger: logger,
+		RequestTimeout: c.RequestTimeout, InfoMaxAge: c.InfoMaxAge, MaxConnectors: c.MaxConnectors,
+		Labels: c.ConnectorLabels, Keep: c.Filter.Keep, Logger: logger,
 	})
 }
 
@@ -172,7 +172,7 @@ func selfManaged(c config.Cluster, options rest.Options) (connect.Observer, erro
 	}
 	options.Client = client
 	if c.WorkerProbe.Enabled {
-		return probed(c, rest.New(options), client)
+		return probed(c, rest.New(options), client, options.Logger)
 	}
 	return rest.New(options), nil
 }
@@ -203,7 +203,7 @@ func mskConnect(c config.Cluster, options rest.Options) (connect.Observer, error
 	return wrap(msk.New(context.Background(), msk.Options{
 		Name: c.Name, Region: c.MSK.Region, NamePrefix: c.MSK.NamePrefix, RoleARN: c.MSK.RoleARN, Endpoint: c.MSK.Endpoint,
 		Describe: c.MSK.Describe, CloudWatch: c.MSK.CloudWatch,
-		Parallelism: options.Parallelism, RequestTimeout: options.RequestTimeout,
+		MaxConnectors: options.MaxConnectors, Parallelism: options.Parallelism, RequestTimeout: options.RequestTimeout,
 		Keep: options.Keep, Transport: transport, Logger: options.Logger,
 	}))
 }
@@ -211,7 +211,7 @@ func mskConnect(c config.Cluster, options rest.Options) (connect.Observer, error
 // probed adds probes of the workers. The client is that of the cluster, with its
 // credentials; workers that may not have these are asked by another without, and
 // without the client certificate.
-func probed(c config.Cluster, observer connect.Observer, client *http.Client) (connect.Observer, error) {
+func probed(c config.Cluster, observer connect.Observer, client *http.Client, logger *slog.Logger) (connect.Observer, error) {
 	bare := commoncfg.DefaultHTTPClientConfig
 	bare.TLSConfig, bare.ProxyConfig, bare.EnableHTTP2 = c.HTTPClient.TLSConfig, c.HTTPClient.ProxyConfig, c.HTTPClient.EnableHTTP2
 	bare.TLSConfig.Cert, bare.TLSConfig.CertFile, bare.TLSConfig.CertRef = "", "", ""
@@ -220,12 +220,12 @@ func probed(c config.Cluster, observer connect.Observer, client *http.Client) (c
 	if err != nil {
 		return nil, err
 	}
-	scheme := c.WorkerProbe.Scheme
-	if scheme == "auto" {
+	scheme, guessed := c.WorkerProbe.Scheme, c.WorkerProbe.Scheme == "auto"
+	if guessed {
 		scheme = c.URLs[0].Scheme
 	}
 	return workerprobe.New(workerprobe.Options{
-		Observer: observer, Scheme: scheme, Anonymous: anonymous, Authenticated: client,
+		Name: c.Name, Observer: observer, Scheme: scheme, Guessed: guessed, Logger: logger, Anonymous: anonymous, Authenticated: client,
 		SendCredentials: c.WorkerProbe.SendCredentials,
 	}), nil
 }

@@ -92,6 +92,8 @@ type Cluster struct {
 	Parallelism int
 	// RequestTimeout bounds each HTTP request.
 	RequestTimeout time.Duration
+	// MaxConnectors that a cluster may have.
+	MaxConnectors int
 	// InfoMaxAge is for how long a connector's class and tasks.max are kept; 0
 	// asks each time.
 	InfoMaxAge time.Duration

@@ -27,7 +27,7 @@ func brokersAlone() provider {
 	return provider{
 		name: ProviderConnect,
 		cannot: map[string]string{
-			"urls": why, "parallelism": why, "info_max_age": why, "worker_probe": why, "http_client": why, clientCredentials: why,
+			"urls": why, "parallelism": why, "info_max_age": why, "max_connectors": why, "worker_probe": why, "http_client": why, clientCredentials: why,
 			"connector_labels": "needs the connectors' configurations, which only the REST API tells; the brokers' are never read: remove it",
 		},
 		validate: func(_ *loader, _ *clusterSettings, cluster *Cluster, at origin) error {

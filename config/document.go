@@ -18,7 +18,9 @@ const (
 	versionAuto = "auto"
 
 	maxParallelism = 256
-	maxPatterns    = 200
+	// maxMaxConnectors is what may be asked for at the cost of one's own memory.
+	maxMaxConnectors = 1_000_000
+	maxPatterns      = 200
 )
 
 // A document is the file as it is written. The other doors fill the same types,
@@ -40,6 +42,7 @@ type clusterSettings struct {
 	Parallelism        int                        `yaml:"parallelism" doc:"Calls for single connectors in flight, 1 to 256."`
 	RequestTimeout     duration                   `yaml:"request_timeout" doc:"Limit of each HTTP request; more than 0s. A scrape has its own limit besides."`
 	InfoMaxAge         duration                   `yaml:"info_max_age" doc:"How long class and tasks.max of a connector are kept before they are asked for again; 0s asks each time. States are never kept."`
+	MaxConnectors      int                        `yaml:"max_connectors" doc:"A cluster with more connectors than this is not shown, and says too_large; those that connectors leaves out do not count. It may have ten times as many tasks."`
 	StartupValidation  bool                       `yaml:"startup_validation" doc:"The exporter starts only if the cluster answers."`
 	Connectors         filterSettings             `yaml:"connectors,omitempty" doc:"Which connectors are watched."`
 	HTTPClient         commoncfg.HTTPClientConfig `yaml:"http_client" doc:"Credentials, TLS and proxy. Not sent to MSK Connect, which has AWS credentials."`
@@ -48,7 +51,7 @@ type clusterSettings struct {
 	ExpectedWorkers    *int                       `yaml:"expected_workers,omitempty" doc:"How many workers the cluster should have, for alerts. Not for confluent-cloud and msk."`
 	providerSettings   `yaml:",inline"`
 	Kafka              *kafkaSettings `yaml:"kafka,omitempty" doc:"Read the brokers behind the cluster: every transition, the workers' group, lag and progress."`
-	WorkerProbe        probeSettings  `yaml:"worker_probe,omitempty" doc:"Ask each worker that the snapshot names whether it lives (GET /). May be written as worker_probe: true."`
+	WorkerProbe        probeSettings  `yaml:"worker_probe,omitempty" doc:"Ask each worker that the snapshot names whether it lives (GET /) and works (GET /health, Kafka 3.9 and later). May be written as worker_probe: true."`
 
 	// files were read to fill these settings: key stores.
 	files []string
@@ -61,7 +64,7 @@ type filterSettings struct {
 
 type probeSettings struct {
 	Enabled          bool     `yaml:"enabled" doc:"Probe the workers; true where the block is written without it."`
-	Scheme           string   `yaml:"scheme,omitempty" doc:"How the workers' own addresses are spoken to: http, https, or auto: as urls are."`
+	Scheme           string   `yaml:"scheme,omitempty" doc:"How the workers' own addresses are spoken to: http, https, or auto: as urls are, or else the other where workers answer by that only."`
 	CredentialsHosts []string `yaml:"credentials_hosts,omitempty" doc:"Workers that are sent the cluster's credentials with the probe: host, host:port or *.domain. Others are asked without."`
 }
 
@@ -89,6 +92,7 @@ func defaultCluster() clusterSettings {
 		Parallelism:        8,
 		RequestTimeout:     duration(5 * time.Second),
 		InfoMaxAge:         duration(5 * time.Minute),
+		MaxConnectors:      50_000,
 		HTTPClient:         commoncfg.DefaultHTTPClientConfig,
 		WorkerProbe:        defaultProbe(),
 	}

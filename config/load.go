@@ -182,6 +182,7 @@ func (l *loader) cluster(settings *clusterSettings, at origin) (Cluster, error) 
 		Parallelism:        settings.Parallelism,
 		RequestTimeout:     time.Duration(settings.RequestTimeout),
 		InfoMaxAge:         time.Duration(settings.InfoMaxAge),
+		MaxConnectors:      settings.MaxConnectors,
 		StartupValidation:  settings.StartupValidation,
 		Labels:             settings.Labels,
 		ConnectorLabels:    settings.ConnectorLabels,
@@ -232,6 +233,8 @@ func general(settings *clusterSettings, cluster *Cluster, at origin) error {
 		return at.wrong("observation_version", "must be auto, 1, 2 or brokers")
 	case settings.Parallelism < 1 || settings.Parallelism > maxParallelism:
 		return at.wrong("parallelism", "%d is not between 1 and %d", settings.Parallelism, maxParallelism)
+	case settings.MaxConnectors < 1 || settings.MaxConnectors > maxMaxConnectors:
+		return at.wrong("max_connectors", "%d is not between 1 and %d", settings.MaxConnectors, maxMaxConnectors)
 	case settings.RequestTimeout == 0:
 		return at.wrong("request_timeout", "must be more than 0s")
 	}

@@ -250,7 +250,7 @@ func TestSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, settings := range []string{
-		"parallelism: 3", "request_timeout: 3s", "connectors: {include: [a]}", "connectors: {exclude: [a]}", "connectors: {include: [a, b]}", "connectors: {include: [ab]}",
+		"parallelism: 3", "max_connectors: 3", "request_timeout: 3s", "connectors: {include: [a]}", "connectors: {exclude: [a]}", "connectors: {include: [a, b]}", "connectors: {include: [ab]}",
 		"http_client: {basic_auth: {username: a, password: b}}", "http_client: {basic_auth: {username: a, password: c}}", "worker_probe: true",
 		"http_client: {proxy_url: \"http://proxy:1\"}", "http_client: {proxy_url: \"http://proxy:2\"}", "http_client: {http_headers: {X-A: {secrets: [a]}}}", "http_client: {http_headers: {X-A: {secrets: [b]}}}",
 		"labels: {team: a}", "labels: {team: b}", "expected_workers: 2", "expected_workers: 3", "connector_labels: [owner.team]",

@@ -66,6 +66,7 @@ func choices() []choice {
 		{"observation_version", func(s, d *clusterSettings) bool { return s.ObservationVersion != d.ObservationVersion }},
 		{"parallelism", func(s, d *clusterSettings) bool { return s.Parallelism != d.Parallelism }},
 		{"info_max_age", func(s, d *clusterSettings) bool { return s.InfoMaxAge != d.InfoMaxAge }},
+		{"max_connectors", func(s, d *clusterSettings) bool { return s.MaxConnectors != d.MaxConnectors }},
 		{"worker_probe", func(s, _ *clusterSettings) bool { return s.WorkerProbe.Enabled }},
 		{"expected_workers", func(s, _ *clusterSettings) bool { return s.ExpectedWorkers != nil }},
 		{"connector_labels", func(s, _ *clusterSettings) bool { return len(s.ConnectorLabels) > 0 }},

@@ -105,6 +105,7 @@ const (
 	WorkerHealthy
 	ExpectedWorkers
 	CertificateNotAfter
+	ForeignURL
 	TransitionsComplete
 	ConnectorsUnobserved
 	ResourceState
@@ -307,6 +308,12 @@ var ownTable = [FamilyCount]Descriptor{
 		Labels:      []string{ClusterLabel, "host"},
 		Help:        "When the certificate that a host showed expires, in seconds since the epoch; stays while snapshots fail",
 		Cardinality: "1 per host that is connected to by TLS", Origin: "TLS handshake",
+	},
+	ForeignURL: {
+		Name: "kafka_connect_foreign_url", OTelName: "kafka.connect.foreign_url", Kind: Gauge, Group: GroupCluster,
+		Labels:      []string{ClusterLabel, "host"},
+		Help:        "1 for each of the cluster's urls that leads to another Connect cluster than the one that is shown, by its Kafka cluster or its connectors",
+		Cardinality: "1 per such host; none where all is well", Origin: "GET / and GET /connectors of each URL, every 5 minutes",
 	},
 	TransitionsComplete: {
 		Name: "kafka_connect_transitions_complete", OTelName: "kafka.connect.transitions_complete", Kind: Gauge, Group: GroupCluster,

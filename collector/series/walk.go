@@ -107,6 +107,9 @@ func (w *Walk) cluster(snapshot *connect.Snapshot, summary *Summary) {
 			w.Emit(WorkerInfo, 1, Labels{probe.Commit, probe.Version, probe.Worker})
 		}
 	}
+	for _, host := range snapshot.ForeignHosts {
+		w.Emit(ForeignURL, 1, Labels{host})
+	}
 	for _, health := range snapshot.Health {
 		w.Emit(WorkerHealthy, boolValue(health.Healthy), Labels{health.Worker})
 	}

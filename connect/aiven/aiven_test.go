@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -288,8 +289,11 @@ func TestPasswordThatDoesNotFit(t *testing.T) {
 
 func TestRequestsAreReported(t *testing.T) {
 	s := start(t, "kafka_connect", nil)
+	var mu sync.Mutex
 	got := map[string]int{}
 	if _, err := s.observer.Observe(within(t, time.Minute), func(r connect.Request) {
+		mu.Lock()
+		defer mu.Unlock()
 		got[r.Endpoint]++
 		if r.Code != 200 || r.Bytes == 0 || r.Duration <= 0 || r.Host == "" || strings.Contains(r.Host, "@") {
 			t.Errorf("request %+v", r)

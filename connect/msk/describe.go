@@ -2,7 +2,6 @@ package msk
 
 import (
 	"context"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -89,8 +88,11 @@ func (o *Observer) describeOne(ctx context.Context, summary *types.ConnectorSumm
 		version: aws.ToString(summary.CurrentVersion), state: summary.ConnectorState,
 		class: out.ConnectorConfiguration["connector.class"],
 	}
-	if n, err := strconv.Atoi(out.ConnectorConfiguration["tasks.max"]); err == nil && n > 0 {
-		d.tasksMax = n
+	if len(out.ConnectorConfiguration) > 0 {
+		d.tasksMax = connect.DefaultTasksMax
+	}
+	if text, set := out.ConnectorConfiguration["tasks.max"]; set {
+		d.tasksMax = connect.ParseTasksMax(text)
 	}
 	if out.StateDescription != nil {
 		d.code = codeWord(aws.ToString(out.StateDescription.Code))

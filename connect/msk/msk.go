@@ -66,6 +66,8 @@ type Options struct {
 	// for it by the metric.
 	CloudWatch bool
 
+	// MaxConnectors that are kept, 50,000 if 0: with more, nothing is observed.
+	MaxConnectors int
 	// Parallelism is how many DescribeConnector calls are in flight, at least 1.
 	Parallelism int
 	// RequestTimeout of each attempt of a call, required.
@@ -85,6 +87,7 @@ type Options struct {
 type Observer struct {
 	region, prefix string
 	keep           func(string) bool
+	maxConnectors  int
 	parallelism    int
 	logger         *slog.Logger
 
@@ -149,7 +152,7 @@ func New(ctx context.Context, options Options) (*Observer, error) {
 
 	o := &Observer{
 		region: options.Region, prefix: options.NamePrefix, roleARN: options.RoleARN,
-		keep: options.Keep, parallelism: max(1, options.Parallelism),
+		keep: options.Keep, maxConnectors: cmp.Or(options.MaxConnectors, rest.DefaultMaxConnectors), parallelism: max(1, options.Parallelism),
 		logger: options.Logger, http: recorder.client, recorder: recorder,
 		describe: options.Describe, descriptions: map[string]description{},
 		counts: counts{now: time.Now}, warned: map[string]string{},
@@ -279,6 +282,10 @@ func (o *Observer) list(ctx context.Context) ([]types.ConnectorSummary, error) {
 			} else if !older(summary, listed[i]) {
 				listed[i] = summary
 			}
+		}
+		if len(listed) > o.maxConnectors {
+			return nil, fmt.Errorf("list connectors of MSK Connect in %s: %w", o.region,
+				&failure{reason: connect.TooLarge, what: fmt.Sprintf("more than %d connectors", o.maxConnectors), advice: "raise max_connectors, or observe a part of them by connectors or msk.name_prefix"})
 		}
 	}
 	return listed, nil

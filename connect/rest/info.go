@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -197,4 +198,24 @@ func (i *infos) end(now time.Time) {
 			delete(i.byName, name)
 		}
 	}
+}
+
+// arrived are infos that were had beside snapshots and not taken in yet.
+type arrived struct {
+	mu    sync.Mutex
+	infos []named
+}
+
+func (a *arrived) add(infos ...named) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.infos = append(a.infos, infos...)
+}
+
+func (a *arrived) take() []named {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	infos := a.infos
+	a.infos = nil
+	return slices.Clip(infos)
 }

@@ -88,7 +88,7 @@ type Observer struct {
 	// What is asked beside snapshots ends with background.
 	background context.Context
 	end        context.CancelFunc
-	reports    reports
+	reports    beside.Reports
 	arrived    arrived
 
 	// What follows is only touched by Observe, which has one caller at a time.
@@ -189,8 +189,8 @@ type look struct {
 
 // Observe takes one snapshot, see connect.Observer.
 func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*connect.Snapshot, error) {
-	o.reports.open(report)
-	defer o.reports.close()
+	o.reports.Open(report)
+	defer o.reports.Close()
 	l := &look{Observer: o, began: o.now(), unobserved: map[string]connect.Reason{}, progress: make(chan struct{}, 1)}
 	l.snapshot = &connect.Snapshot{Provider: o.options.Provider, HasTasks: true}
 	l.collect()
@@ -212,7 +212,7 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 
 	s := l.snapshot
 	l.describeSites()
-	s.Bytes = o.reports.total()
+	s.Bytes = o.reports.Bytes()
 	s.Taken = time.Now()
 	return s, nil
 }
@@ -447,7 +447,7 @@ const maxListed = 1_000_000
 // list asks for the names of all connectors.
 func (o *Observer) list(ctx context.Context) ([]listed, error) {
 	var names []listed
-	err := o.client.do(ctx, o.listCall(&names), o.reports.report)
+	err := o.client.do(ctx, o.listCall(&names), o.reports.Report)
 	if err != nil {
 		return nil, fmt.Errorf("list connectors of %s: %w", o.options.Name, err)
 	}

@@ -106,7 +106,7 @@ func (o *Observer) passwords(ctx context.Context, class string) (keys []string, 
 				return err
 			})
 		})
-	}}, o.reports.report)
+	}}, o.reports.Report)
 	if status, ok := errors.AsType[*statusError](err); ok && status.code == http.StatusNotFound && status.json {
 		return nil, nil // a Kafka before 3.2
 	}

@@ -96,7 +96,7 @@ func (o *Observer) askRoot(ctx context.Context, s *site) (func(), time.Duration,
 				return d.json.SkipValue()
 			})
 		})
-	}}, o.reports.report)
+	}}, o.reports.Report)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -119,7 +119,7 @@ func (o *Observer) askHealth(ctx context.Context, s *site) (func(), time.Duratio
 			take(http.StatusOK, body)
 			return err
 		},
-	}, o.reports.report)
+	}, o.reports.Report)
 	if errors.Is(err, connect.Timeout) && ctx.Err() == nil {
 		got = beside.Unhealthy
 	}
@@ -130,7 +130,7 @@ func (o *Observer) askHealth(ctx context.Context, s *site) (func(), time.Duratio
 // groups of workers on one Kafka cluster can be told apart by nothing else.
 func (o *Observer) compare(ctx context.Context, s *site) (func(), time.Duration, error) {
 	var names []listed
-	if err := o.client.once(ctx, s.url, 1, o.listCall(&names), o.reports.report); err != nil {
+	if err := o.client.once(ctx, s.url, 1, o.listCall(&names), o.reports.Report); err != nil {
 		return nil, 0, err
 	}
 	there := map[string]struct{}{}

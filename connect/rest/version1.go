@@ -175,7 +175,7 @@ func (o *Observer) one(ctx context.Context, endpoint, name, suffix string, read 
 			d := newDecoder(r, pool.strings, o.decoding)
 			return d.decodeOne(&e, func(e *entry) error { return read(d, e) })
 		},
-	}, o.reports.report)
+	}, o.reports.Report)
 	return e, err
 }
 

@@ -151,7 +151,7 @@ func (l *look) version2Info() {
 				return nil
 			})
 			return err
-		}}, l.reports.report)
+		}}, l.reports.Report)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -186,7 +186,7 @@ func (l *look) expandStatuses(ctx context.Context, query string, reuse bool, kee
 		}
 		list, err = l.decoder(io.MultiReader(bytes.NewReader(text), rest)).decodeExpanded(maxListed, keep)
 		return err
-	}}, l.reports.report)
+	}}, l.reports.Report)
 	return list, same, err
 }
 

@@ -3,11 +3,14 @@ package workerprobe
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,6 +28,7 @@ type names struct {
 	workers []string
 	err     error
 	closed  bool
+	health  []connect.Health
 
 	revisions connect.Revisions
 }
@@ -37,7 +41,7 @@ func (n *names) Observe(context.Context, func(connect.Request)) (*connect.Snapsh
 	for i, worker := range n.workers {
 		c.Tasks = append(c.Tasks, connect.Task{ID: i, Worker: worker})
 	}
-	snapshot := &connect.Snapshot{Connectors: []connect.Connector{c}}
+	snapshot := &connect.Snapshot{Connectors: []connect.Connector{c}, Health: n.health}
 	n.revisions.Next(snapshot)
 	return snapshot, nil
 }
@@ -61,7 +65,7 @@ func status(code int) *http.Response {
 
 func TestProbes(t *testing.T) {
 	var mu sync.Mutex
-	asked := map[string]string{} // by host: with which client, and what
+	asked := map[string][]string{} // by host: with which client, and what
 	// What answers with 200, and with what.
 	roots := map[string]string{
 		"well:8083":    `{"version":"4.3.1","commit":"abc","kafka_cluster_id":"id"}`,
@@ -75,14 +79,19 @@ func TestProbes(t *testing.T) {
 	answers := func(kind string) *http.Client {
 		return client(func(r *http.Request) (*http.Response, error) {
 			mu.Lock()
-			asked[r.URL.Host] = kind + " " + r.Method + " " + r.URL.String()
+			asked[r.URL.Host] = append(asked[r.URL.Host], kind+" "+r.Method+" "+r.URL.String())
 			mu.Unlock()
+			if r.URL.Path == "/health" {
+				return status(http.StatusNotFound), nil
+			}
 			if body, ok := roots[r.URL.Host]; ok {
 				recorder := httptest.NewRecorder()
 				_, _ = recorder.WriteString(body)
 				return recorder.Result(), nil
 			}
 			switch r.URL.Host {
+			case "plain:8083":
+				return status(http.StatusBadRequest), nil
 			case "switching:8083":
 				return status(http.StatusSwitchingProtocols), nil
 			case "secured:8083":
@@ -101,7 +110,7 @@ func TestProbes(t *testing.T) {
 	}
 	inner := &names{workers: []string{
 		"well:8083", "secured:8083", "well:8083", "starting:8083", "broken:8083", "gone:8083", "moved:8083", "",
-		"switching:8083", "text:8083", "odd:8083", "twice:8083", "foreign:8083", "long:8083", "endless:8083",
+		"plain:8083", "switching:8083", "text:8083", "odd:8083", "twice:8083", "foreign:8083", "long:8083", "endless:8083",
 		"no-port", "user:password@well:8083", "well:8083/path", "well:8083/admin/secrets", "well:8083?query", "well:8083#fragment", "well:80%2F83", `well:8083\admin`, "//well:8083", "well:8083 ", "http://well:8083", "well%2Fadmin:8083", ":8083", "a b:80", "[::1]:8083",
 	}}
 	o := New(Options{
@@ -126,6 +135,7 @@ func TestProbes(t *testing.T) {
 		{Worker: "long:8083", Up: true},
 		{Worker: "moved:8083", Up: true},
 		{Worker: "odd:8083", Up: true},
+		{Worker: "plain:8083"},
 		{Worker: "secured:8083", Up: true},
 		{Worker: "starting:8083"},
 		{Worker: "switching:8083"},
@@ -136,56 +146,187 @@ func TestProbes(t *testing.T) {
 	if !reflect.DeepEqual(snapshot.Probes, want) {
 		t.Errorf("probes %v, want %v", snapshot.Probes, want)
 	}
+	o.Close()
+	mu.Lock()
+	defer mu.Unlock()
+	requests = slices.DeleteFunc(requests, func(r connect.Request) bool { return r.Endpoint == "health" })
 	if len(requests) != len(want) || len(asked) != len(want) {
 		t.Errorf("%d requests to %d hosts, want %d", len(requests), len(asked), len(want))
 	}
-	if got := asked["secured:8083"]; got != "authenticated GET https://secured:8083/" {
-		t.Errorf("asked the trusted worker: %s", got)
-	}
-	if got := asked["moved:8083"]; got != "anonymous GET https://moved:8083/" {
-		t.Errorf("followed a redirect: %s", got)
-	}
-	if got := asked["well:8083"]; got != "anonymous GET https://well:8083/" {
-		t.Errorf("asked another worker: %s", got)
+	for host, got := range asked {
+		kind := "anonymous"
+		if host == "secured:8083" {
+			kind = "authenticated"
+		}
+		slices.Sort(got)
+		if want := []string{kind + " GET https://" + host + "/", kind + " GET https://" + host + "/health"}; !slices.Equal(slices.Compact(got), want) {
+			t.Errorf("asked %v, want %v", got, want)
+		}
 	}
 	for _, r := range requests {
 		if r.Endpoint != "worker" || r.Err != nil && !errors.Is(r.Err, connect.Unreachable) {
 			t.Errorf("request %+v", r)
 		}
 	}
-	o.Close()
 	if !inner.closed {
 		t.Error("the observer inside was not closed")
 	}
 }
 
-func TestWorkersThatHangCostOneSecondTogether(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hangs := client(func(r *http.Request) (*http.Response, error) {
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		})
-		o := New(Options{
-			Observer: &names{workers: []string{"a:1", "b:1", "c:1"}}, Scheme: "http",
-			Anonymous: hangs, Authenticated: hangs, SendCredentials: func(string) bool { return false },
-		})
-		for budget, want := range map[time.Duration]time.Duration{10 * time.Second: time.Second, time.Second: 500 * time.Millisecond} {
-			ctx, cancel := context.WithTimeout(t.Context(), budget)
-			began := time.Now()
-			snapshot, err := o.Observe(ctx, func(r connect.Request) {
-				if !errors.Is(r.Err, connect.Timeout) {
-					t.Errorf("request %+v", r)
+func TestWorkersThatHangCostOneSecondTogetherAndOnce(t *testing.T) {
+	for budget, first := range map[time.Duration]time.Duration{10 * time.Second: time.Second, time.Second: 500 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			var whole atomic.Bool
+			answers := client(func(r *http.Request) (*http.Response, error) {
+				if !whole.Load() {
+					<-r.Context().Done()
+					return nil, r.Context().Err()
 				}
+				return status(http.StatusOK), nil
 			})
-			cancel()
-			if err != nil || len(snapshot.Probes) != 3 || snapshot.Probes[0].Up {
-				t.Errorf("%v %v", snapshot, err)
+			o := New(Options{
+				Observer: &names{workers: []string{"a:1", "b:1", "c:1"}}, Scheme: "http",
+				Anonymous: answers, Authenticated: answers, SendCredentials: func(string) bool { return false },
+			})
+			defer o.Close()
+			observe := func(want time.Duration) []connect.Probe {
+				t.Helper()
+				ctx, cancel := context.WithTimeout(t.Context(), budget)
+				defer cancel()
+				began := time.Now()
+				snapshot, err := o.Observe(ctx, func(r connect.Request) {
+					if !whole.Load() && !errors.Is(r.Err, connect.Timeout) {
+						t.Errorf("request %+v", r)
+					}
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); took != want {
+					t.Errorf("it took %v, want %v", took, want)
+				}
+				return snapshot.Probes
 			}
-			if took := time.Since(began); took != want {
-				t.Errorf("with %v left it took %v, want %v", budget, took, want)
+			probes := observe(first)
+			if budget < 2*time.Second { // not long enough to tell
+				if len(probes) != 0 {
+					t.Errorf("probes %v", probes)
+				}
+			} else if len(probes) != 3 || probes[0].Up {
+				t.Errorf("probes %v", probes)
 			}
+			time.Sleep(15 * time.Second)
+			for range 3 {
+				if probes := observe(0); len(probes) != 3 || probes[0].Up {
+					t.Errorf("probes %v", probes)
+				}
+				time.Sleep(15 * time.Second)
+			}
+			whole.Store(true)
+			observe(0)
+			time.Sleep(15 * time.Second)
+			if probes := observe(0); len(probes) != 3 || !probes[0].Up {
+				t.Errorf("probes %v of workers that answer again", probes)
+			}
+		})
+	}
+}
+
+// Health is asked beside: what hangs costs nothing and is unhealthy.
+func TestHealth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := client(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path != "/health" {
+				return status(http.StatusOK), nil
+			}
+			recorder := httptest.NewRecorder()
+			switch r.URL.Host {
+			case "stuck:1":
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			case "well:1":
+				_, _ = recorder.WriteString(`{"status":"healthy"}`)
+			case "starting:1":
+				recorder.WriteHeader(http.StatusServiceUnavailable)
+				_, _ = recorder.WriteString(`{"status":"starting"}`)
+			case "old:1":
+				recorder.WriteHeader(http.StatusNotFound)
+				_, _ = recorder.WriteString(`{"error_code":404}`)
+			}
+			return recorder.Result(), nil
+		})
+		inner := &names{workers: []string{"stuck:1", "well:1", "starting:1", "old:1", "odd:1"}}
+		inner.health = []connect.Health{{Worker: "lb:443", Healthy: true}, {Worker: "well:1"}}
+		o := New(Options{
+			Observer: inner, Scheme: "http",
+			Anonymous: answers, Authenticated: answers, SendCredentials: func(string) bool { return false },
+		})
+		defer o.Close()
+		for range 3 {
+			began := time.Now()
+			if _, err := o.Observe(t.Context(), nil); err != nil || time.Since(began) != 0 {
+				t.Errorf("after %v: %v", time.Since(began), err)
+			}
+			time.Sleep(15 * time.Second)
+		}
+		snapshot, err := o.Observe(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []connect.Health{{Worker: "lb:443", Healthy: true}, {Worker: "starting:1"}, {Worker: "stuck:1"}, {Worker: "well:1", Healthy: true}}
+		if !reflect.DeepEqual(snapshot.Health, want) {
+			t.Errorf("health %v, want %v", snapshot.Health, want)
 		}
 	})
+}
+
+// Where no worker answers by the scheme of the urls and one does by the other,
+// that is told, or taken where the scheme was only guessed. Credentials never go
+// by plain HTTP where the cluster's do not.
+func TestTheOtherScheme(t *testing.T) {
+	for _, test := range []struct{ configured, answers string }{{"https", "http"}, {"http", "https"}} {
+		for _, guessed := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				var log strings.Builder
+				var authenticated atomic.Int32
+				answers := func(count *atomic.Int32) *http.Client {
+					return client(func(r *http.Request) (*http.Response, error) {
+						if r.URL.Scheme != test.answers {
+							return nil, errors.New("http: server gave HTTP response to HTTPS client")
+						}
+						if count != nil {
+							count.Add(1)
+						}
+						return status(http.StatusOK), nil
+					})
+				}
+				o := New(Options{
+					Name: "orders", Observer: &names{workers: []string{"a:1", "b:1"}}, Scheme: test.configured, Guessed: guessed,
+					Anonymous: answers(nil), Authenticated: answers(&authenticated), SendCredentials: func(string) bool { return true },
+					Logger: slog.New(slog.NewTextHandler(&log, nil)),
+				})
+				defer o.Close()
+				var last []connect.Probe
+				for range 5 {
+					snapshot, err := o.Observe(t.Context(), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					last = snapshot.Probes
+					time.Sleep(15 * time.Second)
+				}
+				if len(last) != 2 || last[0].Up != guessed {
+					t.Errorf("%+v, guessed %v: %v", test, guessed, last)
+				}
+				if n := strings.Count(log.String(), "cluster=orders"); n != 1 || strings.Contains(log.String(), "worker_probe.scheme") == guessed {
+					t.Errorf("%+v, guessed %v: %s", test, guessed, &log)
+				}
+				if sent := authenticated.Load() > 0; sent != (guessed && test.answers == "https") {
+					t.Errorf("%+v, guessed %v: credentials sent: %v", test, guessed, sent)
+				}
+			})
+		}
+	}
 }
 
 func TestAFailedLookAsksNobody(t *testing.T) {

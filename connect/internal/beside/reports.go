@@ -1,15 +1,14 @@
-package rest
+package beside
 
 import (
-	"slices"
 	"sync"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
-// reports are told of each call, of those beside snapshots, too: what ends
-// between two snapshots is told in the next.
-type reports struct {
+// Reports pass on what an Observer's calls are told to, those beside snapshots
+// included: what ends between two snapshots is told in the next.
+type Reports struct {
 	mu    sync.RWMutex
 	to    func(connect.Request) // nil between snapshots
 	kept  []connect.Request
@@ -20,8 +19,8 @@ type reports struct {
 // maxKept is how many calls are kept until the next snapshot.
 const maxKept = 1000
 
-// open begins a snapshot.
-func (r *reports) open(to func(connect.Request)) {
+// Open begins a snapshot.
+func (r *Reports) Open(to func(connect.Request)) {
 	r.mu.Lock()
 	kept := r.kept
 	r.kept, r.bytes = nil, 0
@@ -35,25 +34,26 @@ func (r *reports) open(to func(connect.Request)) {
 	}
 	r.mu.Unlock()
 	for _, request := range kept {
-		r.report(request)
+		r.Report(request)
 	}
 }
 
-// close ends a snapshot: nothing is told until the next.
-func (r *reports) close() {
+// Close ends a snapshot: nothing is told until the next.
+func (r *Reports) Close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.to = nil
 }
 
-// total is the size of the answers since open.
-func (r *reports) total() int64 {
+// Bytes is the size of the answers since Open.
+func (r *Reports) Bytes() int64 {
 	r.count.Lock()
 	defer r.count.Unlock()
 	return r.bytes
 }
 
-func (r *reports) report(request connect.Request) {
+// Report tells of a call, from any goroutine.
+func (r *Reports) Report(request connect.Request) {
 	r.mu.RLock()
 	if r.to != nil {
 		defer r.mu.RUnlock()
@@ -66,24 +66,4 @@ func (r *reports) report(request connect.Request) {
 	if len(r.kept) < maxKept {
 		r.kept = append(r.kept, request)
 	}
-}
-
-// arrived are infos that were had beside snapshots and not taken in yet.
-type arrived struct {
-	mu    sync.Mutex
-	infos []named
-}
-
-func (a *arrived) add(infos ...named) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.infos = append(a.infos, infos...)
-}
-
-func (a *arrived) take() []named {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	infos := a.infos
-	a.infos = nil
-	return slices.Clip(infos)
 }
