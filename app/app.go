@@ -12,9 +12,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/common/version"
@@ -31,9 +31,11 @@ const (
 	// scrapeLimit bounds a scrape whose scraper names no timeout, or a longer
 	// one.
 	scrapeLimit = time.Minute
-	// stopLimit is how long requests in flight may go on after the program was
-	// told to stop: less than the 30 s that Kubernetes waits before it kills.
-	stopLimit = 20 * time.Second
+	// stopLimit is for how long all that is under way may go on after the program
+	// was told to stop, scrapes and the last export together: with the second
+	// that observers have to notice, it is less than the 30 s that Kubernetes
+	// waits before it kills.
+	stopLimit = 18 * time.Second
 	// validationLimit bounds startup_validation.
 	validationLimit = 30 * time.Second
 )
@@ -44,104 +46,171 @@ type Options struct {
 	Sources config.Sources
 	// ListenAddresses to serve on, host:port; port 0 takes a free one.
 	ListenAddresses []string
-	// WebConfigFile turns on TLS and authentication, see exporter-toolkit; ""
-	// serves plain HTTP.
-	WebConfigFile string
-	// TelemetryPath, MaxRequests and TimeoutOffset are those of [web.Options].
-	TelemetryPath string
-	MaxRequests   int
-	TimeoutOffset time.Duration
-	Logger        *slog.Logger
+	// AdminAddresses likewise for reload, configuration, debugging pages and
+	// profiles; if there are none, the ListenAddresses serve these too.
+	AdminAddresses []string
+	// WebConfigFile and AdminConfigFile turn on TLS and authentication on the
+	// ListenAddresses and the AdminAddresses, see exporter-toolkit; "" serves plain
+	// HTTP.
+	WebConfigFile, AdminConfigFile string
+	// Web holds what is said of the HTTP side by flags: TelemetryPath,
+	// MaxRequests, TimeoutOffset, EnableLifecycle, EnablePprof, ExternalURLs and
+	// TrustedProxies. The other fields are set by [Run].
+	Web    web.Options
+	Logger *slog.Logger
 	// Hangup asks for a reload (SIGHUP); nil never does.
 	Hangup <-chan os.Signal
-	// AutoReload is how often the files of the configuration are looked at, to
+	// AutoReload is how often the files of the configuration are checked, to
 	// reload when their content has changed; 0 is never.
 	AutoReload time.Duration
-	// Ready is called once with the addresses served on, when every cluster with
-	// startup_validation has answered; it may be nil.
+	// Ready is called once with the addresses served on, those for administrators
+	// last, when every cluster with startup_validation has answered; it may be
+	// nil.
 	Ready func([]net.Addr)
+
+	// For tests: stopLimit unless 0, and [config.Load] unless nil.
+	stopLimit time.Duration
+	load      func(config.Sources) (*config.Config, error)
 }
 
 // errStarting is why the exporter is not ready before startup_validation is
 // over.
 var errStarting = errors.New("waiting for the clusters with startup_validation")
 
-// Run is the program: it serves until ctx ends, then lets requests in flight
-// finish and returns nil. An error says why it could not start or go on.
+// Run is the program: it serves until ctx ends, then lets what is under way finish
+// within stopLimit and returns nil. An error says why it could not start or go on.
 func Run(ctx context.Context, o Options) error {
-	if err := checkWebConfig(o.WebConfigFile); err != nil {
-		return err
+	if o.load == nil {
+		o.load = config.Load
 	}
-	self, err := self.New(self.Options{Version: version.Version})
+	for flag, file := range map[string]string{"--web.config.file": o.WebConfigFile, "--web.admin-config.file": o.AdminConfigFile} {
+		if err := checkWebConfig(flag, file); err != nil {
+			return err
+		}
+	}
+	if o.AdminConfigFile != "" && len(o.AdminAddresses) == 0 {
+		return errors.New("--web.admin-config.file is for --web.admin-address, which is not set")
+	}
+	own, err := self.New(self.Options{Version: version.Version})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = self.Shutdown(context.WithoutCancel(ctx)) }()
-	w, err := newWatch(ctx, o, self)
+	defer func() { _ = own.Shutdown(context.WithoutCancel(ctx)) }()
+	w, err := newWatch(ctx, o, own)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // It was told to stop.
+		}
 		return err
 	}
-	defer w.close(context.WithoutCancel(ctx))
+	server, err := w.serve(ctx)
+	if err != nil {
+		w.close(context.WithoutCancel(ctx))
+		return err
+	}
 
-	var ready atomic.Bool
-	handler, err := web.New(web.Options{
-		Fleet:    w.fleet,
-		Renderer: func() *exposition.Renderer { return w.current.Load().renderer },
-		Self:     self,
-		Config:   func() []byte { return w.current.Load().config.Masked() },
-		Reload:   func(context.Context) error { return w.reload(ctx) },
-		Ready: func() error {
-			if !ready.Load() {
-				return errStarting
-			}
-			return nil
-		},
-		TelemetryPath: o.TelemetryPath,
-		Limit:         scrapeLimit,
-		TimeoutOffset: o.TimeoutOffset,
-		MaxRequests:   o.MaxRequests,
-		Version:       "version " + cmp.Or(version.Version, "unknown"),
-		Logger:        o.Logger,
-	})
-	if err != nil {
-		return err
-	}
-	listeners, err := listen(ctx, o.ListenAddresses)
-	if err != nil {
-		return err
-	}
-	o.Logger.Info("Starting", "version", version.Info(), "clusters", strings.Join(w.fleet.Names(), ","))
-	server := startServers(listeners, handler, o.WebConfigFile, o.Logger)
+	// From here on a change of the configuration is not missed.
+	watching, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	group.Go(func() { w.run(watching) })
 	if err = validate(ctx, w.current.Load().config, w.fleet); err == nil && ctx.Err() == nil {
-		ready.Store(true)
+		w.ready.Store(true)
 		if o.Ready != nil {
 			o.Ready(server.addresses())
 		}
-		err = w.run(ctx, server.failed)
+		select {
+		case <-ctx.Done():
+		case err = <-server.failed:
+		}
 	}
-	o.Logger.Info("Stopping")
-	server.stop(context.WithoutCancel(ctx))
+	o.Logger.Info("stopping")
+	cancel()
+	group.Wait()
+	// One budget for all: the last export is sent while scrapes end.
+	stopping, stopped := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(o.stopLimit, stopLimit))
+	defer stopped()
+	group.Go(func() { w.settleDown(stopping) })
+	server.stop(stopping)
+	group.Wait()
+	w.fleet.Close()
 	return err
 }
 
+// serve opens the addresses and serves on them.
+func (w *watch) serve(ctx context.Context) (*servers, error) {
+	o := w.options
+	settings := o.Web
+	settings.Fleet, settings.Self, settings.Logger = w.fleet, w.self, o.Logger
+	settings.Renderer = func() *exposition.Renderer { return w.current.Load().renderer }
+	settings.Config = func() []byte { return w.current.Load().config.Masked() }
+	// A client that leaves does not stop a reload half-way.
+	settings.Reload = func(context.Context) error { return w.reload(ctx) }
+	settings.Ready = func() error {
+		if !w.ready.Load() {
+			return errStarting
+		}
+		return nil
+	}
+	settings.Limit = scrapeLimit
+	settings.AdminApart = len(o.AdminAddresses) > 0
+	settings.Hosts = ownNames(slices.Concat(o.ListenAddresses, o.AdminAddresses))
+	settings.Version = "version " + cmp.Or(version.Version, "unknown")
+	public, admin, err := web.New(settings)
+	if err != nil {
+		return nil, err
+	}
+	listeners, err := listen(ctx, "--web.listen-address", o.ListenAddresses)
+	if err != nil {
+		return nil, err
+	}
+	adminListeners, err := listen(ctx, "--web.admin-address", o.AdminAddresses)
+	if err != nil {
+		closeListeners(listeners)
+		return nil, err
+	}
+	o.Logger.Info("starting", "version", version.Info(), "clusters", strings.Join(w.fleet.Names(), ","))
+	s := &servers{failed: make(chan error, len(listeners)+len(adminListeners))}
+	s.start(listeners, public, o.WebConfigFile, o.Logger)
+	s.start(adminListeners, admin, o.AdminConfigFile, o.Logger)
+	return s, nil
+}
+
+// ownNames are the names by which this machine, and what it listens on, is called.
+func ownNames(addresses []string) []string {
+	var names []string
+	if name, err := os.Hostname(); err == nil {
+		names = append(names, name)
+	}
+	for _, address := range addresses {
+		if host, _, err := net.SplitHostPort(address); err == nil && host != "" {
+			names = append(names, host)
+		}
+	}
+	return names
+}
+
 // listen opens all addresses or none.
-func listen(ctx context.Context, addresses []string) ([]net.Listener, error) {
+func listen(ctx context.Context, flag string, addresses []string) ([]net.Listener, error) {
 	var listeners []net.Listener
 	for _, address := range addresses {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 		if err != nil {
-			for _, opened := range listeners {
-				_ = opened.Close()
-			}
-			return nil, fmt.Errorf("--web.listen-address %s: %w", address, err)
+			closeListeners(listeners)
+			return nil, fmt.Errorf("%s %s: %w", flag, address, err)
 		}
 		listeners = append(listeners, listener)
 	}
 	return listeners, nil
 }
 
-// validate looks at each cluster that asked for it and returns the first, in
-// configured order, that does not answer.
+func closeListeners(listeners []net.Listener) {
+	for _, listener := range listeners {
+		_ = listener.Close()
+	}
+}
+
+// validate takes a snapshot of each cluster that asked for it and returns the
+// first, in configured order, that does not answer.
 func validate(ctx context.Context, cfg *config.Config, fleet *fleet.Fleet) error {
 	var names []string
 	origins := map[string]string{}
@@ -154,11 +223,11 @@ func validate(ctx context.Context, cfg *config.Config, fleet *fleet.Fleet) error
 	if len(names) == 0 {
 		return nil
 	}
-	looking, cancel := context.WithTimeout(ctx, validationLimit)
+	validating, cancel := context.WithTimeout(ctx, validationLimit)
 	defer cancel()
-	for _, view := range fleet.Refresh(looking, names...) {
-		if view.Err != nil && ctx.Err() == nil {
-			return fmt.Errorf("startup validation of cluster %s (%s): %w", view.Cluster, origins[view.Cluster], view.Err)
+	for _, result := range fleet.Refresh(validating, names...) {
+		if result.Err != nil && ctx.Err() == nil {
+			return fmt.Errorf("startup validation of cluster %s (%s): %w", result.Cluster, origins[result.Cluster], result.Err)
 		}
 	}
 	return nil
@@ -174,18 +243,28 @@ type servers struct {
 	group  sync.WaitGroup
 }
 
-func startServers(listeners []net.Listener, handler http.Handler, webConfigFile string, logger *slog.Logger) *servers {
-	s := &servers{listeners: listeners, failed: make(chan error, len(listeners))}
+// start serves on more listeners.
+func (s *servers) start(listeners []net.Listener, handler http.Handler, webConfigFile string, logger *slog.Logger) {
+	s.listeners = append(s.listeners, listeners...)
+	connections := newConnections(maxConnections)
 	for _, listener := range listeners {
 		server := &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: 10 * time.Second,
 			ReadTimeout:       30 * time.Second,
-			// The slowest scrape, and time to send what it brought.
+			// The slowest scrape, and time to send what it brought. What takes
+			// long to write has deadlines of its own, see package web.
 			WriteTimeout:   scrapeLimit + 30*time.Second,
 			IdleTimeout:    2 * time.Minute,
 			MaxHeaderBytes: 64 << 10,
-			ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+			HTTP2: &http.HTTP2Config{
+				MaxConcurrentStreams: 64,
+				// No body is read: nothing need be kept for one.
+				MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 64 << 10,
+				WriteByteTimeout: 10 * time.Second,
+			},
+			ConnState: connections.changed,
+			ErrorLog:  slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		}
 		s.list = append(s.list, server)
 		s.group.Go(func() {
@@ -195,7 +274,6 @@ func startServers(listeners []net.Listener, handler http.Handler, webConfigFile 
 			}
 		})
 	}
-	return s
 }
 
 func (s *servers) addresses() []net.Addr {
@@ -207,10 +285,8 @@ func (s *servers) addresses() []net.Addr {
 }
 
 // stop takes no new requests, lets those in flight finish, and cuts off what
-// takes too long.
+// takes longer than ctx.
 func (s *servers) stop(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, stopLimit)
-	defer cancel()
 	var group sync.WaitGroup
 	for _, server := range s.list {
 		group.Go(func() {
@@ -220,8 +296,6 @@ func (s *servers) stop(ctx context.Context) {
 		})
 	}
 	group.Wait()
-	for _, listener := range s.listeners {
-		_ = listener.Close() // It is open still if its server never began.
-	}
+	closeListeners(s.listeners) // They are open still if their server never began.
 	s.group.Wait()
 }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/web"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,7 +33,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type program struct {
 	t    *testing.T
 	base string
-	logs *logs
+	// addresses served on.
+	addresses []net.Addr
+	logs      *logs
 	// stop ends it, once, and returns what Run returned.
 	stop func() error
 }
@@ -59,6 +62,7 @@ func (l *logs) String() string {
 func start(t *testing.T, o Options) *program {
 	t.Helper()
 	p := &program{t: t, logs: &logs{}}
+	o.Web.EnableLifecycle = true
 	if o.ListenAddresses == nil {
 		o.ListenAddresses = []string{"127.0.0.1:0"}
 	}
@@ -75,7 +79,7 @@ func start(t *testing.T, o Options) *program {
 	t.Cleanup(func() { _ = p.stop() })
 	select {
 	case a := <-addresses:
-		p.base = "http://" + a[0].String()
+		p.addresses, p.base = a, "http://"+a[0].String()
 	case err := <-ended:
 		ended <- err
 		t.Fatalf("the exporter ended at once: %v", err)
@@ -348,9 +352,14 @@ func TestStartFails(t *testing.T) {
 		"port in use":        {func(o *Options) { o.ListenAddresses = []string{"127.0.0.1:0", taken.Addr().String()} }, "address already in use"},
 		"no address":         {func(o *Options) { o.ListenAddresses = []string{"nonsense"} }, "--web.listen-address nonsense"},
 		"missing web config": {func(o *Options) { o.WebConfigFile = missing }, "--web.config.file " + missing},
-		"wrong web config":   {func(o *Options) { o.WebConfigFile = file(t, "nonsense: true\n") }, "nonsense"},
-		"path taken":         {func(o *Options) { o.TelemetryPath = "/-/ready" }, "is taken by another page"},
-		"path not absolute":  {func(o *Options) { o.TelemetryPath = "metrics" }, "no plain absolute path"},
+		"admin config alone": {func(o *Options) { o.AdminConfigFile = file(t, "{}\n") }, "--web.admin-address, which is not set"},
+		"wrong admin config": {func(o *Options) {
+			o.AdminConfigFile, o.AdminAddresses = file(t, "nonsense: true\n"), []string{"127.0.0.1:0"}
+		}, "--web.admin-config.file"},
+		"admin port in use": {func(o *Options) { o.AdminAddresses = []string{taken.Addr().String()} }, "--web.admin-address " + taken.Addr().String()},
+		"wrong web config":  {func(o *Options) { o.WebConfigFile = file(t, "nonsense: true\n") }, "nonsense"},
+		"path taken":        {func(o *Options) { o.Web.TelemetryPath = "/-/ready" }, "is taken by another page"},
+		"path not absolute": {func(o *Options) { o.Web.TelemetryPath = "metrics" }, "no plain absolute path"},
 		"startup validation": {func(o *Options) {
 			o.Sources = fromFile(file(t, "clusters:\n- {name: gone, urls: [%q], startup_validation: true}\n", closed.URL))
 		}, "startup validation of cluster gone"},
@@ -377,7 +386,7 @@ func TestSeveralAddressesAndTheirPages(t *testing.T) {
 	p := start(t, Options{
 		Sources:         config.Sources{ConnectURL: worker(t, c, 0)},
 		ListenAddresses: []string{"127.0.0.1:0", "127.0.0.1:0"},
-		TelemetryPath:   "/telemetry",
+		Web:             web.Options{TelemetryPath: "/telemetry"},
 	})
 	p.scrape("/telemetry").want(t, series{`kafka_connect_up{connect_cluster="default"}`: 1})
 	for path, want := range map[string]int{"/-/healthy": 200, "/-/ready": 200, "/": 200, "/metrics": 404, "/debug/pprof/": 404, "/config": 200, "/sd": 200} {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/web"
 )
 
 // faults are the ways in which a whole cluster can misbehave, and the reason
@@ -69,7 +70,7 @@ func TestClustersThatMisbehave(t *testing.T) {
 		}
 		fmt.Fprintf(&text, "- {name: %s, urls: [%q], request_timeout: %s}\n", name, worker(t, clusters[name], 0), timeout)
 	}
-	p := start(t, Options{Sources: fromFile(file(t, "%s", text.String())), TimeoutOffset: 500 * time.Millisecond})
+	p := start(t, Options{Sources: fromFile(file(t, "%s", text.String())), Web: web.Options{TimeoutOffset: 500 * time.Millisecond}})
 
 	before := p.scrape("/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "60")
 	for name := range rows {
@@ -188,7 +189,7 @@ func TestConnectorsThatMisbehave(t *testing.T) {
 func TestScrapeTimeoutIsKept(t *testing.T) {
 	hanging, well := cluster("4.3.1"), cluster("4.3.1")
 	hanging.SetFault(connecttest.Match{}, connecttest.Hang(nil))
-	p := start(t, Options{TimeoutOffset: 500 * time.Millisecond, Sources: fromFile(file(t,
+	p := start(t, Options{Web: web.Options{TimeoutOffset: 500 * time.Millisecond}, Sources: fromFile(file(t,
 		"clusters:\n- {name: hanging, urls: [%q], request_timeout: 10m}\n- {name: well, urls: [%q]}\n", worker(t, hanging, 0), worker(t, well, 0)))})
 	began := time.Now()
 	got := p.scrape("/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "1")

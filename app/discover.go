@@ -390,7 +390,7 @@ func (f *discoverer) readFiles() {
 		if err != nil {
 			continue // It was checked.
 		}
-		content := fmt.Sprint(names, checksum(names))
+		content := fmt.Sprint(contentsOf(names))
 		if content == s.content {
 			continue
 		}

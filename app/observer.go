@@ -36,7 +36,7 @@ func Clusters(cfg *config.Config, logger *slog.Logger) ([]fleet.Cluster, error) 
 		finder.readSecrets(false)
 	}
 	wishes := finder.wishes(cfg)
-	made, err := clusters(nil).follow(wishes, logger)
+	made, err := clusters(nil).reconcile(wishes, logger)
 	return made.list(wishes), err
 }
 
@@ -54,10 +54,10 @@ type observed struct {
 // A resourceCell holds what the resource of a cluster says now.
 type resourceCell = atomic.Pointer[connect.OperatorResource]
 
-// follow returns the clusters that are wished for: those that are there with the same
+// reconcile returns the clusters that are wished for: those that are there with the same
 // settings, and new observers for the others. It closes none that is there; on
 // an error it closes those that it made.
-func (c clusters) follow(wishes []wish, logger *slog.Logger) (clusters, error) {
+func (c clusters) reconcile(wishes []wish, logger *slog.Logger) (clusters, error) {
 	next := clusters{}
 	for _, w := range wishes {
 		settings := w.Cluster

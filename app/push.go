@@ -12,12 +12,12 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/push"
 )
 
-const (
-	// produceLimit is how long an export waits for the clusters.
-	produceLimit = 10 * time.Second
-	// pushStopLimit is how long the last export may take.
-	pushStopLimit = 10 * time.Second
-)
+// produceLimit is how long an export waits for the clusters.
+const produceLimit = 10 * time.Second
+
+// pushStopLimit is how long the last export of a push that a reload ends may
+// take. When the program ends, there is one budget for all.
+const pushStopLimit = 10 * time.Second
 
 // pushing is a push over OTLP that goes on. The zero value is none.
 type pushing struct {
@@ -27,9 +27,9 @@ type pushing struct {
 	producer *otlp.Producer
 }
 
-// follow returns the push that cfg wants: this one if it is as before, a new one,
+// reconcile returns the push that cfg wants: this one if it is as before, a new one,
 // or none. It does not end this one.
-func (p pushing) follow(cfg *config.Config, w *watch) (pushing, error) {
+func (p pushing) reconcile(cfg *config.Config, w *watch) (pushing, error) {
 	o := cfg.OTLP()
 	switch {
 	case o == nil:
@@ -60,18 +60,27 @@ func (p pushing) follow(cfg *config.Config, w *watch) (pushing, error) {
 	if err != nil {
 		return pushing{}, err
 	}
-	w.options.Logger.Info("Pushing over OTLP", "endpoint", o.Endpoint.Redacted(), "protocol", o.Protocol, "interval", o.Interval)
+	w.options.Logger.Info("pushing over OTLP", "endpoint", o.Endpoint.Redacted(), "protocol", o.Protocol, "interval", o.Interval)
 	return pushing{o, pusher, producer}, nil
 }
 
-// stop sends once more and ends the push.
+// stop sends once more and ends the push, by the end of ctx and within
+// pushStopLimit.
 func (p pushing) stop(ctx context.Context, w *watch) {
 	if p.pusher == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, pushStopLimit)
 	defer cancel()
-	if err := p.pusher.Shutdown(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		w.options.Logger.Warn("The push over OTLP did not end well", "err", err)
+	ended := make(chan error, 1)
+	go func() { ended <- p.pusher.Shutdown(ctx) }()
+	var err error
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		w.options.Logger.Warn("the push over OTLP did not end well", "err", err)
 	}
 }

@@ -3,7 +3,8 @@ package app
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
+	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,23 +16,39 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/discovery/kubernetes"
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 	"github.com/prometheus/common/version"
 )
 
-// watch is the fleet and the configuration that it follows.
+const (
+	// loadLimit bounds how long the files of a configuration may take to be read,
+	// wherever they are mounted from.
+	loadLimit = 15 * time.Second
+	// minSettle and maxSettle bound for how long files that have changed must stay
+	// as they are before they are taken for whole; between them it is the interval
+	// at which they are checked.
+	minSettle, maxSettle = 2 * time.Second, 5 * time.Second
+)
+
+// watch is the fleet and the configuration that it is reconciled with.
 type watch struct {
 	options     Options
 	fleet       *fleet.Fleet
 	self        *self.Metrics
 	instruments *self.Instruments
 	current     atomic.Pointer[loaded]
+	// ready is set when the clusters with startup_validation have answered.
+	ready atomic.Bool
 
-	// mu is held while the configuration is replaced.
-	mu       sync.Mutex
+	// busy is full while the configuration is replaced. It is a channel so that
+	// waiting for it can end. It guards what follows.
+	busy     chan struct{}
 	clusters clusters
 	finder   *discoverer
 	pushing  pushing
+	// read is what the files held when the configuration was last loaded, or
+	// could not be; failure is why it could not be, nil if it was.
+	read    contents
+	failure error
 }
 
 // loaded is what holds until the next reload.
@@ -41,26 +58,31 @@ type loaded struct {
 }
 
 // newWatch loads the configuration for the first time.
-func newWatch(ctx context.Context, o Options, self *self.Metrics) (*watch, error) {
+func newWatch(ctx context.Context, o Options, own *self.Metrics) (*watch, error) {
 	o.Sources.InstanceID = cmp.Or(o.Sources.InstanceID, uuid.NewString())
-	w := &watch{options: o, self: self, instruments: self.Instruments()}
-	cfg, err := config.Load(o.Sources)
+	w := &watch{options: o, self: own, instruments: own.Instruments(), busy: make(chan struct{}, 1)}
+	w.read = contents{}
+	if o.Sources.File != "" {
+		w.read = contentsOf([]string{o.Sources.File})
+	}
+	cfg, err := loadConfig(ctx, o)
 	if err != nil {
 		return nil, err
 	}
+	w.read = w.read.with(cfg.Files())
 	if w.finder, err = w.find(cfg); err != nil {
 		return nil, err
 	}
 	wishes := w.finder.wishes(cfg)
-	if w.clusters, err = clusters(nil).follow(wishes, o.Logger); err != nil {
+	if w.clusters, err = clusters(nil).reconcile(wishes, o.Logger); err != nil {
 		w.finder.stop()
 		return nil, err
 	}
 	w.fleet = fleet.New(w.clusters.list(wishes), fleet.Options{
 		SnapshotMaxAge: cfg.SnapshotMaxAge(), Timeout: scrapeLimit, Recorder: w.instruments, Logger: o.Logger,
 	})
-	w.use(cfg)
-	if w.pushing, err = w.pushing.follow(cfg, w); err != nil {
+	w.apply(cfg)
+	if w.pushing, err = w.pushing.reconcile(cfg, w); err != nil {
 		w.finder.stop()
 		w.fleet.Close()
 		return nil, err
@@ -69,8 +91,31 @@ func newWatch(ctx context.Context, o Options, self *self.Metrics) (*watch, error
 	return w, nil
 }
 
-// find begins to look for clusters where the configuration says, unless that is
-// looked at already.
+// loadConfig loads the configuration until ctx ends, and not for ever: a file may
+// be on something that hangs. What hangs is left behind.
+func loadConfig(ctx context.Context, o Options) (*config.Config, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, loadLimit,
+		fmt.Errorf("reading the configuration takes more than %s: check what its files are mounted from", loadLimit))
+	defer cancel()
+	type result struct {
+		config *config.Config
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		cfg, err := o.load(o.Sources)
+		done <- result{cfg, err}
+	}()
+	select {
+	case r := <-done:
+		return r.config, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// find begins to look for clusters where the configuration says, unless it has
+// begun already.
 func (w *watch) find(cfg *config.Config) (*discoverer, error) {
 	if w.finder != nil && w.finder.settings.Same(cfg.Discovery()) {
 		return w.finder, nil
@@ -85,13 +130,17 @@ func (w *watch) follow(finder *discoverer) {
 	}
 	w.instruments.Discovering(finder.state, kubernetes.Reasons()...)
 	go finder.run(func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
+		select {
+		case w.busy <- struct{}{}:
+			defer func() { <-w.busy }()
+		case <-finder.ctx.Done():
+			return
+		}
 		if w.finder != finder {
 			return // A reload has replaced it.
 		}
 		wishes := finder.wishes(w.current.Load().config)
-		next, err := w.clusters.follow(wishes, w.options.Logger)
+		next, err := w.clusters.reconcile(wishes, w.options.Logger)
 		if err != nil {
 			w.options.Logger.Error("clusters that were found cannot be watched", "err", err)
 			return
@@ -103,17 +152,25 @@ func (w *watch) follow(finder *discoverer) {
 
 // close ends the push, then the fleet that it sends of.
 func (w *watch) close(ctx context.Context) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.finder.stop()
-	w.pushing.stop(ctx, w)
+	w.settleDown(ctx)
 	w.fleet.Close()
 }
 
-// use makes cfg the one that holds.
-func (w *watch) use(cfg *config.Config) {
+// settleDown ends what changes the clusters, and the push once it has sent what
+// there is, by the end of ctx. Nothing is reloaded any more.
+func (w *watch) settleDown(ctx context.Context) {
+	select {
+	case w.busy <- struct{}{}:
+		w.finder.stop()
+		w.pushing.stop(ctx, w)
+	case <-ctx.Done():
+	}
+}
+
+// apply makes cfg the one that holds.
+func (w *watch) apply(cfg *config.Config) {
 	for _, warning := range cfg.Warnings() {
-		w.options.Logger.Warn("The configuration is accepted, but hardly meant so", "warning", warning)
+		w.options.Logger.Warn("the configuration is accepted, but hardly meant so", "warning", warning)
 	}
 	w.current.Store(&loaded{cfg, exposition.NewRenderer(exposition.Options{AllStates: cfg.StateSeriesAll()})})
 	w.instruments.Reloaded(true, time.Now())
@@ -121,25 +178,46 @@ func (w *watch) use(cfg *config.Config) {
 
 // reload loads the configuration again. Clusters whose settings are as before
 // keep what is known of them and their connections. An error changes nothing.
-func (w *watch) reload(ctx context.Context) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err := w.load(ctx); err != nil {
-		w.instruments.Reloaded(false, time.Now())
-		w.options.Logger.Error("The configuration was not reloaded, the one before goes on", "err", err)
-		return err
+func (w *watch) reload(ctx context.Context) error { return w.replace(ctx, false) }
+
+// replace is reload. An error that was told already is not told again by a retry.
+func (w *watch) replace(ctx context.Context, retry bool) error {
+	select {
+	case w.busy <- struct{}{}:
+		defer func() { <-w.busy }()
+	case <-ctx.Done():
+		return errStopping
 	}
-	w.options.Logger.Info("The configuration was reloaded", "clusters", len(w.clusters))
-	return nil
+	told := w.failure
+	err := w.load(ctx)
+	w.failure = err
+	switch {
+	case err == nil:
+		w.options.Logger.Info("configuration reloaded", "clusters", len(w.clusters))
+	case ctx.Err() != nil:
+		return errStopping
+	case retry && told != nil && told.Error() == err.Error():
+	default:
+		w.instruments.Reloaded(false, time.Now())
+		w.options.Logger.Error("configuration not reloaded, the one before goes on", "err", err)
+	}
+	return err
 }
 
-// load makes everything that the configuration wants anew before it takes any of
-// it into use.
+// errStopping is why nothing is reloaded any more.
+var errStopping = errors.New("the exporter is stopping")
+
+// load makes everything that the configuration wants anew before it applies any
+// of it.
 func (w *watch) load(ctx context.Context) error {
-	cfg, err := config.Load(w.options.Sources)
+	// A file that changes while it is read has changed since, and is read again.
+	w.read = contentsOf(w.current.Load().config.Files())
+	cfg, err := loadConfig(ctx, w.options)
 	if err != nil {
 		return err
 	}
+	// A configuration may name other files than the one before.
+	w.read = w.read.with(cfg.Files())
 	finder, err := w.find(cfg)
 	if err != nil {
 		return err
@@ -153,12 +231,12 @@ func (w *watch) load(ctx context.Context) error {
 		}
 	}
 	wishes := finder.wishes(cfg)
-	next, err := w.clusters.follow(wishes, w.options.Logger)
+	next, err := w.clusters.reconcile(wishes, w.options.Logger)
 	if err != nil {
 		abandon()
 		return err
 	}
-	pushing, err := w.pushing.follow(cfg, w)
+	pushing, err := w.pushing.reconcile(cfg, w)
 	if err != nil {
 		abandon()
 		next.closeBut(w.clusters)
@@ -167,7 +245,7 @@ func (w *watch) load(ctx context.Context) error {
 	w.clusters = next
 	w.fleet.Replace(next.list(wishes))
 	w.fleet.SetSnapshotMaxAge(cfg.SnapshotMaxAge())
-	w.use(cfg)
+	w.apply(cfg)
 	if finder != w.finder {
 		w.finder.stop()
 		w.finder = finder
@@ -181,44 +259,63 @@ func (w *watch) load(ctx context.Context) error {
 	return nil
 }
 
-// run reloads when it is asked to or a file has changed, until ctx ends or a
-// server fails.
-func (w *watch) run(ctx context.Context, failed <-chan error) error {
-	var tick <-chan time.Time
+// run reloads when it is asked to, or a file has changed, until ctx ends.
+func (w *watch) run(ctx context.Context) {
+	var group sync.WaitGroup
+	defer group.Wait()
 	if w.options.AutoReload > 0 {
-		ticker := time.NewTicker(w.options.AutoReload)
-		defer ticker.Stop()
-		tick = ticker.C
+		group.Go(func() { w.watchFiles(ctx) })
 	}
-	seen := checksum(w.current.Load().config.Files())
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case err := <-failed:
-			return err
+			return
 		case <-w.options.Hangup:
 			_ = w.reload(ctx) // It has said what is wrong.
-		case <-tick:
-			if now := checksum(w.current.Load().config.Files()); now != seen {
-				_ = w.reload(ctx)
-				// A configuration may name other files than the one before.
-				seen = checksum(w.current.Load().config.Files())
-			}
 		}
 	}
 }
 
-// checksum is of the content of all files, wherever their names may lead: a
-// Kubernetes ConfigMap is swapped by a symbolic link. A file that cannot be read
-// counts as an empty one.
-func checksum(files []string) (sum [sha256.Size]byte) {
-	hash := sha256.New()
-	for _, name := range files {
-		content, _ := safefile.Read(name, safefile.MaxConfig)
-		digest := sha256.Sum256(content)
-		hash.Write(digest[:])
+// watchFiles reloads when a file has changed since the configuration was last
+// loaded, for whatever reason that was, and has stayed so for a while: until
+// then it may be half written. What could not be loaded is tried again: it may
+// name a file that comes later.
+func (w *watch) watchFiles(ctx context.Context) {
+	settle := min(max(w.options.AutoReload, minSettle), maxSettle)
+	var unsettled contents // what a changed file held at the last check
+	for pause := w.options.AutoReload; ; {
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		now, changed, failed := w.changed(ctx)
+		switch {
+		case !changed && failed:
+			_ = w.replace(ctx, true)
+			unsettled, pause = nil, w.options.AutoReload
+		case !changed:
+			unsettled, pause = nil, w.options.AutoReload
+		case unsettled == nil || !unsettled.equal(now):
+			unsettled, pause = now, settle
+		default:
+			_ = w.reload(ctx) // It has said what is wrong.
+			unsettled, pause = nil, w.options.AutoReload
+		}
 	}
-	hash.Sum(sum[:0])
-	return sum
+}
+
+// changed tells what the files hold, whether that is not what was loaded, and
+// whether that could not be loaded.
+func (w *watch) changed(ctx context.Context) (now contents, changed, failed bool) {
+	select {
+	case w.busy <- struct{}{}:
+		defer func() { <-w.busy }()
+	case <-ctx.Done():
+		return nil, false, false
+	}
+	now = contentsOf(w.read.names())
+	return now, !now.equal(w.read), w.failure != nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
 )
 
@@ -78,7 +79,7 @@ func TestReloadByRequest(t *testing.T) {
 	if a := p.get("/config"); !strings.Contains(a.body, "comes") || strings.Contains(a.body, "goes") {
 		t.Errorf("/config after the reload: %s", a.body)
 	}
-	if logs := p.logs.String(); !strings.Contains(logs, "nonsense") || !strings.Contains(logs, "The configuration was reloaded") {
+	if logs := p.logs.String(); !strings.Contains(logs, "nonsense") || !strings.Contains(logs, "configuration reloaded") {
 		t.Errorf("the log does not tell of the reloads: %s", logs)
 	}
 }
@@ -129,7 +130,8 @@ func TestAutoReload(t *testing.T) {
 		w := newTestWatch(t, Options{Sources: fromFile(name), AutoReload: 30 * time.Second})
 		check := func(want ...string) {
 			t.Helper()
-			time.Sleep(31 * time.Second)
+			// The interval, and for how long what has changed must stay so.
+			time.Sleep(30*time.Second + maxSettle + time.Second)
 			synctest.Wait()
 			if got := w.fleet.Names(); !reflect.DeepEqual(got, want) {
 				t.Errorf("the clusters are %q, want %q", got, want)
@@ -157,7 +159,7 @@ func TestAutoReload(t *testing.T) {
 // newTestWatch runs a watch without its servers until the test ends.
 func newTestWatch(t *testing.T, o Options) *watch {
 	t.Helper()
-	o.Logger = slog.New(slog.DiscardHandler)
+	o.Logger, o.load = slog.New(slog.DiscardHandler), config.Load
 	self, err := self.New(self.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -167,14 +169,103 @@ func newTestWatch(t *testing.T, o Options) *watch {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() { ended <- w.run(ctx, nil) }()
+	ended := make(chan struct{})
+	go func() {
+		w.run(ctx)
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		<-ended
 		w.close(context.Background())
 	})
 	return w
+}
+
+// A file that is written slowly is read when it is whole.
+func TestAutoReloadLetsFilesSettle(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "clusters.yml")
+	text := func(names ...string) string {
+		text := "clusters:\n"
+		for _, name := range names {
+			text += "- {name: " + name + ", urls: ['http://worker.example.com:8083']}\n"
+		}
+		return text
+	}
+	write(t, name, "%s", text("a", "b", "c"))
+	synctest.Test(t, func(t *testing.T) {
+		w := newTestWatch(t, Options{Sources: fromFile(name), AutoReload: time.Second})
+		// Six clusters, written one by one: valid at any time.
+		all := []string{"d", "e", "f", "g", "h", "i"}
+		for i := range all {
+			write(t, name, "%s", text(all[:i+1]...))
+			time.Sleep(minSettle - 300*time.Millisecond)
+			if got := w.fleet.Names(); len(got) != 3 || got[0] != "a" {
+				t.Fatalf("the clusters are %q while the file is written", got)
+			}
+		}
+		// Emptied and written again, as an editor does it.
+		write(t, name, "")
+		time.Sleep(time.Second)
+		write(t, name, "%s", text(all...))
+		time.Sleep(minSettle + 2*time.Second)
+		if got := w.fleet.Names(); !reflect.DeepEqual(got, all) {
+			t.Errorf("the clusters are %q, want %q", got, all)
+		}
+	})
+}
+
+// What has changed since the configuration was read is noticed, whenever that was;
+// what was loaded for another reason is not loaded again.
+func TestAutoReloadComparesWithWhatWasRead(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "clusters.yml")
+	const text = "clusters: [{name: %s, urls: ['http://worker.example.com:8083']}]\n"
+	write(t, name, text, "first")
+	synctest.Test(t, func(t *testing.T) {
+		self, err := self.New(self.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := newWatch(t.Context(), Options{Sources: fromFile(name), AutoReload: time.Second, Logger: slog.New(slog.DiscardHandler), load: config.Load}, self)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Changed before it is watched, as during startup validation.
+		write(t, name, text, "second")
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			w.run(ctx)
+			close(ended)
+		}()
+		patience := time.Second + maxSettle + time.Second
+		time.Sleep(patience)
+		if got := w.fleet.Names(); got[0] != "second" {
+			t.Errorf("the cluster is %q", got)
+		}
+		write(t, name, text, "third")
+		if err := w.reload(ctx); err != nil {
+			t.Fatal(err)
+		}
+		third := w.current.Load()
+		time.Sleep(patience)
+		if w.current.Load() != third {
+			t.Error("what was loaded by request was loaded again")
+		}
+		// A file that the configuration names and that comes later.
+		secret := filepath.Join(filepath.Dir(name), "password")
+		write(t, name, "clusters: [{name: fourth, urls: ['http://worker.example.com:8083'], http_client: {basic_auth: {username: a, password_file: %q}}}]\n", secret)
+		time.Sleep(patience)
+		if got := w.fleet.Names(); got[0] != "third" {
+			t.Errorf("the cluster is %q", got)
+		}
+		write(t, secret, "s3cret")
+		time.Sleep(patience)
+		if got := w.fleet.Names(); got[0] != "fourth" {
+			t.Errorf("the cluster is %q after the file came that was missing", got)
+		}
+		cancel()
+		<-ended
+		w.close(context.Background())
+	})
 }

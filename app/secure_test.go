@@ -164,3 +164,28 @@ func TestStopDuringStartupValidation(t *testing.T) {
 		t.Errorf("Run returned %v", err)
 	}
 }
+
+// The address for administrators is plain where the public one is not, and has the
+// probes of an orchestrator.
+func TestAdminAddress(t *testing.T) {
+	directory := t.TempDir()
+	certificate(t, directory)
+	webConfig := filepath.Join(directory, "web.yml")
+	write(t, webConfig, "tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n")
+	p := start(t, Options{
+		Sources:        config.Sources{ConnectURL: worker(t, cluster("4.3.1"), 0)},
+		AdminAddresses: []string{"127.0.0.1:0"}, WebConfigFile: webConfig,
+	})
+	if a := p.get("/metrics"); a.status != http.StatusBadRequest {
+		t.Errorf("plain HTTP to the public address: status %d", a.status)
+	}
+	p.base = "http://" + p.addresses[1].String()
+	for path, want := range map[string]int{"/-/healthy": 200, "/-/ready": 200, "/config": 200, "/metrics": 404} {
+		if a := p.get(path); a.status != want {
+			t.Errorf("GET %s for administrators: status %d, want %d", path, a.status, want)
+		}
+	}
+	if a := p.do(http.MethodPost, "/-/reload"); a.status != http.StatusOK {
+		t.Errorf("reload for administrators: status %d", a.status)
+	}
+}

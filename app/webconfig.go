@@ -17,15 +17,15 @@ import (
 // password, for one.
 var quotedValue = regexp.MustCompile("`[^`]*`|'[^']*'")
 
-// checkWebConfig validates the file of exporter-toolkit, which waits for what a
+// checkWebConfig validates the file of exporter-toolkit that a flag names, which waits for what a
 // pipe in the place of one of its files has to say.
-func checkWebConfig(path string) error {
+func checkWebConfig(flag, path string) error {
 	if path == "" {
 		return nil
 	}
 	content, err := safefile.Read(path, safefile.MaxSecret)
 	if err != nil {
-		return fmt.Errorf("--web.config.file %s: %w", path, err)
+		return fmt.Errorf("%s %s: %w", flag, path, err)
 	}
 	var named struct {
 		TLS struct {
@@ -42,11 +42,11 @@ func checkWebConfig(path string) error {
 		}
 		file = commoncfg.JoinDir(filepath.Dir(path), file)
 		if _, err := safefile.Read(file, safefile.MaxSecret); err != nil {
-			return fmt.Errorf("--web.config.file %s: %s %w", path, file, err)
+			return fmt.Errorf("%s %s: %s %w", flag, path, file, err)
 		}
 	}
 	if err := toolkit.Validate(path); err != nil {
-		return fmt.Errorf("--web.config.file %s: %s", path, quotedValue.ReplaceAllString(strings.Join(strings.Fields(err.Error()), " "), "…"))
+		return fmt.Errorf("%s %s: %s", flag, path, quotedValue.ReplaceAllString(strings.Join(strings.Fields(err.Error()), " "), "…"))
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func TestCheckWebConfig(t *testing.T) {
 		"an anchor":          {file(t, "basic_auth_users: {a: *hunter2}\n"), "unknown anchor"},
 		"users, as they are": {file(t, "basic_auth_users: {}\n"), ""},
 	} {
-		err := checkWebConfig(test.path)
+		err := checkWebConfig("--web.config.file", test.path)
 		switch {
 		case test.want == "" && err != nil, test.want != "" && err == nil:
 			t.Errorf("%s: %v", name, err)

@@ -50,7 +50,7 @@ func exporter(b testing.TB, urls []string, version string, infoMaxAge time.Durat
 	silent := slog.New(slog.DiscardHandler)
 	fleet := fleet.New(clusters, fleet.Options{Timeout: time.Minute, Recorder: self.Instruments(), Logger: silent})
 	renderer := exposition.NewRenderer(exposition.Options{})
-	handler, err := web.New(web.Options{
+	handler, _, err := web.New(web.Options{
 		Fleet: fleet, Renderer: func() *exposition.Renderer { return renderer }, Self: self,
 		Config: func() []byte { return nil }, Reload: func(context.Context) error { return nil }, Ready: func() error { return nil },
 		Logger: silent,

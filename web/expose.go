@@ -14,16 +14,14 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 )
 
-const writeBuffer = 64 << 10
-
-// expose writes the series of the views, and of a gatherer beside them, in the
+// expose writes the series of the results, and of a gatherer beside them, in the
 // format and the encoding that the scraper asks for. It is promhttp's work done
 // by [exposition.Renderer.Answer], which need not encode and compress again what
 // did not change.
-func (s *server) expose(w http.ResponseWriter, r *http.Request, views []series.Result, own prometheus.TransactionalGatherer) {
+func (s *server) expose(w http.ResponseWriter, r *http.Request, results []series.Result, own prometheus.TransactionalGatherer) {
 	format := expfmt.NegotiateAccept(r.Header, exposition.Formats()...)
 	compressed := acceptsGzip(r.Header)
-	answer, err := s.render(r.Context(), views, own, format, compressed)
+	answer, err := s.render(s.lasting(r), results, own, format, compressed)
 	if err != nil {
 		s.Logger.Error("metrics cannot be encoded", "err", err)
 		http.Error(w, "The metrics cannot be encoded, see the log of the exporter.", http.StatusInternalServerError)
@@ -40,7 +38,7 @@ func (s *server) expose(w http.ResponseWriter, r *http.Request, views []series.R
 	if r.Method == http.MethodHead {
 		return
 	}
-	// An answer has many small pieces, and net/http a small buffer.
+	// An answer has many small parts, and net/http a small buffer.
 	buffered := s.buffers.Get().(*bufio.Writer)
 	defer func() {
 		buffered.Reset(nil) // Of the request nothing is kept.
@@ -51,21 +49,28 @@ func (s *server) expose(w http.ResponseWriter, r *http.Request, views []series.R
 		err = buffered.Flush()
 	}
 	if err != nil {
-		s.Logger.Debug("the scraper has gone", "err", err)
+		s.Logger.Debug("the scraper has gone or does not read", "err", err)
 	}
 }
 
-// render makes an answer.
-func (s *server) render(ctx context.Context, views []series.Result, own prometheus.TransactionalGatherer, format expfmt.Format, compressed bool) (*exposition.Answer, error) {
+// render makes an answer. Few are made at the same time, because each takes a
+// whole processor; many may be written.
+func (s *server) render(ctx context.Context, results []series.Result, own prometheus.TransactionalGatherer, format expfmt.Format, compressed bool) (*exposition.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Limit)
+	defer cancel()
+	select {
+	case s.rendering <- struct{}{}:
+		defer func() { <-s.rendering }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	families, release, err := own.Gather()
 	defer release()
 	if err != nil {
 		// A part that fails costs the others nothing.
 		s.Logger.Error("the exporter's own metrics are incomplete", "err", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.Limit)
-	defer cancel()
-	return s.Renderer().Answer(ctx, views, families, format, compressed)
+	return s.Renderer().Answer(ctx, results, families, format, compressed)
 }
 
 // acceptsGzip tells whether a client takes a gzip-compressed answer (RFC 9110,

@@ -1,7 +1,7 @@
 package web
 
 import (
-	"bytes"
+	"bufio"
 	"crypto/rand"
 	_ "embed" // The pages are part of the binary.
 	"html/template"
@@ -25,6 +25,9 @@ var (
 // frame is what every page has.
 type frame struct {
 	Title, Metrics, Version string
+	// Administration says whether configuration and debugging pages are served
+	// beside.
+	Administration bool
 	// Refresh is the number of seconds after which the page reloads, 0 for never.
 	Refresh int
 	// Nonce lets the browser run this page's style and script, and nothing that
@@ -36,23 +39,30 @@ type frame struct {
 
 func (s *server) frame(title string) frame {
 	return frame{
-		Title: title, Metrics: "." + s.TelemetryPath, Version: s.Version,
+		Title: title, Metrics: "." + s.TelemetryPath, Version: s.Version, Administration: !s.AdminApart,
 		Nonce: rand.Text(), Style: template.CSS(pageCSS), Script: template.JS(statusJS), //nolint:gosec // Both are files of this package.
 	}
 }
 
-// page writes a page whole or, if it cannot be made, an error.
+// page writes a page as it is made, so that no page is ever held whole.
 func (s *server) page(w http.ResponseWriter, name string, frame frame, data any) {
-	var page bytes.Buffer
-	if err := pages.ExecuteTemplate(&page, name, data); err != nil {
-		s.Logger.Error("A page could not be made", "page", name, "err", err)
-		http.Error(w, "The page could not be made.", http.StatusInternalServerError)
-		return
-	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+frame.Nonce+"'; script-src 'nonce-"+frame.Nonce+
 		"'; connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	_, _ = page.WriteTo(w)
+	buffered := s.buffers.Get().(*bufio.Writer)
+	defer func() {
+		buffered.Reset(nil) // Of the page nothing is kept.
+		s.buffers.Put(buffered)
+	}()
+	buffered.Reset(w)
+	err := pages.ExecuteTemplate(buffered, name, data)
+	if err == nil {
+		err = buffered.Flush()
+	}
+	if err != nil {
+		s.Logger.Debug("a page could not be written", "page", name, "err", err)
+		panic(http.ErrAbortHandler) // A part must not pass for the whole.
+	}
 }

@@ -1,9 +1,8 @@
 package web
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,51 +14,66 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
-// maxNamesShown bounds the list of clusters in the answer to a wrong name.
-const maxNamesShown = 100
+const (
+	// maxNamesShown bounds the list of clusters in the answer to a wrong name, and
+	// that of unobserved connectors on the page of a probe.
+	maxNamesShown = 100
+	// maxSeriesShown bounds the series on the page of a probe, in bytes.
+	maxSeriesShown = 128 << 10
+)
 
 // probe serves one cluster, by its configured name, on the same path as metrics
 // serves all. What to ask is never taken from the query but the name, which is
-// looked up: nobody can send the exporter elsewhere.
-func (s *server) probe(w http.ResponseWriter, r *http.Request) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	names := s.Fleet.Names()
-	switch {
-	case err != nil:
-		http.Error(w, "The query cannot be read.", http.StatusBadRequest)
-		return
-	case len(query["cluster"]) != 1:
-		http.Error(w, "Say which cluster once: /probe?cluster=NAME. "+existing(names), http.StatusBadRequest)
-		return
-	case !slices.Contains(names, query.Get("cluster")):
-		http.Error(w, "There is no cluster of this name. "+existing(names), http.StatusNotFound)
-		return
+// looked up: nobody can send the exporter elsewhere. With debug=true it is a page
+// that shows what was done, if that is served here.
+func (s *server) probe(debugging bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		query, err := url.ParseQuery(r.URL.RawQuery)
+		names := s.Fleet.Names()
+		switch {
+		case err != nil:
+			http.Error(w, "The query cannot be read.", http.StatusBadRequest)
+			return
+		case len(query["cluster"]) != 1:
+			http.Error(w, "Say which cluster once: /probe?cluster=NAME. "+existing(names), http.StatusBadRequest)
+			return
+		case !slices.Contains(names, query.Get("cluster")):
+			http.Error(w, "There is no cluster of this name. "+existing(names), http.StatusNotFound)
+			return
+		}
+		name := query.Get("cluster")
+		debug, err := strconv.ParseBool(query.Get("debug"))
+		switch {
+		case err != nil && query.Has("debug"):
+			http.Error(w, "debug is true or false.", http.StatusBadRequest)
+		case debug && !debugging:
+			http.Error(w, "debug=true is served on --web.admin-address alone.", http.StatusNotFound)
+		case debug:
+			s.guard(func(w http.ResponseWriter, r *http.Request) {
+				results, ok := s.observe(w, r, s.Fleet.Refresh, name)
+				s.probed(w, r, results, ok, s.pages, s.debug)
+			})(w, r)
+		default:
+			results, ok := s.observe(w, r, s.Fleet.Observe, name)
+			s.probed(w, r, results, ok, s.scrapes, s.expose)
+		}
 	}
-	name := query.Get("cluster")
-	debug, err := strconv.ParseBool(query.Get("debug"))
-	if err != nil && query.Has("debug") {
-		http.Error(w, "debug is true or false.", http.StatusBadRequest)
-		return
-	}
+}
 
-	ctx, cancel := s.scrapeContext(r)
-	defer cancel()
-	views := s.Fleet.Observe(ctx, name)
-	if r.Context().Err() != nil {
-		return
-	}
-	if len(views) == 0 {
+// probed answers with what a probe brought, once the gate has a place.
+func (s *server) probed(w http.ResponseWriter, r *http.Request, results []series.Result, ok bool, g *gate,
+	answer func(http.ResponseWriter, *http.Request, []series.Result, prometheus.TransactionalGatherer),
+) {
+	switch {
+	case !ok:
+	case len(results) == 0:
 		http.Error(w, "The cluster was removed by a reload.", http.StatusNotFound)
-		return
+	default:
+		s.gated(g, w, func(w http.ResponseWriter) { answer(w, r, results, s.Self.ForCluster(results[0].Cluster)) })
 	}
-	own := s.Self.ForCluster(name)
-	if debug {
-		s.debug(w, r, views, own)
-		return
-	}
-	s.expose(w, r, views, own)
 }
 
 func existing(names []string) string {
@@ -80,8 +94,14 @@ type (
 		frame
 		Cluster, Health, Duration, Error string
 		Log                              string
+		Unobserved                       []connect.Unobserved
+		MoreUnobserved                   int
 		Calls                            []probeCall
 		Series                           string
+		// Whole is where all series are, MoreSeries how many bytes of them are
+		// not shown.
+		Whole      string
+		MoreSeries int
 	}
 	probeCall struct {
 		Start, Endpoint, Connector, Host, Code, Duration, Error string
@@ -90,91 +110,78 @@ type (
 )
 
 // debug shows what a probe did, call by call, and the series that it gave.
-func (s *server) debug(w http.ResponseWriter, r *http.Request, views []series.Result, own prometheus.TransactionalGatherer) {
-	view := &views[0]
+func (s *server) debug(w http.ResponseWriter, r *http.Request, results []series.Result, own prometheus.TransactionalGatherer) {
+	result := &results[0]
 	page := probePage{
-		frame: s.frame("Probe of " + view.Cluster), Cluster: view.Cluster,
-		Health: "up", Duration: span(view.Duration), Log: probeLog(view),
+		frame: s.frame("Probe of " + result.Cluster), Cluster: result.Cluster,
+		Health: "up", Duration: span(result.Duration), Log: probeLog(result),
+		Whole: "./probe?cluster=" + url.QueryEscape(result.Cluster),
 	}
-	if view.Err != nil {
-		page.Health, page.Error = "down", view.Err.Error()
+	if result.Err != nil {
+		page.Health, page.Error = "down", result.Err.Error()
 	}
-	began := view.At.Add(-view.Duration)
-	for _, r := range view.Requests {
+	began := result.At.Add(-result.Duration)
+	for _, asked := range result.Requests {
 		call := probeCall{
-			Start: span(r.Start.Sub(began)), Endpoint: r.Endpoint, Connector: r.Connector, Host: r.Host,
-			Code: "none", Duration: span(r.Duration), Bytes: r.Bytes,
+			Start: span(asked.Start.Sub(began)), Endpoint: asked.Endpoint, Connector: asked.Connector, Host: asked.Host,
+			Code: "none", Duration: span(asked.Duration), Bytes: asked.Bytes,
 		}
-		if r.Code != 0 {
-			call.Code = strconv.Itoa(r.Code)
+		if asked.Code != 0 {
+			call.Code = strconv.Itoa(asked.Code)
 		}
-		if r.Err != nil {
-			call.Error = r.Err.Error()
+		if asked.Err != nil {
+			call.Error = asked.Err.Error()
 		}
 		page.Calls = append(page.Calls, call)
 	}
-	answer, err := s.render(r.Context(), views, own, expfmt.FmtText, false)
+	if result.Snapshot != nil {
+		page.Unobserved, page.MoreUnobserved = firstOf(result.Snapshot.Unobserved, maxNamesShown)
+	}
+	answer, err := s.render(s.lasting(r), results, own, expfmt.FmtText, false)
 	if err != nil {
-		s.Logger.Error("the series of a probe cannot be encoded", "cluster", view.Cluster, "err", err)
+		s.Logger.Error("the series of a probe cannot be encoded", "cluster", result.Cluster, "err", err)
 	} else {
-		var text strings.Builder
-		_ = answer.Write(&text) // A Builder does not fail.
-		page.Series = text.String()
+		shown := head{left: maxSeriesShown}
+		_ = answer.Write(&shown) // It ends early by an error.
+		page.Series = shown.text.String()
+		page.MoreSeries = answer.Size() - len(page.Series)
 	}
 	s.page(w, "probe", page.frame, page)
 }
 
-// targetGroup is one element of what Prometheus's HTTP service discovery reads
-// (https://prometheus.io/docs/prometheus/latest/http_sd/).
-type targetGroup struct {
-	Targets []string          `json:"targets"`
-	Labels  map[string]string `json:"labels"`
+// firstOf returns the first so many, and how many more there are.
+func firstOf[T any](list []T, limit int) (first []T, more int) {
+	if len(list) <= limit {
+		return list, 0
+	}
+	return list[:limit], len(list) - limit
 }
 
-// discovery lists one target group a cluster: this exporter's /probe with the
-// cluster's name as its parameter. All replicas list the same clusters, so that
-// Prometheus can spread them by hashmod over __param_cluster.
-func (s *server) discovery(w http.ResponseWriter, r *http.Request) {
-	if _, _, err := net.SplitHostPort(withPort(r)); err != nil || strings.ContainsAny(r.Host, "/?#@ ") {
-		http.Error(w, "The Host header is not host:port.", http.StatusBadRequest)
-		return
-	}
-	groups := []targetGroup{}
-	for _, view := range s.Fleet.Last() {
-		groups = append(groups, targetGroup{
-			Targets: []string{withPort(r)},
-			Labels: map[string]string{
-				"__metrics_path__":                      strings.TrimSuffix(r.URL.Path, "/sd") + "/probe",
-				"__param_cluster":                       view.Cluster,
-				"__meta_kafka_connect_cluster":          view.Cluster,
-				"__meta_kafka_connect_cluster_provider": string(view.Provider),
-			},
-		})
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(groups); err != nil {
-		s.Logger.Debug("The target groups could not be written", "err", err)
-	}
+// head keeps the first lines of what is written to it and refuses the rest.
+type head struct {
+	text strings.Builder
+	left int
 }
 
-// withPort is the address that the client used for this exporter.
-func withPort(r *http.Request) string {
-	if _, _, err := net.SplitHostPort(r.Host); err == nil {
-		return r.Host
+var errFull = errors.New("no more is shown")
+
+func (h *head) Write(text []byte) (int, error) {
+	if len(text) <= h.left {
+		h.left -= len(text)
+		return h.text.Write(text)
 	}
-	port := "80"
-	if r.TLS != nil {
-		port = "443"
-	}
-	return net.JoinHostPort(strings.Trim(r.Host, "[]"), port)
+	text = text[:h.left]
+	h.text.Write(text[:strings.LastIndexByte(string(text), '\n')+1])
+	h.left = 0
+	return len(text), errFull
 }
 
-// probeLog tells a look as a log, line by line.
-func probeLog(view *series.Result) string {
+// probeLog tells a snapshot as a log, line by line.
+func probeLog(result *series.Result) string {
 	var out strings.Builder
-	began := view.At.Add(-view.Duration)
-	fmt.Fprintf(&out, "%s look at %s (%s)\n", stamp(began), view.Cluster, view.Provider)
-	for _, r := range view.Requests {
+	began := result.At.Add(-result.Duration)
+	fmt.Fprintf(&out, "%s snapshot of %s (%s)\n", stamp(began), result.Cluster, result.Provider)
+	for _, r := range result.Requests {
 		outcome := fmt.Sprintf("%d, %d bytes", r.Code, r.Bytes)
 		if r.Err != nil {
 			outcome = r.Err.Error()
@@ -185,15 +192,22 @@ func probeLog(view *series.Result) string {
 		}
 		fmt.Fprintf(&out, "%s %s from %s in %s: %s\n", stamp(r.Start.Add(r.Duration)), about, r.Host, span(r.Duration), outcome)
 	}
-	if len(view.Requests) == series.MaxRequests {
+	if len(result.Requests) == series.MaxRequests {
 		fmt.Fprintf(&out, "(the first %d calls)\n", series.MaxRequests)
 	}
 	switch {
-	case view.Err != nil:
-		fmt.Fprintf(&out, "%s failed: %s\n", stamp(view.At), view.Err)
-	case view.Snapshot != nil:
-		fmt.Fprintf(&out, "%s snapshot of %d connectors, %d not observed, %d bytes\n", stamp(view.At),
-			len(view.Snapshot.Connectors), len(view.Snapshot.Unobserved), view.Snapshot.Bytes)
+	case result.Err != nil:
+		fmt.Fprintf(&out, "%s failed: %s\n", stamp(result.At), result.Err)
+	case result.Snapshot != nil:
+		unobserved, more := firstOf(result.Snapshot.Unobserved, maxNamesShown)
+		for _, u := range unobserved {
+			fmt.Fprintf(&out, "%s not observed: %s (%s)\n", stamp(result.At), strconv.Quote(u.Connector), u.Reason)
+		}
+		if more > 0 {
+			fmt.Fprintf(&out, "%s not observed: %d more\n", stamp(result.At), more)
+		}
+		fmt.Fprintf(&out, "%s snapshot of %d connectors, %d not observed, %d bytes\n", stamp(result.At),
+			len(result.Snapshot.Connectors), len(result.Snapshot.Unobserved), result.Snapshot.Bytes)
 	}
 	return out.String()
 }

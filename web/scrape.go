@@ -2,41 +2,111 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 )
 
 // scrapeTimeoutHeader is how Prometheus tells its scrape_timeout, in seconds.
 const scrapeTimeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 
+const (
+	// waitFactor times MaxRequests scrapes may wait for clusters: waiting costs
+	// little, and must not be what keeps others from being answered.
+	waitFactor = 25
+	// maxParted is how many requests go on whose client has closed its side.
+	maxParted = 64
+)
+
 // metrics serves every cluster and the exporter's own metrics.
 //
 // With clusters=none it serves the latter alone, for whoever scrapes the clusters
-// one by one through /probe.
-//
-// The clusters are asked before anything is gathered, because no Gather ever
-// sees the context of the request.
+// one by one through /probe. They have places of their own: whatever the clusters
+// and their scrapers do, they are there.
 func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("clusters") == "none" {
-		s.expose(w, r, nil, s.Self.Own())
+		s.gated(s.own, w, func(w http.ResponseWriter) { s.expose(w, r, nil, s.Self.Own()) })
 		return
 	}
-	ctx, cancel := s.scrapeContext(r)
-	defer cancel()
-	views := s.Fleet.Observe(ctx)
-	if r.Context().Err() != nil {
-		return // The scraper has gone: there is nobody to answer.
+	if results, ok := s.observe(w, r, s.Fleet.Observe); ok {
+		s.gated(s.scrapes, w, func(w http.ResponseWriter) { s.expose(w, r, results, s.Self.Gatherer()) })
 	}
-	s.expose(w, r, views, s.Self.Gatherer())
 }
 
-// scrapeContext is the request's context with the deadline of the scrape.
-func (s *server) scrapeContext(r *http.Request) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(r.Context(), scrapeTimeout(r.Header.Get(scrapeTimeoutHeader), s.Limit, s.TimeoutOffset))
+var (
+	errCrowded = errors.New("too many wait for clusters")
+	errParted  = errors.New("the client has gone")
+)
+
+// observe asks the named clusters, or all, for a request. It returns false if the
+// request has been answered otherwise.
+//
+// The clusters are asked before there is a place for the answer, so that waiting
+// for one that hangs takes no place from anybody, and before anything is
+// gathered, because no Gather ever sees the context of the request.
+func (s *server) observe(w http.ResponseWriter, r *http.Request, ask func(context.Context, ...string) []series.Result, names ...string) ([]series.Result, bool) {
+	ctx, cancel := context.WithCancelCause(s.lasting(r))
+	defer cancel(nil)
+	ctx, stop := context.WithTimeout(ctx, scrapeTimeout(r.Header.Get(scrapeTimeoutHeader), s.Limit, s.TimeoutOffset))
+	defer stop()
+	defer s.parting(r, cancel)()
+
+	p, err := s.waiting.enter(strings.Join(names, ","), func() { cancel(errCrowded) })
+	if err != nil {
+		busy(w, s.waiting)
+		return nil, false
+	}
+	defer p.leave()
+	p.move()
+	results := ask(ctx, names...)
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errCrowded):
+		busy(w, s.waiting)
+		return nil, false
+	case errors.Is(cause, errParted), errors.Is(cause, context.Canceled):
+		// There is nobody to answer. Not to answer is what keeps a client that
+		// has closed but its own side from an answer without content.
+		panic(http.ErrAbortHandler)
+	}
+	return results, true
+}
+
+// lasting is the context of a request without what ends it: net/http ends it when
+// the client closes its side of the connection, which "nc -N" and some proxies do
+// right after they have asked. Their answer is whole. In HTTP/2 a client that
+// leaves says so.
+func (s *server) lasting(r *http.Request) context.Context {
+	if r.ProtoMajor >= 2 {
+		return r.Context()
+	}
+	return context.WithoutCancel(r.Context())
+}
+
+// parting bounds how many requests go on whose client has closed its side: most
+// of these have gone. Beyond maxParted, cancel is called. The function that is
+// returned ends that.
+func (s *server) parting(r *http.Request, cancel context.CancelCauseFunc) (end func()) {
+	ended := make(chan struct{})
+	stop := context.AfterFunc(r.Context(), func() {
+		select {
+		case s.parted <- struct{}{}:
+			<-ended
+			<-s.parted
+		default:
+			cancel(errParted)
+		}
+	})
+	return func() {
+		stop()
+		close(ended)
+	}
 }
 
 // scrapeTimeout is the time that a scrape may take: what the scraper grants, or
@@ -56,20 +126,10 @@ func (s *server) instrument(next http.Handler) http.Handler {
 	return promhttp.InstrumentMetricHandler(s.Self.Registerer(), next)
 }
 
-// limit answers 503 beyond MaxRequests. A slot is held while the clusters are
-// asked, not only while the answer is written.
-func (s *server) limit(next http.Handler) http.Handler {
-	if s.slots == nil {
-		return next
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case s.slots <- struct{}{}:
-			defer func() { <-s.slots }()
-			next.ServeHTTP(w, r)
-		default:
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, fmt.Sprintf("%d scrapes are being answered, which is the limit (--web.max-requests). Try again later.", cap(s.slots)), http.StatusServiceUnavailable)
-		}
-	})
+// busy answers that there is no place. It ends the connection (in HTTP/2, once all
+// on it is answered): more requests may be in its pipe already.
+func busy(w http.ResponseWriter, g *gate) {
+	w.Header().Set("Retry-After", "1")
+	w.Header().Set("Connection", "close")
+	http.Error(w, fmt.Sprintf("%d requests of this kind are being answered, which is the limit (see --web.max-requests). Try again later.", g.size), http.StatusServiceUnavailable)
 }

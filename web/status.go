@@ -7,26 +7,39 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
 const (
-	// refreshInterval is how often an open status page is fetched again. A look
-	// that is older is repeated for the page, so that it tells something where
-	// nobody scrapes.
+	// refreshInterval is how often an open status page is fetched again. A
+	// snapshot that is older is taken anew for the page, so that it tells
+	// something where nobody scrapes.
 	refreshInterval = 15 * time.Second
-	// statusPatience is how long the page waits for such a look.
+	// statusPatience is how long the page waits for such a snapshot.
 	statusPatience = 10 * time.Second
 	// maxFilter bounds the filter, in bytes.
 	maxFilter = 200
-	// maxConnectors of a cluster and maxTasks of a connector are shown; a page
-	// with more would be of no use. The filter finds the others.
-	maxConnectors = 200
-	maxTasks      = 100
+
+	// How much stands on one page; the rest is a link away. A page is a few
+	// hundred kilobytes at most.
+	clustersShown   = 50
+	connectorsShown = 100
+	tasksShown      = 20
+	fewTasks        = 5   // if none of them needs attention
+	ownTasksShown   = 200 // on the page of a single connector
+	namesShown      = 10  // of workers and of unobserved connectors, each
+	ownNamesShown   = 200 // on the page of a single cluster
+	// fairShare of the connectors shown goes to each cluster first.
+	fairShare = 10
+	// maxShown is how many characters of a name are shown, maxFailure of an error.
+	maxShown, maxFailure = 200, 1000
 )
 
 // What the status page shows.
@@ -36,32 +49,49 @@ type (
 		Filter    string
 		MaxFilter int
 		Now       time.Time
+		// Cluster and Connector are what the page is of, "" if of all.
+		Cluster, Connector string
+		ClusterCount       int
+		// Unmatched clusters have nothing that the filter finds.
+		Unmatched int
 		Clusters  []statusCluster
+		Pager     pager
+	}
+	// pager leads to the pages before and after, "" where there is none.
+	pager struct {
+		Page, Pages  int
+		Before, Next string
 	}
 	statusCluster struct {
-		Name, Provider, Version, ObservationVersion string
-		// Health is up, down, or pending before the first look.
+		Name, Link, Provider, Version, ObservationVersion string
+		// Health is up, down, or pending before the first snapshot.
 		Health string
-		// Age and Duration of the last look, "" before the first.
+		// Age and Duration of the last snapshot, "" before the first.
 		Age, Duration string
 		Error         string
-		// Stale is the age of what is shown if the last look failed, else "".
+		// Stale is the age of what is shown if the last snapshot failed, else "".
 		Stale                     string
 		Probe                     string
 		Known, HasTasks           bool
 		ConnectorCount, TaskCount int
 		ConnectorStates           []stateCount
 		TaskStates                []stateCount
-		Unobserved                []unobservedCount
+		Unobserved                []connect.Unobserved
+		UnobservedCounts          []unobservedCount
+		MoreUnobserved            int
 		Workers                   []series.Worker
+		WorkerCount, MoreWorkers  int
 		Connectors                []statusConnector
-		// More connectors match than are shown.
-		More int
+		// Matching connectors there are, of which More are not shown; Whole leads
+		// to all of them.
+		Matching, More int
+		Whole          string
 	}
 	statusConnector struct {
 		connect.Connector
 		// Key names the connector on the page.
 		Key        string
+		Link       string
 		Open       bool
 		Cause      string
 		TaskStates []stateCount
@@ -82,109 +112,367 @@ type (
 	}
 )
 
-// status shows what the last look at each cluster brought.
+// view is what of one cluster may be shown.
+type view struct {
+	result  *series.Result
+	known   *connect.Snapshot
+	summary series.Summary
+	// ranks of the connectors that match, by their index; unmatched ones have
+	// notShown.
+	ranks   []uint8
+	matches int
+	// shown is how many connectors are.
+	shown int
+}
+
+// question is what a status page is asked for.
+type question struct {
+	filter, cluster, connector string
+	page                       int
+}
+
+// status shows what the last snapshot of each cluster brought.
 func (s *server) status(w http.ResponseWriter, r *http.Request) {
-	filter := r.FormValue("filter")
-	if len(filter) > maxFilter {
+	query := r.URL.Query()
+	q := question{filter: query.Get("filter"), cluster: query.Get("cluster"), connector: query.Get("connector"), page: 1}
+	if len(q.filter) > maxFilter {
 		http.Error(w, fmt.Sprintf("The filter is longer than %d bytes.", maxFilter), http.StatusBadRequest)
 		return
 	}
-	views := s.recent(r.Context())
-	now := time.Now()
-	page := statusPage{frame: s.frame("Kafka Connect status"), Filter: filter, MaxFilter: maxFilter, Now: now}
-	page.Refresh = int(refreshInterval.Seconds())
-	words := strings.Fields(strings.ToLower(filter))
-	for i := range views {
-		page.Clusters = append(page.Clusters, describe(&views[i], words, now))
+	if n, err := strconv.Atoi(query.Get("page")); err == nil {
+		q.page = max(n, 1)
 	}
-	s.page(w, "status", page.frame, page)
+	if q.cluster != "" && !slices.Contains(s.Fleet.Names(), q.cluster) {
+		http.Error(w, "There is no cluster of this name.", http.StatusNotFound)
+		return
+	}
+	s.refreshOld(r.Context())
+	s.gated(s.pages, w, func(w http.ResponseWriter) {
+		// A filter over a very large fleet takes a while: it gets one processor.
+		s.describing.Lock()
+		page := s.statusPage(q)
+		s.describing.Unlock()
+		s.page(w, "status", page.frame, page)
+	})
 }
 
-// recent returns the last view of each cluster. Clusters that nobody looked at
-// for a while are looked at first.
-func (s *server) recent(ctx context.Context) []series.Result {
-	views := s.Fleet.Last()
+// refresh is the taking of snapshots for the status page: one at a time for all
+// who look at it.
+type refresh struct {
+	mu    sync.Mutex
+	ended chan struct{} // nil if there is none
+}
+
+// refreshOld takes snapshots of clusters of which there was none for a while, and
+// waits for them.
+func (s *server) refreshOld(ctx context.Context) {
 	var old []string
-	for i := range views {
-		if time.Since(views[i].At) > refreshInterval {
-			old = append(old, views[i].Cluster)
+	for _, result := range s.Fleet.Last() {
+		if time.Since(result.At) > refreshInterval {
+			old = append(old, result.Cluster)
 		}
 	}
 	if len(old) == 0 {
-		return views
+		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(statusPatience, s.Limit))
-	defer cancel()
-	s.Fleet.Refresh(ctx, old...)
-	return s.Fleet.Last()
+	s.refresh.mu.Lock()
+	ended := s.refresh.ended
+	if ended == nil {
+		ended = make(chan struct{})
+		s.refresh.ended = ended
+		go func() {
+			// Who asked first may leave, and others wait.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(statusPatience, s.Limit))
+			defer cancel()
+			s.Fleet.Refresh(ctx, old...)
+			s.refresh.mu.Lock()
+			defer s.refresh.mu.Unlock()
+			s.refresh.ended = nil
+			close(ended)
+		}()
+	}
+	s.refresh.mu.Unlock()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
 }
 
-func describe(view *series.Result, words []string, now time.Time) statusCluster {
+// statusPage makes the page of all clusters, of one, or of one connector.
+func (s *server) statusPage(q question) *statusPage {
+	now := time.Now()
+	page := &statusPage{
+		frame: s.frame("Kafka Connect status"), Filter: q.filter, MaxFilter: maxFilter, Now: now, Cluster: q.cluster, Connector: q.connector,
+	}
+	page.Refresh = int(refreshInterval.Seconds())
+	results := s.Fleet.Last()
+	page.ClusterCount = len(results)
+	words := strings.Fields(strings.ToLower(q.filter))
+	var views []*view
+	for i := range results {
+		if q.cluster != "" && results[i].Cluster != q.cluster {
+			continue
+		}
+		v := newView(&results[i], words, q.connector)
+		if q.cluster == "" && len(words) > 0 && v.matches == 0 && !matchesCluster(v.result, words) {
+			page.Unmatched++
+			continue
+		}
+		views = append(views, v)
+	}
+	slices.SortStableFunc(views, func(a, b *view) int { return cmp.Compare(a.rank(), b.rank()) })
+
+	var skip, tasks int
+	switch {
+	case q.connector != "":
+		tasks = ownTasksShown
+		if len(views) == 1 && views[0].matches == 1 {
+			connector := &views[0].known.Connectors[slices.IndexFunc(views[0].ranks, func(rank uint8) bool { return rank != notShown })]
+			page.Pager = q.pager(len(connector.Tasks), tasks)
+		}
+		skip, q.page = (page.Pager.Page-1)*tasks, 1
+	case q.cluster != "":
+		tasks = tasksShown
+		if len(views) == 1 {
+			page.Pager = q.pager(views[0].matches, connectorsShown)
+		}
+		skip = (page.Pager.Page - 1) * connectorsShown
+	default:
+		tasks = tasksShown
+		page.Pager = q.pager(len(views), clustersShown)
+		from := (page.Pager.Page - 1) * clustersShown
+		views = views[from:min(from+clustersShown, len(views))]
+	}
+	allot(views)
+	for _, v := range views {
+		c := s.describe(v, q, now)
+		connectorSkip, taskSkip := skip, 0
+		if q.connector != "" {
+			connectorSkip, taskSkip = 0, skip
+		}
+		for _, i := range ranked(v.ranks, connectorSkip, v.shown) {
+			c.Connectors = append(c.Connectors, describeConnector(v.result.Cluster, &v.known.Connectors[i], taskSkip, tasks))
+		}
+		if q.cluster == "" {
+			c.More = v.matches - len(c.Connectors)
+		}
+		page.Clusters = append(page.Clusters, c)
+	}
+	return page
+}
+
+// pager is where the page stands among those that so many things fill.
+func (q question) pager(count, perPage int) pager {
+	p := pager{Pages: max(1, (count+perPage-1)/perPage)}
+	p.Page = min(q.page, p.Pages)
+	at := func(page int) string {
+		next := q
+		next.page = page
+		return next.link()
+	}
+	if p.Page > 1 {
+		p.Before = at(p.Page - 1)
+	}
+	if p.Page < p.Pages {
+		p.Next = at(p.Page + 1)
+	}
+	return p
+}
+
+// link leads to what the question asks for.
+func (q question) link() string {
+	values := url.Values{}
+	for name, value := range map[string]string{"filter": q.filter, "cluster": q.cluster, "connector": q.connector} {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	if q.page > 1 {
+		values.Set("page", strconv.Itoa(q.page))
+	}
+	if len(values) == 0 {
+		return "./"
+	}
+	return "./?" + values.Encode()
+}
+
+// newView finds what of a cluster matches the words, or has the name.
+func newView(result *series.Result, words []string, connector string) *view {
+	v := &view{result: result, known: result.Known()}
+	if v.known == nil {
+		return v
+	}
+	if result.Snapshot != nil {
+		v.summary = result.Summary()
+	} else {
+		v.summary = series.Summarize(v.known)
+	}
+	v.ranks = make([]uint8, len(v.known.Connectors))
+	for i := range v.known.Connectors {
+		c := &v.known.Connectors[i]
+		if connector != "" && c.Name != connector || !matches(result.Cluster, c, words) {
+			v.ranks[i] = notShown
+			continue
+		}
+		v.ranks[i] = urgency(c)
+		v.matches++
+	}
+	return v
+}
+
+// rank orders clusters by what is worst about them: those that do not answer come
+// first, of which there is little to show.
+func (v *view) rank() int {
+	switch s := &v.summary; {
+	case v.result.Err != nil:
+		return 0
+	case s.Connectors[connect.StateFailed] > 0, s.Tasks[connect.StateFailed] > 0:
+		return 1
+	case s.Connectors[connect.StateDegraded] > 0, len(s.Unobserved) > 0:
+		return 2
+	}
+	return 3
+}
+
+// allot shares the connectors that a page shows out among the clusters: first a
+// fair share of what has failed to each, then all that has, then likewise the
+// rest.
+func allot(views []*view) {
+	left := connectorsShown
+	give := func(v *view, upTo int) {
+		if more := min(upTo-v.shown, left); more > 0 {
+			v.shown += more
+			left -= more
+		}
+	}
+	for _, worst := range []uint8{urgencyOf(connect.StateDegraded), urgencyOf(connect.StateRunning)} {
+		for _, share := range []int{fairShare, connectorsShown} {
+			for _, v := range views {
+				count := 0
+				for _, rank := range v.ranks {
+					if rank <= worst {
+						count++
+					}
+				}
+				give(v, min(count, share))
+			}
+		}
+	}
+}
+
+// ranked returns so many indexes in the order of their ranks, without the first
+// ones.
+func ranked(ranks []uint8, skip, take int) []int {
+	var list []int
+	for rank := range notShown {
+		for i, r := range ranks {
+			switch {
+			case len(list) == take:
+				return list
+			case r != rank:
+			case skip > 0:
+				skip--
+			default:
+				list = append(list, i)
+			}
+		}
+	}
+	return list
+}
+
+// describe says everything of a cluster but its connectors.
+func (s *server) describe(v *view, q question, now time.Time) statusCluster {
+	names := namesShown
+	if q.cluster != "" {
+		names = ownNamesShown
+	}
+	q.cluster, q.connector, q.page = v.result.Cluster, "", 1
 	c := statusCluster{
-		Name: view.Cluster, Provider: string(view.Provider), Health: "pending",
-		Probe: "./probe?debug=true&cluster=" + url.QueryEscape(view.Cluster),
+		Name: v.result.Cluster, Link: question{cluster: v.result.Cluster}.link(), Provider: string(v.result.Provider), Health: "pending",
+		Matching: v.matches, Whole: q.link(),
 	}
-	if !view.At.IsZero() {
-		c.Health, c.Age, c.Duration = "up", span(now.Sub(view.At)), span(view.Duration)
+	if !s.AdminApart {
+		c.Probe = "./probe?debug=true&cluster=" + url.QueryEscape(v.result.Cluster)
 	}
-	if view.Err != nil {
-		c.Health, c.Error = "down", view.Err.Error()
+	if !v.result.At.IsZero() {
+		c.Health, c.Age, c.Duration = "up", span(now.Sub(v.result.At)), span(v.result.Duration)
 	}
-	known := view.Known()
-	if known == nil {
+	if v.result.Err != nil {
+		c.Health, c.Error = "down", short(v.result.Err.Error(), maxFailure)
+	}
+	if v.known == nil {
 		return c
 	}
-	if view.Err != nil {
-		c.Stale = span(now.Sub(known.Taken))
+	if v.result.Err != nil {
+		c.Stale = span(now.Sub(v.known.Taken))
 	}
-	summary := series.Summarize(known)
-	c.Known, c.HasTasks, c.Version, c.ObservationVersion = true, known.HasTasks, known.Version, known.ObservationVersion
-	c.ConnectorStates, c.ConnectorCount = byState(summary.Connectors)
-	c.TaskStates, c.TaskCount = byState(summary.Tasks)
-	c.Workers = summary.Workers
+	c.Known, c.HasTasks, c.Version, c.ObservationVersion = true, v.known.HasTasks, short(v.known.Version, maxShown), v.known.ObservationVersion
+	c.ConnectorStates, c.ConnectorCount = byState(v.summary.Connectors)
+	c.TaskStates, c.TaskCount = byState(v.summary.Tasks)
+	c.WorkerCount = len(v.summary.Workers)
+	c.Workers, c.MoreWorkers = firstOf(v.summary.Workers, names)
+	c.Workers = slices.Clone(c.Workers)
+	for i := range c.Workers {
+		c.Workers[i].Name = short(c.Workers[i].Name, maxShown)
+	}
 	for _, reason := range connect.UnobservedReasons() {
-		if n := summary.Unobserved[reason]; n > 0 {
-			c.Unobserved = append(c.Unobserved, unobservedCount{reason, n})
+		if n := v.summary.Unobserved[reason]; n > 0 {
+			c.UnobservedCounts = append(c.UnobservedCounts, unobservedCount{reason, n})
 		}
 	}
-
-	shown := make([]*connect.Connector, 0, len(known.Connectors))
-	for i := range known.Connectors {
-		if connector := &known.Connectors[i]; matches(view.Cluster, connector, words) {
-			shown = append(shown, connector)
-		}
-	}
-	slices.SortStableFunc(shown, func(a, b *connect.Connector) int { return cmp.Compare(urgency(a), urgency(b)) })
-	if len(shown) > maxConnectors {
-		c.More = len(shown) - maxConnectors
-		shown = shown[:maxConnectors]
-	}
-	for _, connector := range shown {
-		c.Connectors = append(c.Connectors, describeConnector(view.Cluster, connector))
+	c.Unobserved, c.MoreUnobserved = firstOf(v.known.Unobserved, names)
+	c.Unobserved = slices.Clone(c.Unobserved)
+	for i := range c.Unobserved {
+		c.Unobserved[i].Connector = short(c.Unobserved[i].Connector, maxShown)
 	}
 	return c
 }
 
-func describeConnector(cluster string, connector *connect.Connector) statusConnector {
+func describeConnector(cluster string, connector *connect.Connector, skip, tasks int) statusConnector {
 	c := statusConnector{
-		Connector: *connector, Key: cluster + "\n" + connector.Name,
-		Open: urgency(connector) <= urgencyOf(connect.StateFailed), Cause: cause(connector.Failure),
+		Connector: *connector, Key: short(cluster+"\n"+connector.Name, maxFailure),
+		Link: question{cluster: cluster, connector: connector.Name}.link(),
+		Open: urgency(connector) <= urgencyOf(connect.StateDegraded), Cause: short(cause(connector.Failure), maxFailure),
 	}
+	c.Name, c.Worker, c.Class, c.Version = short(c.Name, maxShown), short(c.Worker, maxShown), short(c.Class, maxShown), short(c.Version, maxShown)
 	var states [connect.StateCount]int
-	tasks := slices.Clone(connector.Tasks)
-	slices.SortStableFunc(tasks, func(a, b connect.Task) int { return cmp.Compare(urgencyOf(a.State), urgencyOf(b.State)) })
-	for i, task := range tasks {
-		states[task.State]++
-		if i < maxTasks {
-			c.Tasks = append(c.Tasks, statusTask{task, cause(task.Failure)})
-		}
+	ranks := make([]uint8, len(connector.Tasks))
+	for i := range connector.Tasks {
+		states[connector.Tasks[i].State]++
+		ranks[i] = urgencyOf(connector.Tasks[i].State)
 	}
-	c.MoreTasks = len(tasks) - len(c.Tasks)
+	if tasks < ownTasksShown {
+		attention := 0
+		for _, rank := range ranks {
+			if rank < urgencyOf(connect.StateRunning) {
+				attention++
+			}
+		}
+		tasks = min(tasks, max(attention, fewTasks))
+	}
+	for _, i := range ranked(ranks, skip, tasks) {
+		task := connector.Tasks[i]
+		task.Worker = short(task.Worker, maxShown)
+		c.Tasks = append(c.Tasks, statusTask{task, short(cause(task.Failure), maxFailure)})
+	}
+	c.MoreTasks = len(connector.Tasks) - skip - len(c.Tasks)
 	c.TaskStates, _ = byState(states)
 	return c
 }
 
-// byState lists the states that occur, and how often all do together.
+// short cuts what is longer than a reader, or a page, wants to have.
+func short(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit] + "…"
+}
+
+// byState lists the states that occur, the worst first, and how often all do
+// together.
 func byState(counts [connect.StateCount]int) (list []stateCount, sum int) {
 	for _, state := range connect.States() {
 		if n := counts[state]; n > 0 {
@@ -192,11 +480,15 @@ func byState(counts [connect.StateCount]int) (list []stateCount, sum int) {
 			sum += n
 		}
 	}
+	slices.SortStableFunc(list, func(a, b stateCount) int { return cmp.Compare(urgencyOf(a.State), urgencyOf(b.State)) })
 	return list, sum
 }
 
+// notShown ranks behind every urgency.
+const notShown uint8 = 4
+
 // urgency orders connectors by what is worst about them and their tasks.
-func urgency(c *connect.Connector) int {
+func urgency(c *connect.Connector) uint8 {
 	worst := urgencyOf(c.State)
 	for i := range c.Tasks {
 		worst = min(worst, urgencyOf(c.Tasks[i].State))
@@ -206,7 +498,7 @@ func urgency(c *connect.Connector) int {
 
 // urgencyOf ranks a state: what has failed comes first, then what is on its way
 // or unclear, then what is as somebody wants it.
-func urgencyOf(s connect.State) int {
+func urgencyOf(s connect.State) uint8 {
 	switch s {
 	case connect.StateFailed:
 		return 0
@@ -219,26 +511,63 @@ func urgencyOf(s connect.State) int {
 	}
 }
 
+// matchesCluster tells whether every word occurs in what is shown of the cluster
+// as such.
+func matchesCluster(result *series.Result, words []string) bool {
+	var failure string
+	if result.Err != nil {
+		failure = "down " + result.Err.Error()
+	}
+	known := result.Known()
+	return !slices.ContainsFunc(words, func(word string) bool {
+		return !containsFold(result.Cluster, word) && !containsFold(string(result.Provider), word) && !containsFold(failure, word) &&
+			(known == nil || !slices.ContainsFunc(known.Unobserved, func(u connect.Unobserved) bool { return containsFold(u.Connector, word) }))
+	})
+}
+
 // matches tells whether every word occurs somewhere in what is shown of the
 // connector.
 func matches(cluster string, c *connect.Connector, words []string) bool {
-	if len(words) == 0 {
-		return true
-	}
-	texts := []string{cluster, c.Name, c.State.String(), c.Type, c.Class, c.Worker, c.Failure.Exception, c.Failure.RootCause}
-	for i := range c.Tasks {
-		t := &c.Tasks[i]
-		texts = append(texts, t.State.String(), t.Worker, t.Failure.Exception, t.Failure.RootCause)
-	}
-	for i := range texts {
-		texts[i] = strings.ToLower(texts[i])
-	}
 	for _, word := range words {
-		if !slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, word) }) {
+		found := containsFold(c.Name, word) || containsFold(cluster, word) || containsFold(c.State.String(), word) || containsFold(c.Type, word) ||
+			containsFold(c.Class, word) || containsFold(c.Worker, word) || containsFold(c.Failure.Exception, word) || containsFold(c.Failure.RootCause, word)
+		for i := 0; i < len(c.Tasks) && !found; i++ {
+			t := &c.Tasks[i]
+			found = containsFold(t.State.String(), word) || containsFold(t.Worker, word) ||
+				containsFold(t.Failure.Exception, word) || containsFold(t.Failure.RootCause, word)
+		}
+		if !found {
 			return false
 		}
 	}
 	return true
+}
+
+// containsFold tells whether a text contains a word that is in lower case,
+// whatever the text's case. It is asked for each string of each task.
+func containsFold(text, word string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return strings.Contains(strings.ToLower(text), word)
+		}
+	}
+	for i := 0; i+len(word) <= len(text); i++ {
+		j := 0
+		for j < len(word) && lower(text[i+j]) == word[j] {
+			j++
+		}
+		if j == len(word) {
+			return true
+		}
+	}
+	return false
+}
+
+func lower(b byte) byte {
+	if 'A' <= b && b <= 'Z' {
+		return b + 'a' - 'A'
+	}
+	return b
 }
 
 // cause names the exception and what it came from.

@@ -2,7 +2,10 @@
 // people, and the endpoints that say how the exporter itself is doing.
 //
 // It knows nothing of how a cluster is observed. All it does with clusters is to
-// ask a [Fleet] for views and to hand them to a renderer.
+// ask a [fleet.Fleet] for results and to hand them to a renderer.
+//
+// Nobody spoils it for others: what a request waits for, what it makes and what
+// it writes is bounded each by itself (see gate), and no request's body is read.
 package web
 
 import (
@@ -13,7 +16,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"net/url"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -24,11 +31,11 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 )
 
-// Options are what a handler is made of. Every field is required unless its
+// Options are what the handlers are made of. Every field is required unless its
 // comment says otherwise.
 type Options struct {
 	Fleet *fleet.Fleet
-	// Renderer of views; a reload may change it.
+	// Renderer of results; a reload may change it.
 	Renderer func() *exposition.Renderer
 	// Self is what the exporter tells of its own work.
 	Self *self.Metrics
@@ -47,8 +54,26 @@ type Options struct {
 	Limit time.Duration
 	// TimeoutOffset is taken off the scraper's timeout.
 	TimeoutOffset time.Duration
-	// MaxRequests bounds the scrapes in flight; 0 is no bound.
+	// MaxRequests bounds the scrapes that are answered at the same time; 0 is no
+	// bound. Waiting for clusters does not count.
 	MaxRequests int
+
+	// EnableLifecycle allows a reload by request.
+	EnableLifecycle bool
+	// EnablePprof serves profiles of the process under /debug/pprof/.
+	EnablePprof bool
+	// AdminApart moves reload, configuration, debugging pages and profiles to a
+	// handler of their own.
+	AdminApart bool
+	// Hosts are names of the exporter beside localhost and its IP addresses, and
+	// ExternalURLs where it is served by a proxy: what shows or changes the
+	// configuration is answered under no other name. Both may be empty.
+	Hosts        []string
+	ExternalURLs []*url.URL
+	// TrustedProxies are who is believed what X-Forwarded-Host, -Proto and -Prefix
+	// say; nobody if empty.
+	TrustedProxies []netip.Prefix
+
 	// Version of the exporter, for the pages.
 	Version string
 	Logger  *slog.Logger
@@ -59,23 +84,39 @@ func CheckTelemetryPath(p string) error {
 	switch {
 	case !strings.HasPrefix(p, "/") || path.Clean(p) != p || strings.ContainsAny(p, "{}?#% \t"):
 		return fmt.Errorf("--web.telemetry-path %q is no plain absolute path such as /metrics", p)
-	case slices.Contains([]string{"/", "/probe", "/sd", "/config", "/-/healthy", "/-/ready", "/-/reload"}, p):
+	case slices.Contains([]string{"/", "/probe", "/sd", "/config"}, p), strings.HasPrefix(p+"/", "/-/"), strings.HasPrefix(p+"/", "/debug/pprof/"):
 		return fmt.Errorf("--web.telemetry-path %q is taken by another page, choose one such as /metrics", p)
 	}
 	return nil
 }
 
+const (
+	// maxPages is how many pages for people are made and written at the same time.
+	maxPages = 8
+	// maxProfiles likewise, of the process's profiles.
+	maxProfiles = 2
+)
+
 // server answers the requests.
 type server struct {
 	Options
-	// slots has room for the scrapes that may be in flight, nil for any number.
-	slots chan struct{}
+	hosts []string
+
+	// What requests may do at the same time: wait for clusters; be written the
+	// series of clusters, the exporter's own, a page, a profile.
+	waiting, scrapes, own, pages, profiles *gate
+	// rendering has room for the answers that are made at the same time, parted
+	// for the requests that go on though their client has closed its side.
+	rendering, parted chan struct{}
+	refresh           refresh
+	describing        sync.Mutex // a status page
 	// buffers are what answers are written through.
 	buffers sync.Pool
 }
 
-// New returns the handler of all paths.
-func New(o Options) (http.Handler, error) {
+// New returns the handler of all paths, and with AdminApart a second one of those
+// that are for administrators alone, else nil.
+func New(o Options) (public, admin http.Handler, err error) {
 	if o.TelemetryPath == "" {
 		o.TelemetryPath = "/metrics"
 	}
@@ -83,40 +124,69 @@ func New(o Options) (http.Handler, error) {
 		o.Limit = time.Minute
 	}
 	if err := CheckTelemetryPath(o.TelemetryPath); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if o.TimeoutOffset < 0 || o.MaxRequests < 0 {
-		return nil, errors.New("--timeout-offset and --web.max-requests cannot be negative")
+		return nil, nil, errors.New("--timeout-offset and --web.max-requests cannot be negative")
 	}
-	s := &server{Options: o}
-	s.buffers.New = func() any { return bufio.NewWriterSize(nil, writeBuffer) }
-	if o.MaxRequests > 0 {
-		s.slots = make(chan struct{}, o.MaxRequests)
+	s := &server{
+		Options: o, hosts: o.names(),
+		waiting: newGate(waitFactor*o.MaxRequests, 0), scrapes: newGate(o.MaxRequests, stillness), own: newGate(o.MaxRequests, stillness),
+		pages: newGate(maxPages, stillness), profiles: newGate(maxProfiles, stillness),
+		rendering: make(chan struct{}, runtime.GOMAXPROCS(0)), parted: make(chan struct{}, maxParted),
 	}
+	s.buffers.New = func() any { return bufio.NewWriterSize(nil, pieceSize) }
 
 	mux := http.NewServeMux()
-	mux.Handle("GET "+o.TelemetryPath, s.instrument(s.limit(http.HandlerFunc(s.metrics))))
-	mux.HandleFunc("GET /-/healthy", s.healthy)
-	mux.HandleFunc("GET /-/ready", s.ready)
+	mux.Handle("GET "+o.TelemetryPath, s.instrument(http.HandlerFunc(s.metrics)))
 	mux.HandleFunc("GET /{$}", s.status)
-	mux.Handle("GET /probe", s.limit(http.HandlerFunc(s.probe)))
-	mux.HandleFunc("GET /sd", s.discovery)
-	mux.HandleFunc("GET /config", s.config)
-	// A page of somebody else cannot make a reader's browser reload the exporter.
-	mux.Handle("POST /-/reload", http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.reload)))
-	return headers(mux), nil
+	mux.HandleFunc("GET /probe", s.probe(!o.AdminApart))
+	mux.Handle("GET /sd", s.throughGate(s.pages, s.discovery))
+	s.health(mux)
+	if !o.AdminApart {
+		s.administration(mux)
+		return around(mux), nil, nil
+	}
+	apart := http.NewServeMux()
+	apart.HandleFunc("GET /probe", s.probe(true))
+	s.health(apart)
+	s.administration(apart)
+	return around(mux), around(apart), nil
 }
 
-// headers sets what every answer carries: browsers guess no type, send no
-// referrer, and load nothing that a page does not allow for itself.
-func headers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// health adds what orchestrators ask.
+func (s *server) health(mux *http.ServeMux) {
+	mux.HandleFunc("GET /-/healthy", s.healthy)
+	mux.HandleFunc("GET /-/ready", s.ready)
+}
+
+// administration adds what shows or changes the exporter's inside.
+func (s *server) administration(mux *http.ServeMux) {
+	mux.Handle("GET /config", s.guard(s.throughGate(s.pages, s.config).ServeHTTP))
+	// A page of somebody else cannot make a reader's browser reload the exporter.
+	reload := s.sameSite(s.guard(s.reload))
+	mux.Handle("POST /-/reload", reload)
+	mux.Handle("PUT /-/reload", reload)
+	if s.EnablePprof {
+		// Not cmdline: a flag may hold credentials.
+		for path, handler := range map[string]http.HandlerFunc{
+			"": pprof.Index, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+		} {
+			mux.Handle("GET /debug/pprof/"+path, s.guard(s.throughGate(s.profiles, handler).ServeHTTP))
+		}
+	}
+}
+
+// around is what is around every answer: no body is read; browsers guess no type,
+// send no referrer, and load nothing that a page does not allow for itself.
+func around(next http.Handler) http.Handler {
+	return bodiless(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		next.ServeHTTP(w, r)
-	})
+	}))
 }
 
 // plain answers with a line of text.
@@ -142,6 +212,10 @@ func (s *server) config(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *server) reload(w http.ResponseWriter, r *http.Request) {
+	if !s.EnableLifecycle {
+		http.Error(w, "Reloading by request is not enabled: start with --web.enable-lifecycle, or send SIGHUP.", http.StatusForbidden)
+		return
+	}
 	if err := s.Reload(r.Context()); err != nil {
 		http.Error(w, "Nothing was reloaded: "+err.Error(), http.StatusInternalServerError)
 		return

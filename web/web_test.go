@@ -111,7 +111,7 @@ func serve(t *testing.T, change func(*Options), clusters ...named) http.Handler 
 	if change != nil {
 		change(&o)
 	}
-	handler, err := New(o)
+	handler, _, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,37 +216,6 @@ func TestOneBrokenClusterCostsTheOthersNothing(t *testing.T) {
 	}
 }
 
-func TestMaxRequests(t *testing.T) {
-	entered, release := make(chan struct{}), make(chan struct{})
-	o := &observer{look: func(context.Context, func(connect.Request)) (*connect.Snapshot, error) {
-		entered <- struct{}{}
-		<-release
-		return &connect.Snapshot{Taken: time.Now()}, nil
-	}}
-	handler := serve(t, func(o *Options) { o.MaxRequests = 1 }, named{"a", o})
-	first := make(chan int)
-	go func() { first <- ask(handler, http.MethodGet, "/metrics").Code }()
-	<-entered
-	for _, path := range []string{"/metrics", "/probe?cluster=a"} {
-		answer := ask(handler, http.MethodGet, path)
-		if answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") == "" {
-			t.Errorf("GET %s beyond the limit: status %d", path, answer.Code)
-		}
-	}
-	// Health is no scrape.
-	if code := ask(handler, http.MethodGet, "/-/healthy").Code; code != http.StatusOK {
-		t.Errorf("GET /-/healthy: status %d", code)
-	}
-	close(release)
-	if code := <-first; code != http.StatusOK {
-		t.Errorf("the first scrape: status %d", code)
-	}
-	go func() { <-entered }()
-	if code := ask(handler, http.MethodGet, "/metrics").Code; code != http.StatusOK {
-		t.Errorf("a scrape after the first: status %d", code)
-	}
-}
-
 func TestProbe(t *testing.T) {
 	a, b := shows(running("one")), shows(running("two"))
 	handler := serve(t, nil, named{"a", a}, named{"b & c", b})
@@ -306,7 +275,7 @@ func TestWrongProbes(t *testing.T) {
 }
 
 func TestProbeDebug(t *testing.T) {
-	answer := ask(serve(t, nil, named{"a", shows(running("<script>alert(1)</script>"))}), http.MethodGet, "/probe?cluster=a&debug=true")
+	answer := ask(serve(t, nil, named{"a", shows(running("<script>alert(1)</script>"))}), http.MethodGet, "http://localhost/probe?cluster=a&debug=true")
 	text := answer.Body.String()
 	if answer.Code != http.StatusOK || !strings.HasPrefix(answer.Header().Get("Content-Type"), "text/html") {
 		t.Fatalf("status %d, %s", answer.Code, answer.Header())
@@ -319,7 +288,7 @@ func TestProbeDebug(t *testing.T) {
 	if strings.Contains(text, "<script>alert") {
 		t.Error("a connector's name is markup")
 	}
-	answer = ask(serve(t, nil, named{"a", fails(fmt.Errorf("list connectors: %w", connect.Timeout))}), http.MethodGet, "/probe?cluster=a&debug=1")
+	answer = ask(serve(t, nil, named{"a", fails(fmt.Errorf("list connectors: %w", connect.Timeout))}), http.MethodGet, "http://localhost/probe?cluster=a&debug=1")
 	if text := answer.Body.String(); !strings.Contains(text, "failed: observe a: list connectors: timeout") {
 		t.Errorf("the error is not shown: %s", text)
 	}
@@ -359,24 +328,36 @@ func TestDiscovery(t *testing.T) {
 
 func TestReload(t *testing.T) {
 	reloads, err := 0, error(nil)
+	off := serve(t, func(o *Options) {
+		o.Reload = func(context.Context) error { t.Error("reloaded though that is not enabled"); return nil }
+	})
+	for _, method := range []string{http.MethodPost, http.MethodPut} {
+		if answer := ask(off, method, "http://localhost:10083/-/reload"); answer.Code != http.StatusForbidden || !strings.Contains(answer.Body.String(), "--web.enable-lifecycle") {
+			t.Errorf("%s without --web.enable-lifecycle: status %d: %s", method, answer.Code, answer.Body)
+		}
+	}
 	handler := serve(t, func(o *Options) {
+		o.EnableLifecycle = true
 		o.Reload = func(context.Context) error { reloads++; return err }
 	})
-	if answer := ask(handler, http.MethodPost, "/-/reload"); answer.Code != http.StatusOK {
+	if answer := ask(handler, http.MethodPost, "http://localhost:10083/-/reload"); answer.Code != http.StatusOK {
 		t.Errorf("status %d: %s", answer.Code, answer.Body)
+	}
+	if answer := ask(handler, http.MethodPut, "http://localhost:10083/-/reload"); answer.Code != http.StatusOK {
+		t.Errorf("PUT: status %d: %s", answer.Code, answer.Body)
 	}
 	err = errors.New("clusters.yml:3: unknown field")
-	if answer := ask(handler, http.MethodPost, "/-/reload"); answer.Code != http.StatusInternalServerError || !strings.Contains(answer.Body.String(), "clusters.yml:3") {
+	if answer := ask(handler, http.MethodPost, "http://localhost:10083/-/reload"); answer.Code != http.StatusInternalServerError || !strings.Contains(answer.Body.String(), "clusters.yml:3") {
 		t.Errorf("status %d: %s", answer.Code, answer.Body)
 	}
-	if answer := ask(handler, http.MethodGet, "/-/reload"); answer.Code != http.StatusMethodNotAllowed {
+	if answer := ask(handler, http.MethodGet, "http://localhost:10083/-/reload"); answer.Code != http.StatusMethodNotAllowed {
 		t.Errorf("GET: status %d", answer.Code)
 	}
-	if answer := ask(handler, http.MethodPost, "/-/reload", "Sec-Fetch-Site", "cross-site"); answer.Code != http.StatusForbidden {
+	if answer := ask(handler, http.MethodPost, "http://localhost:10083/-/reload", "Sec-Fetch-Site", "cross-site"); answer.Code != http.StatusForbidden {
 		t.Errorf("from a page of somebody else: status %d", answer.Code)
 	}
-	if reloads != 2 {
-		t.Errorf("%d reloads, want 2", reloads)
+	if reloads != 3 {
+		t.Errorf("%d reloads, want 3", reloads)
 	}
 }
 
@@ -478,25 +459,6 @@ func TestStatusPageFilter(t *testing.T) {
 	}
 }
 
-func TestStatusPageIsBounded(t *testing.T) {
-	var many []connect.Connector
-	for i := range 3 * maxConnectors {
-		many = append(many, running(fmt.Sprintf("connector-%04d", i)))
-	}
-	for i := range 2 * maxTasks {
-		many[0].Tasks = append(many[0].Tasks, connect.Task{ID: i + 1, State: connect.StateRunning})
-	}
-	text := ask(serve(t, nil, named{"a", shows(many...)}), http.MethodGet, "/").Body.String()
-	if got := strings.Count(text, `<span class="name">`); got != maxConnectors {
-		t.Errorf("%d connectors are shown, want %d", got, maxConnectors)
-	}
-	for _, want := range []string{"400 more connectors", "101 more tasks", "600 connectors"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("not there: %s", want)
-		}
-	}
-}
-
 func TestStatusPageShowsTheLastKnown(t *testing.T) {
 	fail := false
 	o := shows(running("one"))
@@ -520,7 +482,7 @@ func TestStatusPageShowsTheLastKnown(t *testing.T) {
 }
 
 func TestConfigIsPlainText(t *testing.T) {
-	answer := ask(serve(t, nil), http.MethodGet, "/config")
+	answer := ask(serve(t, nil), http.MethodGet, "http://127.0.0.1:10083/config")
 	if answer.Body.String() != "clusters: []\n" || !strings.HasPrefix(answer.Header().Get("Content-Type"), "text/plain") {
 		t.Errorf("%s %s", answer.Header(), answer.Body)
 	}

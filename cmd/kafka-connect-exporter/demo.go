@@ -11,6 +11,7 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/app"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/web"
 )
 
 type demoCommand struct {
@@ -53,8 +54,7 @@ func (c demoCommand) Run(ctx context.Context, sys system) error {
 	err = app.Run(ctx, app.Options{
 		Sources:         config.Sources{File: file},
 		ListenAddresses: c.ListenAddress,
-		MaxRequests:     defaultMaxRequests,
-		TimeoutOffset:   defaultTimeoutOffset,
+		Web:             web.Options{MaxRequests: defaultMaxRequests, TimeoutOffset: defaultTimeoutOffset},
 		Logger:          logger,
 		Ready:           func(addresses []net.Addr) { welcome(sys, demo, file, addresses) },
 	})
@@ -92,7 +92,7 @@ Open
   %s/          the clusters at a glance
   %s/metrics   what Prometheus scrapes
 
-or look at the clusters from another terminal:
+or take a snapshot from another terminal:
 
   kafka-connect-exporter snapshot --config.file=%s
 

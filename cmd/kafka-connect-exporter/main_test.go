@@ -239,7 +239,7 @@ func TestHangupReloads(t *testing.T) {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	log.await(t, "The configuration was reloaded")
+	log.await(t, "configuration reloaded")
 	if got := get(t, "http://"+address+"/metrics"); !strings.Contains(got, `kafka_connect_up{connect_cluster="after"} 1`) || strings.Contains(got, `"before"`) {
 		t.Errorf("after the reload: %s", got)
 	}

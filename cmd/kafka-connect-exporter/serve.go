@@ -15,8 +15,8 @@ import (
 type serveCommand struct {
 	sourceFlags
 	ConfigCheck    bool          `name:"config.check" help:"Print the effective configuration, secrets masked, or what is wrong with it; then exit."`
-	AutoReload     bool          `name:"config.enable-auto-reload" help:"Reload by itself when a file of the configuration has changed."`
-	ReloadInterval time.Duration `name:"config.auto-reload-interval" default:"30s" help:"How often --config.enable-auto-reload looks."`
+	AutoReload     bool          `name:"config.enable-auto-reload" help:"Reload by itself when a file of the configuration has changed and stays so for some seconds."`
+	ReloadInterval time.Duration `name:"config.auto-reload-interval" default:"30s" help:"How often --config.enable-auto-reload checks the files."`
 	webFlags
 	logFlags
 }
@@ -29,7 +29,9 @@ func (serveCommand) Help() string {
   kafka-connect-exporter --config.file=clusters.yml --web.listen-address=127.0.0.1:10083
   kafka-connect-exporter --config.file=clusters.yml --config.check
 
-SIGHUP or POST /-/reload reads the configuration again; a wrong one changes nothing. SIGTERM lets the scrapes in flight end, then stops.`
+SIGHUP reads the configuration again, and so does POST /-/reload with --web.enable-lifecycle; a wrong one changes nothing. SIGTERM lets the scrapes in flight end, then stops, within 20 seconds.
+
+What shows or changes the inside (/config, /-/reload, /probe?debug=true, /debug/pprof/) answers only under localhost, an IP address or --web.external-url, and moves elsewhere by --web.admin-address.`
 }
 
 // Run serves until the context ends.
@@ -52,10 +54,10 @@ func (c serveCommand) Run(ctx context.Context, sys system) error {
 	return app.Run(ctx, app.Options{
 		Sources:         c.sources(sys),
 		ListenAddresses: c.ListenAddress,
+		AdminAddresses:  c.AdminAddress,
 		WebConfigFile:   c.WebConfigFile,
-		TelemetryPath:   c.TelemetryPath,
-		MaxRequests:     c.MaxRequests,
-		TimeoutOffset:   time.Duration(c.TimeoutOffset),
+		AdminConfigFile: c.AdminConfigFile,
+		Web:             c.webFlags.options(),
 		Logger:          logger,
 		Hangup:          hangup,
 		// What the start needed is not needed again.

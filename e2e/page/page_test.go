@@ -290,6 +290,32 @@ func TestStatusPage(t *testing.T) {
 	}
 }
 
+// What does not fit on one page is a link away, and the filter goes over all pages.
+func TestStatusPagePages(t *testing.T) {
+	cluster, base := serve(t)
+	for i := range 150 {
+		cluster.Create(connecttest.Connector{Name: fmt.Sprintf("many-%03d", i), Class: "org.example.JdbcSink", Type: "sink", Tasks: 1})
+	}
+	b := open(t, base)
+	b.do(chromedp.Navigate(base+"/"), chromedp.WaitVisible(chromedp.CSS("section.cluster")))
+	b.picture("many")
+	b.do(chromedp.Click(chromedp.CSS("p.more a")), chromedp.WaitVisible(chromedp.CSS("nav.pager")))
+	if shown := is[[]string](b, names); len(shown) != 100 || shown[0] != "z-failing" {
+		t.Errorf("the first page of the cluster shows %d connectors", len(shown))
+	}
+	b.do(chromedp.Click(chromedp.CSS("nav.pager a[rel=next]")), chromedp.WaitVisible(chromedp.CSS("nav.pager a[rel=prev]")))
+	b.await(`location.search.includes("page=2") && document.querySelectorAll("details.connector").length === 64`)
+	b.picture("second")
+	b.do(chromedp.SendKeys(chromedp.CSS("#filter"), "z-failing"))
+	b.await(`document.querySelectorAll("details.connector").length === 1 && location.search === "?cluster=orders&filter=z-failing"`)
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, complaint := range b.complaint {
+		t.Error(complaint)
+	}
+}
+
 // Without JavaScript the page reloads by itself and the filter is a form.
 func TestStatusPageWithoutScript(t *testing.T) {
 	_, base := serve(t)

@@ -12,10 +12,11 @@ document.addEventListener("toggle", (event) => {
   if (key && event.target.dataset.was !== String(event.target.open)) toggled.set(key, event.target.open);
 }, true);
 
-async function refresh() {
+async function refresh(anew) {
   if (running) running.abort();
   const request = running = new AbortController();
   const address = new URL(location.href);
+  if (anew) address.searchParams.delete("page"); // Another filter finds other pages.
   if (box.value) address.searchParams.set("filter", box.value);
   else address.searchParams.delete("filter");
   try {
@@ -40,7 +41,7 @@ async function refresh() {
 
 for (const details of document.querySelectorAll("details[data-key]")) details.dataset.was = details.open;
 let typing;
-box.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(refresh, 150); });
-box.form.addEventListener("submit", (event) => { event.preventDefault(); refresh(); });
+box.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(refresh, 150, true); });
+box.form.addEventListener("submit", (event) => { event.preventDefault(); refresh(true); });
 setInterval(() => { if (!document.hidden) refresh(); }, interval);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });

@@ -22,6 +22,7 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/app"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/web"
 )
 
 func main() {
@@ -70,8 +71,7 @@ func run() error {
 	err = app.Run(ctx, app.Options{
 		Sources:         config.Sources{File: file},
 		ListenAddresses: []string{*listen},
-		MaxRequests:     40,
-		TimeoutOffset:   200 * time.Millisecond,
+		Web:             web.Options{MaxRequests: 40, TimeoutOffset: 200 * time.Millisecond},
 		Logger:          slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Ready:           func([]net.Addr) { fmt.Printf("%d the exporter is ready\n", time.Now().Unix()) },
 	})
