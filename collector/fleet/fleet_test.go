@@ -637,6 +637,54 @@ func TestWhatHangsIsLeftBehind(t *testing.T) {
 	})
 }
 
+// TestLeftBehindCountsNothing: neither does a call that nobody waited for any more
+// and that returned when another observer had long been asked.
+func TestLeftBehindCountsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old, fresh, release := collectortest.Small(), collectortest.Small(), make(chan struct{})
+		counted := &recorder{}
+		first := &collectortest.Observer{T: t, Do: func(context.Context, reportFunc) (*connect.Snapshot, error) {
+			<-release
+			return old, nil
+		}}
+		f := New([]Cluster{{Name: "orders", Observer: first, Renew: func() (connect.Observer, error) {
+			return collectortest.Constantly(t, fresh), nil
+		}}}, Options{Recorder: counted})
+		defer f.Close()
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(time.Second, cancel)
+		f.Observe(ctx) // He goes.
+		succeeded(t, within(f, 5*time.Second)[0], fresh)
+		close(release)
+		synctest.Wait()
+		succeeded(t, f.Last()[0], fresh)
+		if n := counted.successes.Load(); n != 1 {
+			t.Errorf("%d successes are counted", n)
+		}
+	})
+}
+
+// TestRemovedCountsNothing: how a snapshot ends of a cluster that was removed
+// meanwhile is told to who waited, and nobody else.
+func TestRemovedCountsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logs bytes.Buffer
+		counted := &recorder{}
+		f, _ := fleetOf(t, Options{Recorder: counted, Logger: slog.New(slog.NewTextHandler(&logs, nil))}, func(context.Context, reportFunc) (*connect.Snapshot, error) {
+			time.Sleep(time.Second)
+			return nil, connect.Unreachable
+		})
+		var caller sync.WaitGroup
+		caller.Go(func() { failed(t, within(f, 5*time.Second)[0], connect.Unreachable) })
+		synctest.Wait()
+		f.Replace(nil)
+		caller.Wait()
+		if counted.failures.Load() != 0 || logs.Len() > 0 {
+			t.Errorf("%d failures are counted, logged %s", counted.failures.Load(), &logs)
+		}
+	})
+}
+
 // TestClosingMayHang: an observer that does not close holds up neither a reload
 // nor the end.
 func TestClosingMayHang(t *testing.T) {

@@ -80,3 +80,29 @@ func TestChanges(t *testing.T) {
 		})
 	}
 }
+
+// TestAbsentAreBounded: what vanished is kept for a while, but not without bounds,
+// and the newest of it.
+func TestAbsentAreBounded(t *testing.T) {
+	var h History
+	for i := range 50 {
+		s := collectortest.Large(100, 1)
+		for j := range s.Connectors {
+			s.Connectors[j].Name = fmt.Sprintf("%03d-%03d", i, j)
+		}
+		h = h.Next(s, collectortest.Taken.Add(time.Duration(i)*time.Second))
+	}
+	if n := len(h.connectors); n != 100+fewAbsent || h.absent != fewAbsent || h.connectors[0].seen.Name != "039-000" {
+		t.Errorf("%d are kept, %d of them absent, the first is %s", n, h.absent, h.connectors[0].seen.Name)
+	}
+	// All at once: as many as there are.
+	h = h.Next(collectortest.Large(3000, 1), collectortest.Taken.Add(time.Minute))
+	h = h.Next(&connect.Snapshot{Taken: collectortest.Taken}, collectortest.Taken.Add(2*time.Minute))
+	if h.absent != fewAbsent || len(h.connectors) != fewAbsent {
+		t.Errorf("%d are kept", len(h.connectors))
+	}
+	h = h.Next(&connect.Snapshot{Taken: collectortest.Taken}, collectortest.Taken.Add(2*time.Minute+Retention))
+	if h.absent != 0 || len(h.connectors) != 0 {
+		t.Errorf("%d are kept for ever", len(h.connectors))
+	}
+}

@@ -41,7 +41,7 @@ func (p *past) follow(before *past, taken time.Time, first bool) {
 	if before != nil {
 		seen = before.seen
 		p.Past = before.Past
-		if seen == p.seen && before.events == p.events {
+		if before.events == p.events && (seen == p.seen || seen.Equal(p.seen)) {
 			return
 		}
 	}
