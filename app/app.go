@@ -58,6 +58,8 @@ type Options struct {
 	// TrustedProxies. The other fields are set by [Run].
 	Web    web.Options
 	Logger *slog.Logger
+	// LogLinesDropped is how many lines Logger has dropped; nil is none.
+	LogLinesDropped func() uint64
 	// Hangup asks for a reload (SIGHUP); nil never does.
 	Hangup <-chan os.Signal
 	// AutoReload is how often the files of the configuration are checked, to
@@ -91,7 +93,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.AdminConfigFile != "" && len(o.AdminAddresses) == 0 {
 		return errors.New("--web.admin-config.file is for --web.admin-address, which is not set")
 	}
-	own, err := self.New(self.Options{Version: version.Version})
+	own, err := self.New(self.Options{Version: version.Version, LogLinesDropped: o.LogLinesDropped})
 	if err != nil {
 		return err
 	}

@@ -81,6 +81,9 @@ type fileSelector struct {
 	patterns []string
 	kinds    []discovery.Kind
 	content  string
+	// pending is what they held at the last check, if that is not content: they
+	// may be half written.
+	pending string
 	// seen are the documents as they were last, to tell what may not change.
 	seen map[discovery.Key]discovery.Document
 }
@@ -382,7 +385,8 @@ func (f *discoverer) readSecrets(again bool) (changed bool) {
 	return changed
 }
 
-// readFiles hands over what the files have now, if it has changed.
+// readFiles hands over what the files have now, if it has changed and stays so until
+// the next check.
 func (f *discoverer) readFiles() {
 	for i := range f.files {
 		s := &f.files[i]
@@ -392,9 +396,14 @@ func (f *discoverer) readFiles() {
 		}
 		content := fmt.Sprint(contentsOf(names))
 		if content == s.content {
+			s.pending = ""
 			continue
 		}
-		s.content = content
+		if s.content != "" && content != s.pending {
+			s.pending = content
+			continue
+		}
+		s.content, s.pending = content, ""
 		documents, problems := discovery.Documents(names)
 		seen := map[discovery.Key]discovery.Document{}
 		var objects []*discovery.Object

@@ -56,6 +56,7 @@ func (c demoCommand) Run(ctx context.Context, sys system) error {
 		ListenAddresses: c.ListenAddress,
 		Web:             web.Options{MaxRequests: defaultMaxRequests, TimeoutOffset: defaultTimeoutOffset},
 		Logger:          logger,
+		LogLinesDropped: sys.logLinesDropped(),
 		Ready:           func(addresses []net.Addr) { welcome(sys, demo, file, addresses) },
 	})
 	cancel()

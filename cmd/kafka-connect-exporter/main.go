@@ -89,6 +89,15 @@ type system struct {
 	stderr *relay
 }
 
+// logLinesDropped tells how many lines were dropped that nobody read, nil if none
+// ever is.
+func (s system) logLinesDropped() func() uint64 {
+	if s.stderr == nil {
+		return nil
+	}
+	return s.stderr.dropped.Load
+}
+
 // getenv returns the value of one variable, "" if it is not set.
 func (s system) getenv(name string) string {
 	for _, variable := range slices.Backward(s.Environ) {

@@ -59,6 +59,7 @@ func (c serveCommand) Run(ctx context.Context, sys system) error {
 		AdminConfigFile: c.AdminConfigFile,
 		Web:             c.webFlags.options(),
 		Logger:          logger,
+		LogLinesDropped: sys.logLinesDropped(),
 		Hangup:          hangup,
 		// What the start needed is not needed again.
 		Ready:      func([]net.Addr) { debug.FreeOSMemory() },

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,6 +57,10 @@ func TestNobodyReadsTheLog(t *testing.T) {
 				if got := get(t, metrics); !strings.Contains(got, `kafka_connect_up{connect_cluster="a"} 1`) {
 					t.Fatalf("scraped: %.300s", got)
 				}
+			}
+			if got := get(t, metrics+"?clusters=none"); !regexp.MustCompile(`(?m)^kafka_connect_exporter_log_lines_dropped_total \d`).MatchString(got) ||
+				reader == "has gone" && strings.Contains(got, "kafka_connect_exporter_log_lines_dropped_total 0\n") {
+				t.Errorf("the lines that were dropped are not counted: %s", got)
 			}
 			if err := exporter.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)

@@ -60,7 +60,7 @@ type (
 )
 
 // newInstruments makes the instruments as the table describes them.
-func newInstruments(meter metric.Meter) (*Instruments, error) {
+func newInstruments(meter metric.Meter, logLinesDropped func() uint64) (*Instruments, error) {
 	var failed error
 	check := func(f series.Family, err error) {
 		if err != nil && failed == nil {
@@ -81,6 +81,17 @@ func newInstruments(meter metric.Meter) (*Instruments, error) {
 	d = series.ScrapePhases.Descriptor()
 	i.scrapePhases, err = meter.Float64Counter(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
 	check(series.ScrapePhases, err)
+	d = series.LogLinesDropped.Descriptor()
+	_, err = meter.Int64ObservableCounter(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			var dropped uint64
+			if logLinesDropped != nil {
+				dropped = logLinesDropped()
+			}
+			o.Observe(int64(dropped))
+			return nil
+		}))
+	check(series.LogLinesDropped, err)
 	if failed != nil {
 		return nil, failed
 	}

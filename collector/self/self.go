@@ -26,6 +26,9 @@ import (
 type Options struct {
 	// Version of the exporter, that of the instrumentation scope.
 	Version string
+	// LogLinesDropped is how many lines of the log were dropped so far; nil is
+	// none.
+	LogLinesDropped func() uint64
 }
 
 // Metrics are what the exporter says of its own work: what [Instruments] record,
@@ -65,7 +68,7 @@ func New(options Options) (*Metrics, error) {
 	}
 	s.provider = sdkmetric.NewMeterProvider(
 		sdkmetric.WithReader(shown), sdkmetric.WithReader(s.reader), sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))
-	s.instruments, err = newInstruments(s.provider.Meter(series.ScopeName, metric.WithInstrumentationVersion(options.Version)))
+	s.instruments, err = newInstruments(s.provider.Meter(series.ScopeName, metric.WithInstrumentationVersion(options.Version)), options.LogLinesDropped)
 	if err != nil {
 		return nil, errors.Join(err, s.provider.Shutdown(context.Background()))
 	}

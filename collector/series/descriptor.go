@@ -175,6 +175,7 @@ const (
 	BuildInfo
 	ReloadSuccessful
 	ReloadTimestamp
+	LogLinesDropped
 	OtlpExports
 	ScrapePhases
 	DiscoveryUp
@@ -526,6 +527,11 @@ var ownTable = [FamilyCount]Descriptor{
 	ReloadTimestamp: {
 		Name: "kafka_connect_exporter_config_last_reload_success_timestamp_seconds", OTelName: "kafka.connect.exporter.config.last_reload_success_timestamp", Unit: "s", Kind: Gauge, Group: GroupExporter,
 		Help:        "When the configuration was last loaded successfully, in seconds since the epoch",
+		Cardinality: "1", Origin: ofOwnWork,
+	},
+	LogLinesDropped: {
+		Name: "kafka_connect_exporter_log_lines_dropped_total", OTelName: "kafka.connect.exporter.log_lines_dropped", Unit: "{line}", Kind: Counter, Group: GroupExporter,
+		Help:        "Lines of the log that were dropped because nobody read them in time",
 		Cardinality: "1", Origin: ofOwnWork,
 	},
 	ScrapePhases: {
