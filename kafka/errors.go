@@ -6,11 +6,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -63,8 +63,8 @@ func classify(err error) (connect.Reason, string) {
 		return connect.Unauthorized, "the broker refuses the TLS handshake: " + alert.Error()
 	case errors.As(err, &dns):
 		return connect.Unreachable, "the name of the broker cannot be resolved"
-	case errors.Is(err, kgo.ErrMaxBuffered), errors.As(err, new(*kgo.ErrFirstReadEOF)):
-		return connect.Unreachable, "the broker closed the connection at its first answer: does it want TLS or SASL?"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return connect.Unreachable, "the broker closes the connection: does it want TLS (tls_config) or SASL?"
 	case errors.As(err, &operation):
 		why := operation.Err.Error()
 		return connect.Unreachable, "no connection: " + why[strings.LastIndex(why, ": ")+1:]

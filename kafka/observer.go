@@ -150,6 +150,9 @@ type reading struct {
 	brokers connect.Brokers
 	// status tells that the status topic was read to its end.
 	status bool
+	// silent tells that the brokers answer nothing: what else would be asked would
+	// only take time.
+	silent bool
 	// clusterID of the brokers.
 	clusterID string
 	mu        sync.Mutex
@@ -184,7 +187,12 @@ func (o *Observer) read(ctx context.Context) *reading {
 	names = append(names, sortedKeys(o.offsets)...)
 	metadata, err := describe(ctx, o.client, names...)
 	if err != nil {
-		r.failed(explain("ask the brokers for topics "+some(names), "DESCRIBE on these topics", err))
+		doing := "ask the brokers who they are"
+		if len(names) > 0 {
+			doing = "ask the brokers for topics " + some(names)
+		}
+		r.failed(explain(doing, "DESCRIBE on these topics", err))
+		r.silent = true
 		group.Wait()
 		return r
 	}
@@ -246,6 +254,9 @@ func (o *Observer) follow(ctx context.Context, r *reading, rest *connect.Snapsho
 		running, revision := o.running(rest)
 		r.brokers.OrphanedTasks = g.orphans(running, revision, time.Now())
 		r.brokers.DuplicatedTasks = g.duplicates()
+	}
+	if r.silent {
+		return
 	}
 	var group sync.WaitGroup
 	group.Go(func() {
