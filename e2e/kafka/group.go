@@ -151,3 +151,19 @@ func (a *Admin) Allow(ctx context.Context, user, kind, name, operation string) e
 	}
 	return nil
 }
+
+// Configure sets configurations of a topic.
+func (a *Admin) Configure(ctx context.Context, topic string, configs map[string]string) error {
+	var alter []kadm.AlterConfig
+	for name, value := range configs {
+		alter = append(alter, kadm.AlterConfig{Op: kadm.SetConfig, Name: name, Value: &value})
+	}
+	results, err := a.client.AlterTopicConfigs(ctx, alter, topic)
+	if err == nil && len(results) > 0 {
+		err = results[0].Err
+	}
+	if err != nil {
+		return fmt.Errorf("configure topic %s: %w", topic, err)
+	}
+	return nil
+}
