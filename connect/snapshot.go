@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// An Observer looks at one Kafka Connect cluster.
+// An Observer takes snapshots of one Kafka Connect cluster.
 type Observer interface {
 	// Observe takes one snapshot within ctx's deadline. It is called by one
 	// goroutine at a time. An error wraps a [Reason] and says what was being
@@ -29,7 +29,7 @@ type Observer interface {
 // longer one is unobserved, reason TooLarge.
 const MaxText = 1 << 10
 
-// A Snapshot is one look at a cluster. It does not change once it is returned:
+// A Snapshot is what a cluster was at one moment. It does not change once it is returned:
 // many readers share it.
 type Snapshot struct {
 	Provider Provider

@@ -93,7 +93,7 @@ func (o *Observer) Close() {
 }
 
 // Observe takes one snapshot. A service that is powered off yields one without
-// connectors: it was looked at, and it is off.
+// connectors: it was observed, and it is off.
 func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*connect.Snapshot, error) {
 	if report == nil {
 		report = func(connect.Request) {}

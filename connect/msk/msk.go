@@ -187,8 +187,8 @@ func (o *Observer) Close() { o.http.CloseIdleConnections() }
 // have what is left of three quarters of the time: they fail or come late
 // without harm to the states.
 func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*connect.Snapshot, error) {
-	current := &look{report: report}
-	ctx = context.WithValue(ctx, lookKey{}, current)
+	current := &draft{report: report}
+	ctx = context.WithValue(ctx, draftKey{}, current)
 	if err := o.authenticate(ctx); err != nil {
 		return nil, err
 	}

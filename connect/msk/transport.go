@@ -14,14 +14,14 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
-// A look is one Observe: where its calls are told and how many bytes they
+// A draft is one Observe: where its calls are told and how many bytes they
 // brought. It travels in the context, because the SDK's clients outlive it.
-type look struct {
+type draft struct {
 	report func(connect.Request)
 	bytes  atomic.Int64
 }
 
-type lookKey struct{}
+type draftKey struct{}
 
 // A recorder is the HTTP client of all the SDK's clients: it reports each
 // attempt, which the SDK hides behind its retries, and caps what is read.
@@ -32,7 +32,7 @@ type recorder struct {
 
 // Do implements aws.HTTPClient.
 func (r *recorder) Do(request *http.Request) (*http.Response, error) {
-	current, _ := request.Context().Value(lookKey{}).(*look)
+	current, _ := request.Context().Value(draftKey{}).(*draft)
 	record := connect.Request{Endpoint: endpoint(request.Context()), Host: request.URL.Host, Start: time.Now()}
 	response, err := r.client.Do(request)
 	if err != nil {
@@ -41,7 +41,7 @@ func (r *recorder) Do(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	record.Code = response.StatusCode
-	response.Body = &body{inner: response.Body, left: r.maxBodyBytes, record: record, look: current}
+	response.Body = &body{inner: response.Body, left: r.maxBodyBytes, record: record, draft: current}
 	return response, nil
 }
 
@@ -59,14 +59,14 @@ func endpoint(ctx context.Context) string {
 	return "credentials"
 }
 
-func (l *look) finish(record connect.Request) {
-	if l == nil {
+func (d *draft) finish(record connect.Request) {
+	if d == nil {
 		return
 	}
 	record.Duration = time.Since(record.Start)
-	l.bytes.Add(record.Bytes)
-	if l.report != nil {
-		l.report(record)
+	d.bytes.Add(record.Bytes)
+	if d.report != nil {
+		d.report(record)
 	}
 }
 
@@ -75,7 +75,7 @@ type body struct {
 	inner  io.ReadCloser
 	left   int64
 	record connect.Request
-	look   *look
+	draft  *draft
 	closed bool
 }
 
@@ -94,7 +94,7 @@ func (b *body) Read(p []byte) (int, error) {
 func (b *body) Close() error {
 	if !b.closed {
 		b.closed = true
-		b.look.finish(b.record)
+		b.draft.finish(b.record)
 	}
 	return b.inner.Close()
 }

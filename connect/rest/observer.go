@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -90,6 +91,8 @@ type Observer struct {
 	end        context.CancelFunc
 	reports    beside.Reports
 	arrived    arrived
+	// A text was too long for the decoder, see shortener.
+	longStatus, longInfo atomic.Bool
 
 	// What follows is only touched by Observe, which has one caller at a time.
 	now      func() time.Time
@@ -173,8 +176,8 @@ func (o *Observer) Close() {
 	o.client.http.CloseIdleConnections()
 }
 
-// look is one snapshot in the making.
-type look struct {
+// draft is a snapshot in the making.
+type draft struct {
 	*Observer
 	began      time.Time
 	snapshot   *connect.Snapshot
@@ -191,27 +194,27 @@ type look struct {
 func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*connect.Snapshot, error) {
 	o.reports.Open(report)
 	defer o.reports.Close()
-	l := &look{Observer: o, began: o.now(), unobserved: map[string]connect.Reason{}, progress: make(chan struct{}, 1)}
-	l.snapshot = &connect.Snapshot{Provider: o.options.Provider, HasTasks: true}
-	l.collect()
-	l.askSites()
-	if err := l.observe(ctx); err != nil {
+	d := &draft{Observer: o, began: o.now(), unobserved: map[string]connect.Reason{}, progress: make(chan struct{}, 1)}
+	d.snapshot = &connect.Snapshot{Provider: o.options.Provider, HasTasks: true}
+	d.collect()
+	d.askSites()
+	if err := d.observe(ctx); err != nil {
 		if !o.failing {
 			o.resetSites() // It may come back as another version of itself.
 		}
 		o.failing = true
-		return nil, l.explain(ctx, err)
+		return nil, d.explain(ctx, err)
 	}
 	if o.failing {
 		o.failing = false
 		o.resetSites()
-		l.askSites()
+		d.askSites()
 	}
-	l.complete(ctx)
-	l.finish()
+	d.complete(ctx)
+	d.finish()
 
-	s := l.snapshot
-	l.describeSites()
+	s := d.snapshot
+	d.describeSites()
 	s.Bytes = o.reports.Bytes()
 	s.Taken = time.Now()
 	return s, nil
@@ -219,14 +222,15 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 
 // explain adds to the error of an expanded call what the worker says of the plain
 // list: its words about that cannot be about a connector.
-func (l *look) explain(ctx context.Context, err error) error {
+func (d *draft) explain(ctx context.Context, err error) error {
 	status, ok := errors.AsType[*statusError](err)
-	if !ok || !status.json || status.words != "" || l.snapshot.ObservationVersion != Version2 {
+	if !ok || !status.json || status.words != "" || d.snapshot.ObservationVersion != Version2 ||
+		status.code == http.StatusUnauthorized || status.code == http.StatusForbidden {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, beside.Stall)
 	defer cancel()
-	_, listErr := l.list(ctx)
+	_, listErr := d.list(ctx)
 	if of, ok := errors.AsType[*statusError](listErr); ok && of.words != "" {
 		return fmt.Errorf("%w (of the plain list the worker says: %s)", err, of.words)
 	}
@@ -255,72 +259,72 @@ func (o *Observer) takeInfos(now time.Time) {
 }
 
 // complete waits a little for what was asked beside the statuses.
-func (l *look) complete(ctx context.Context) {
-	left := l.options.RequestTimeout
+func (d *draft) complete(ctx context.Context) {
+	left := d.options.RequestTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline) / 2
 	}
-	l.infoAsk.Wait(ctx, l.patience, left, l.progress)
-	l.collect()
-	if l.plugins.want(l.Observer) {
-		l.plugins.ask.Wait(ctx, l.patience, left, nil)
+	d.infoAsk.Wait(ctx, d.patience, left, d.progress)
+	d.collect()
+	if d.plugins.want(d.Observer) {
+		d.plugins.ask.Wait(ctx, d.patience, left, nil)
 	}
-	l.listAsk.Wait(ctx, l.patience, left, nil)
-	if s := l.site(); s.rootDue {
-		s.rootAsk.Wait(ctx, l.patience/2, left, nil)
+	d.listAsk.Wait(ctx, d.patience, left, nil)
+	if s := d.site(); s.rootDue {
+		s.rootAsk.Wait(ctx, d.patience/2, left, nil)
 	}
-	l.collect()
+	d.collect()
 }
 
 // finish completes the connectors with their info, brings all into order and gives
 // the snapshot its revision.
-func (l *look) finish() {
-	s := l.snapshot
-	if l.reused {
-		s.Connectors, l.unobserved = l.same.connectors, l.same.unobserved
+func (d *draft) finish() {
+	s, before := d.snapshot, d.same.list
+	if d.reused {
+		s.Connectors, d.unobserved = d.same.connectors, d.same.unobserved
 	} else {
-		l.finishConnectors()
-		l.same = same{known: s.ObservationVersion == Version2 && l.whole, hash: l.hash, unobserved: l.unobserved}
+		d.finishConnectors()
+		d.same = same{known: s.ObservationVersion == Version2 && d.whole, hash: d.hash, unobserved: d.unobserved}
 	}
-	for name, reason := range l.unobserved {
+	for name, reason := range d.unobserved {
 		s.Unobserved = append(s.Unobserved, connect.Unobserved{Connector: name, Reason: reason})
 	}
-	for name, reason := range l.statusless {
+	for name, reason := range d.statusless {
 		_, known := slices.BinarySearchFunc(s.Connectors, name, func(c connect.Connector, name string) int { return cmp.Compare(c.Name, name) })
-		if known || l.unobserved[name] != "" {
-			delete(l.statusless, name)
+		if known || d.unobserved[name] != "" {
+			delete(d.statusless, name)
 			continue
 		}
 		s.Unobserved = append(s.Unobserved, connect.Unobserved{Connector: name, Reason: reason})
 	}
 	connect.SortUnobserved(s.Unobserved)
-	l.revisions.Next(s)
-	l.sayUnobserved(l.same.list, s.Unobserved)
-	l.same.connectors, l.same.list = s.Connectors, s.Unobserved
+	d.revisions.Next(s)
+	d.sayUnobserved(before, s.Unobserved)
+	d.same.connectors, d.same.list = s.Connectors, s.Unobserved
 }
 
-func (l *look) finishConnectors() {
-	s := l.snapshot
-	l.infos.end(l.began)
+func (d *draft) finishConnectors() {
+	s := d.snapshot
+	d.infos.end(d.began)
 	for i := range s.Connectors {
 		c := &s.Connectors[i]
-		if reason := l.infos.fill(c); reason != "" {
-			l.unobserved[c.Name] = reason
+		if reason := d.infos.fill(c); reason != "" {
+			d.unobserved[c.Name] = reason
 		}
-		c.Labels = l.shownLabels(c)
+		c.Labels = d.shownLabels(c)
 	}
 	connect.SortConnectors(s.Connectors)
 	for i := 1; i < len(s.Connectors); i++ {
 		if name := s.Connectors[i].Name; name == s.Connectors[i-1].Name {
-			l.unobserved[name] = connect.Decode // Which of the two it is is anybody's guess.
+			d.unobserved[name] = connect.Decode // Which of the two it is is anybody's guess.
 		}
 	}
-	if len(l.unobserved) > 0 {
-		s.Connectors = slices.DeleteFunc(s.Connectors, func(c connect.Connector) bool { return l.unobserved[c.Name] != "" })
+	if len(d.unobserved) > 0 {
+		s.Connectors = slices.DeleteFunc(s.Connectors, func(c connect.Connector) bool { return d.unobserved[c.Name] != "" })
 	}
 	s.Connectors = slices.Clip(s.Connectors)
-	carryVersions(l.same.connectors, s.Connectors)
-	l.infos.changed = false
+	carryVersions(d.same.connectors, s.Connectors)
+	d.infos.changed = false
 }
 
 // sayUnobserved logs connectors that cannot be observed, when they begin to be.
@@ -391,18 +395,18 @@ func carryVersions(before, now []connect.Connector) {
 	}
 }
 
-func (l *look) observe(ctx context.Context) error {
-	if l.options.ObservationVersion == Version1 {
-		names, err := l.list(ctx)
+func (d *draft) observe(ctx context.Context) error {
+	if d.options.ObservationVersion == Version1 {
+		names, err := d.list(ctx)
 		if err != nil {
 			return err
 		}
-		return l.version1(ctx, names)
+		return d.version1(ctx, names)
 	}
-	list, err := l.version2(ctx)
-	if err == nil || l.options.ObservationVersion == Version2 || ctx.Err() != nil {
+	list, err := d.version2(ctx)
+	if err == nil || d.options.ObservationVersion == Version2 || ctx.Err() != nil {
 		if err == nil {
-			l.sayFallback(false, nil)
+			d.sayFallback(false, nil)
 		}
 		return err
 	}
@@ -410,34 +414,34 @@ func (l *look) observe(ctx context.Context) error {
 	switch {
 	case errors.Is(err, errList): // as expected of a Kafka before 2.3
 	case errors.Is(err, errNoExpansion), errors.As(err, &status) && status.code == http.StatusInternalServerError:
-		l.sayFallback(true, err)
+		d.sayFallback(true, err)
 		var listErr error
-		if list, listErr = l.list(ctx); listErr != nil {
+		if list, listErr = d.list(ctx); listErr != nil {
 			return listErr
 		}
 	default:
 		return err
 	}
-	l.reset()
-	return l.version1(ctx, list)
+	d.reset()
+	return d.version1(ctx, list)
 }
 
 // reset forgets what a failed try of version 2 left.
-func (l *look) reset() {
-	l.snapshot.Connectors = nil
-	clear(l.unobserved)
+func (d *draft) reset() {
+	d.snapshot.Connectors = nil
+	clear(d.unobserved)
 }
 
 // sayFallback logs when auto begins, or ceases, to go on by version 1.
-func (l *look) sayFallback(fell bool, why error) {
-	if fell == l.fellBack {
+func (d *draft) sayFallback(fell bool, why error) {
+	if fell == d.fellBack {
 		return
 	}
-	l.fellBack = fell
+	d.fellBack = fell
 	if fell {
-		l.options.Logger.Warn("observation version 2 is not answered, going on by version 1", "cluster", l.options.Name, "err", why)
+		d.options.Logger.Warn("observation version 2 is not answered, going on by version 1", "cluster", d.options.Name, "err", why)
 	} else {
-		l.options.Logger.Info("observation version 2 is answered again", "cluster", l.options.Name)
+		d.options.Logger.Info("observation version 2 is answered again", "cluster", d.options.Name)
 	}
 }
 
@@ -463,10 +467,10 @@ func (o *Observer) listCall(names *[]listed) call {
 }
 
 // decoder is that of the statuses.
-func (l *look) decoder(r io.Reader) *decoder {
-	if !l.turned {
-		l.strings.turn()
-		l.turned = true
+func (d *draft) decoder(r io.Reader) *decoder {
+	if !d.turned {
+		d.strings.turn()
+		d.turned = true
 	}
-	return newDecoder(r, l.strings, l.decoding)
+	return newDecoder(r, d.strings, d.decoding)
 }

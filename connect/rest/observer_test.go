@@ -1,11 +1,13 @@
 package rest
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -1059,5 +1061,28 @@ func TestRevisionOfAnotherAnswer(t *testing.T) {
 	second := mustObserve(t, o)
 	if !second.Revision.Same(first.Revision) || &first.Connectors[0] != &second.Connectors[0] {
 		t.Error("the same in other words is taken for another snapshot")
+	}
+}
+
+// Connectors that cannot be observed are named in the log, once.
+func TestUnobservedAreLogged(t *testing.T) {
+	c := connecttest.NewCluster(connecttest.Options{})
+	for i := range 9 {
+		c.Create(connecttest.Connector{Name: fmt.Sprintf("c%d\x1b", i), Tasks: 1})
+	}
+	for _, v := range []string{Version1, Version2} {
+		var log bytes.Buffer
+		o := newObserver(t, serve(t, c), version(v), func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		clear := c.SetFault(connecttest.Match{}, connecttest.EditBytes(func(body []byte) []byte {
+			return bytes.ReplaceAll(body, []byte(`"state":"RUNNING"`), []byte(`"state":7`))
+		}))
+		mustObserve(t, o)
+		mustObserve(t, o)
+		clear()
+		text := log.String()
+		if strings.Count(text, "connectors cannot be observed") != 1 || !strings.Contains(text, "count=9") || !strings.Contains(text, "reason=decode") ||
+			!strings.Contains(text, "c0") || !strings.Contains(text, "c4") || strings.Contains(text, "c5") || strings.Contains(text, "\x1b") {
+			t.Errorf("version %s: %s", v, text)
+		}
 	}
 }

@@ -115,11 +115,11 @@ func (o *Observer) passwords(ctx context.Context, class string) (keys []string, 
 
 // shown returns the labels of a connector that may be: none until its plugin is
 // known, where it can be asked about.
-func (l *look) shownLabels(c *connect.Connector) []connect.Label {
-	if len(c.Labels) == 0 || l.options.Dialect.NoRoot {
+func (d *draft) shownLabels(c *connect.Connector) []connect.Label {
+	if len(c.Labels) == 0 || d.options.Dialect.NoRoot {
 		return c.Labels
 	}
-	known, ok := l.plugins.byClass[c.Class]
+	known, ok := d.plugins.byClass[c.Class]
 	if !ok {
 		return nil
 	}

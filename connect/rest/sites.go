@@ -57,23 +57,23 @@ func (o *Observer) resetSites() {
 }
 
 // askSites asks the workers at the URLs, beside the snapshot, for what is due.
-func (l *look) askSites() {
-	if l.options.Dialect.NoRoot {
+func (d *draft) askSites() {
+	if d.options.Dialect.NoRoot {
 		return
 	}
-	current := l.site()
-	for _, s := range l.sites {
+	current := d.site()
+	for _, s := range d.sites {
 		if s.root.version == "" {
 			s.rootDue = true
 		}
-		if s.rootAsk.Due(l.began) {
-			s.rootAsk.Start(l.background, func(ctx context.Context) (func(), time.Duration, error) { return l.askRoot(ctx, s) })
+		if s.rootAsk.Due(d.began) {
+			s.rootAsk.Start(d.background, func(ctx context.Context) (func(), time.Duration, error) { return d.askRoot(ctx, s) })
 		}
-		if s.healthAsk.Due(l.began) {
-			s.healthAsk.Start(l.background, func(ctx context.Context) (func(), time.Duration, error) { return l.askHealth(ctx, s) })
+		if s.healthAsk.Due(d.began) {
+			s.healthAsk.Start(d.background, func(ctx context.Context) (func(), time.Duration, error) { return d.askHealth(ctx, s) })
 		}
-		if s != current && l.same.connectors != nil && s.listAsk.Due(l.began) {
-			s.listAsk.Start(l.background, func(ctx context.Context) (func(), time.Duration, error) { return l.compare(ctx, s) })
+		if s != current && d.same.connectors != nil && s.listAsk.Due(d.began) {
+			s.listAsk.Start(d.background, func(ctx context.Context) (func(), time.Duration, error) { return d.compare(ctx, s) })
 		}
 	}
 }
@@ -169,20 +169,20 @@ func (o *Observer) unlike(names map[string]struct{}) bool {
 
 // describeSites completes the snapshot with what is known of the workers at the
 // URLs.
-func (l *look) describeSites() {
-	s, current := l.snapshot, l.site()
+func (d *draft) describeSites() {
+	s, current := d.snapshot, d.site()
 	s.Version, s.Commit, s.KafkaClusterID = current.root.version, current.root.commit, current.root.kafkaClusterID
-	if s.ForeignHosts = l.foreignHosts(); !slices.Equal(s.ForeignHosts, l.foreign) {
-		l.foreign = s.ForeignHosts
-		if len(l.foreign) > 0 {
-			l.options.Logger.Warn("urls lead to different Connect clusters", "cluster", l.options.Name,
-				"observed", current.url.Host, "others", strings.Join(l.foreign, " "))
+	if s.ForeignHosts = d.foreignHosts(); !slices.Equal(s.ForeignHosts, d.foreign) {
+		d.foreign = s.ForeignHosts
+		if len(d.foreign) > 0 {
+			d.options.Logger.Warn("urls lead to different Connect clusters", "cluster", d.options.Name,
+				"observed", current.url.Host, "others", strings.Join(d.foreign, " "))
 		} else {
-			l.options.Logger.Info("urls lead to one Connect cluster again", "cluster", l.options.Name)
+			d.options.Logger.Info("urls lead to one Connect cluster again", "cluster", d.options.Name)
 		}
 	}
-	for _, at := range l.sites {
-		if l.began.Sub(at.healthAt) > beside.HealthAge {
+	for _, at := range d.sites {
+		if d.began.Sub(at.healthAt) > beside.HealthAge {
 			continue
 		}
 		switch at.health {
@@ -192,7 +192,7 @@ func (l *look) describeSites() {
 	}
 	slices.SortFunc(s.Health, func(a, b connect.Health) int { return cmp.Compare(a.Worker, b.Worker) })
 	s.Health = slices.CompactFunc(s.Health, func(a, b connect.Health) bool { return a.Worker == b.Worker })
-	l.client.leaves.Range(func(host, end any) bool {
+	d.client.leaves.Range(func(host, end any) bool {
 		s.Certificates = append(s.Certificates, connect.Certificate{Host: host.(string), NotAfter: end.(time.Time)})
 		return true
 	})
@@ -200,10 +200,10 @@ func (l *look) describeSites() {
 }
 
 // foreignHosts are those that lead to another cluster than the one that answers.
-func (l *look) foreignHosts() []string {
+func (d *draft) foreignHosts() []string {
 	var hosts []string
-	current := l.site()
-	for _, s := range l.sites {
+	current := d.site()
+	for _, s := range d.sites {
 		ids := s.root.kafkaClusterID != "" && current.root.kafkaClusterID != "" && s.root.kafkaClusterID != current.root.kafkaClusterID
 		if s != current && (ids || s.differs >= differentTwice) {
 			hosts = append(hosts, s.url.Host)

@@ -19,39 +19,39 @@ import (
 // version1 asks for the status of each connector, and then for the info of
 // those whose info may have changed: status never waits, info waits for the
 // worker's herder and must not cost a state.
-func (l *look) version1(ctx context.Context, list []listed) error {
-	l.snapshot.ObservationVersion = Version1
+func (d *draft) version1(ctx context.Context, list []listed) error {
+	d.snapshot.ObservationVersion, d.statusless = Version1, nil
 	var names []string
 	for _, it := range list {
 		switch {
-		case !l.options.Keep(it.name):
+		case !d.options.Keep(it.name):
 		case it.bad != "":
-			l.unobserved[it.name] = it.bad
+			d.unobserved[it.name] = it.bad
 		default:
 			names = append(names, it.name)
 		}
 	}
 
-	if len(names)+len(l.unobserved) > l.options.MaxConnectors {
-		return fmt.Errorf("list connectors of %s: %w", l.options.Name, errTooMany(l.options.MaxConnectors))
+	if len(names)+len(d.unobserved) > d.options.MaxConnectors {
+		return fmt.Errorf("list connectors of %s: %w", d.options.Name, errTooMany(d.options.MaxConnectors))
 	}
 	statuses := make([]entry, len(names))
 	errs := make([]error, len(names))
 	var tasks atomic.Int64
-	l.inFlight(len(names), func(i int, d *decoderPool) {
-		statuses[i], errs[i] = l.one(ctx, "status", names[i], "/status", (*decoder).status, d)
-		if int(tasks.Add(int64(len(statuses[i].status.Tasks)))) > l.decoding.maxTasks {
+	d.inFlight(len(names), func(i int, pool *decoderPool) {
+		statuses[i], errs[i] = d.one(ctx, "status", names[i], "/status", (*decoder).status, pool)
+		if int(tasks.Add(int64(len(statuses[i].status.Tasks)))) > d.decoding.maxTasks {
 			statuses[i], errs[i] = entry{}, connect.TooLarge
 		}
 	})
 
-	l.snapshot.Connectors = make([]connect.Connector, 0, len(names))
+	d.snapshot.Connectors = make([]connect.Connector, 0, len(names))
 	for i, err := range errs {
 		if err == nil && hasDuplicateIDs(&statuses[i].status) {
 			err = connect.Decode
 		}
 		if err == nil {
-			l.snapshot.Connectors = append(l.snapshot.Connectors, statuses[i].status)
+			d.snapshot.Connectors = append(d.snapshot.Connectors, statuses[i].status)
 			continue
 		}
 		reason := connect.ReasonOf(err)
@@ -63,12 +63,12 @@ func (l *look) version1(ctx context.Context, list []listed) error {
 				reason = connect.Unaddressable
 			}
 		}
-		l.unobserved[names[i]] = reason
+		d.unobserved[names[i]] = reason
 	}
 	if err := nothingObserved(errs); err != nil {
-		return fmt.Errorf("get status of %d connectors of %s: %w", len(names), l.options.Name, err)
+		return fmt.Errorf("get status of %d connectors of %s: %w", len(names), d.options.Name, err)
 	}
-	l.version1Info()
+	d.version1Info()
 	return nil
 }
 
@@ -92,32 +92,32 @@ func nothingObserved(errs []error) error {
 // version1Info asks for the info of the connectors that want it, those first that
 // were asked for longest ago, beside the snapshot. One call that hangs ends it: all
 // would wait for the worker's herder.
-func (l *look) version1Info() {
+func (d *draft) version1Info() {
 	var wanted []string
-	for i := range l.snapshot.Connectors {
-		c := &l.snapshot.Connectors[i]
-		wants, k := l.infos.want(c, l.began), l.infos.byName[c.Name]
-		if wants || !k.stale && l.began.Sub(k.had) >= l.options.InfoMaxAge && !l.began.Before(k.retry) {
+	for i := range d.snapshot.Connectors {
+		c := &d.snapshot.Connectors[i]
+		wants, k := d.infos.want(c, d.began), d.infos.byName[c.Name]
+		if wants || !k.stale && d.began.Sub(k.had) >= d.options.InfoMaxAge && !d.began.Before(k.retry) {
 			wanted = append(wanted, c.Name)
 		}
 	}
-	if len(wanted) == 0 || !l.infoAsk.Due(l.began) {
+	if len(wanted) == 0 || !d.infoAsk.Due(d.began) {
 		return
 	}
-	slices.SortStableFunc(wanted, func(a, b string) int {
-		return l.infos.byName[a].asked.Compare(l.infos.byName[b].asked)
+	slices.SortStableFunc(wanted, func(one, other string) int {
+		return d.infos.byName[one].asked.Compare(d.infos.byName[other].asked)
 	})
 	for _, name := range wanted {
-		l.infos.byName[name].asked = l.began
+		d.infos.byName[name].asked = d.began
 	}
-	progress := l.progress
-	l.infoAsk.Start(l.background, func(ctx context.Context) (func(), time.Duration, error) {
+	progress := d.progress
+	d.infoAsk.Start(d.background, func(ctx context.Context) (func(), time.Duration, error) {
 		var hung atomic.Bool
-		l.inFlight(len(wanted), func(i int, d *decoderPool) {
+		d.inFlight(len(wanted), func(i int, pool *decoderPool) {
 			if ctx.Err() != nil || hung.Load() {
 				return
 			}
-			e, err := l.one(ctx, "info", wanted[i], "", (*decoder).info, d)
+			e, err := d.one(ctx, "info", wanted[i], "", (*decoder).info, pool)
 			if errors.Is(err, connect.Timeout) {
 				hung.Store(true)
 			}
@@ -125,7 +125,7 @@ func (l *look) version1Info() {
 			if err != nil || !e.hasInfo {
 				bad = cmp.Or(bad, connect.ReasonOf(err), connect.NoStatus)
 			}
-			l.arrived.add(named{wanted[i], e.info, bad})
+			d.arrived.add(named{wanted[i], e.info, bad})
 			tick(progress)
 		})
 		if hung.Load() {
@@ -147,7 +147,7 @@ func tick(progress chan<- struct{}) {
 type decoderPool struct{ strings *interner }
 
 // inFlight runs n calls, as many at a time as the parallelism allows.
-func (o *Observer) inFlight(n int, run func(i int, d *decoderPool)) {
+func (o *Observer) inFlight(n int, run func(i int, pool *decoderPool)) {
 	var next atomic.Int64
 	var wait sync.WaitGroup
 	for range min(n, o.options.Parallelism) {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -40,23 +41,23 @@ var errNoExpansion = fmt.Errorf("%w: the answer names connectors without their s
 // version2 asks for the statuses of all connectors in one call, and for their
 // info in a second one only when it is due or the statuses show that something
 // changed. It returns the names where the worker answered a plain list.
-func (l *look) version2(ctx context.Context) (list []listed, err error) {
-	l.snapshot.ObservationVersion = Version2
+func (d *draft) version2(ctx context.Context) (list []listed, err error) {
+	d.snapshot.ObservationVersion = Version2
 	query := expandStatus
-	if l.options.Dialect.ExpandQuery != "" {
-		query = l.options.Dialect.ExpandQuery
+	if d.options.Dialect.ExpandQuery != "" {
+		query = d.options.Dialect.ExpandQuery
 	}
-	expandsBoth := l.options.Dialect.ExpandQuery != ""
-	infoDue := l.began.Sub(l.infos.all) >= l.options.InfoMaxAge
-	ask := !expandsBoth && l.infoAsk.Due(l.began)
-	reuse := l.same.known && !l.infos.changed && !(ask && (infoDue || l.infos.due(l.began)))
+	expandsBoth := d.options.Dialect.ExpandQuery != ""
+	infoDue := d.began.Sub(d.infos.all) >= d.options.InfoMaxAge
+	ask := !expandsBoth && d.infoAsk.Due(d.began)
+	reuse := d.same.known && !d.infos.changed && !(ask && (infoDue || d.infos.due(d.began)))
 	var got []named
 	var statuses int
-	list, l.reused, err = l.expandStatuses(ctx, query, reuse, func(e *entry) error {
+	list, d.reused, err = d.expandStatuses(ctx, query, reuse, func(e *entry) error {
 		if e.hasStatus {
 			statuses++
 		}
-		if !l.options.Keep(e.name) {
+		if !d.options.Keep(e.name) {
 			return nil
 		}
 		if e.hasInfo {
@@ -64,55 +65,55 @@ func (l *look) version2(ctx context.Context) (list []listed, err error) {
 		}
 		switch {
 		case e.bad != "":
-			l.unobserved[e.name] = e.bad
+			d.unobserved[e.name] = e.bad
 		case hasDuplicateIDs(&e.status):
-			l.unobserved[e.name] = connect.Decode
+			d.unobserved[e.name] = connect.Decode
 		case !e.hasStatus:
-			l.unobserved[e.name] = connect.NoStatus
+			d.unobserved[e.name] = connect.NoStatus
 		default:
-			if l.snapshot.Connectors == nil { // only now: the same answer needs none
-				l.snapshot.Connectors = make([]connect.Connector, 0, len(l.infos.byName)+1)
+			if d.snapshot.Connectors == nil { // only now: the same answer needs none
+				d.snapshot.Connectors = make([]connect.Connector, 0, len(d.infos.byName)+1)
 			}
-			l.snapshot.Connectors = append(l.snapshot.Connectors, e.status)
+			d.snapshot.Connectors = append(d.snapshot.Connectors, e.status)
 		}
-		return l.enough()
+		return d.enough()
 	}, func() {
-		got, statuses, l.snapshot.Connectors = nil, 0, nil
-		clear(l.unobserved)
+		got, statuses, d.snapshot.Connectors = nil, 0, nil
+		clear(d.unobserved)
 	})
 	switch {
 	case err != nil:
-		return list, fmt.Errorf("observe connectors of %s: %w", l.options.Name, err)
-	case l.reused:
-	case statuses == 0 && len(l.unobserved) > 0:
-		return nil, fmt.Errorf("observe connectors of %s: %w", l.options.Name, errNoExpansion)
+		return list, fmt.Errorf("observe connectors of %s: %w", d.options.Name, err)
+	case d.reused:
+	case statuses == 0 && len(d.unobserved) > 0:
+		return nil, fmt.Errorf("observe connectors of %s: %w", d.options.Name, errNoExpansion)
 	}
 
 	changed := false
-	for i := range l.snapshot.Connectors {
-		if l.infos.want(&l.snapshot.Connectors[i], l.began) {
+	for i := range d.snapshot.Connectors {
+		if d.infos.want(&d.snapshot.Connectors[i], d.began) {
 			changed = true
 		}
 	}
 	if len(got) > 0 { // the answer had it all
-		l.putInfos(got, l.began)
+		d.putInfos(got, d.began)
 	}
 	if expandsBoth {
 		return nil, nil
 	}
 	if ask && (changed || infoDue) {
-		l.version2Info()
+		d.version2Info()
 	}
-	if (changed || infoDue || len(l.statusless) > 0) && l.listAsk.Due(l.began) {
-		l.findStatusless()
+	if (changed || infoDue || len(d.statusless) > 0) && d.listAsk.Due(d.began) {
+		d.findStatusless()
 	}
 	return nil, nil
 }
 
 // enough returns an error when there are more connectors than may be.
-func (l *look) enough() error {
-	if len(l.snapshot.Connectors)+len(l.unobserved) > l.options.MaxConnectors {
-		return errTooMany(l.options.MaxConnectors)
+func (d *draft) enough() error {
+	if len(d.snapshot.Connectors)+len(d.unobserved) > d.options.MaxConnectors {
+		return errTooMany(d.options.MaxConnectors)
 	}
 	return nil
 }
@@ -134,28 +135,30 @@ func (o *Observer) putInfos(got []named, now time.Time) {
 
 // version2Info asks for the info of all connectors, beside the snapshot. It failing
 // costs what is new of it: the last known stays, and it is asked for again.
-func (l *look) version2Info() {
-	progress := l.progress
-	l.infoAsk.Start(l.background, func(ctx context.Context) (func(), time.Duration, error) {
+func (d *draft) version2Info() {
+	progress := d.progress
+	d.infoAsk.Start(d.background, func(ctx context.Context) (func(), time.Duration, error) {
 		var got []named
-		err := l.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: expandInfo, decode: func(r io.Reader) error {
+		err := d.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: expandInfo, decode: func(r io.Reader) error {
 			got = nil
-			_, err := newDecoder(r, newInterner(), l.decoding).decodeExpanded(maxListed, func(e *entry) error {
+			r, done := withoutLong(r, &d.longInfo)
+			_, err := newDecoder(r, newInterner(), d.decoding).decodeExpanded(maxListed, func(e *entry) error {
 				tick(progress)
-				if e.hasInfo && l.options.Keep(e.name) {
+				if e.hasInfo && d.options.Keep(e.name) {
 					got = append(got, named{e.name, e.info, e.badInfo})
 				}
-				if len(got) > l.options.MaxConnectors {
-					return errTooMany(l.options.MaxConnectors)
+				if len(got) > d.options.MaxConnectors {
+					return errTooMany(d.options.MaxConnectors)
 				}
 				return nil
 			})
+			done(err)
 			return err
-		}}, l.reports.Report)
+		}}, d.reports.Report)
 		if err != nil {
 			return nil, 0, err
 		}
-		return func() { l.putInfos(got, l.Observer.now()) }, 0, nil
+		return func() { d.putInfos(got, d.Observer.now()) }, 0, nil
 	})
 }
 
@@ -166,28 +169,58 @@ const wholeLimit = 16 << 20
 // expandStatuses sends the expanded call for statuses. Most answers are the same
 // as the one before: where reuse allows it, such an answer is not decoded again,
 // same is true and keep is not called.
-func (l *look) expandStatuses(ctx context.Context, query string, reuse bool, keep func(*entry) error, again func()) (list []listed, same bool, err error) {
-	err = l.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: query, decode: func(r io.Reader) (err error) {
+func (d *draft) expandStatuses(ctx context.Context, query string, reuse bool, keep func(*entry) error, again func()) (list []listed, same bool, err error) {
+	err = d.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: query, decode: func(r io.Reader) (err error) {
 		again()
-		text, rest, err := readWhole(r, l.buffer)
-		if l.buffer = text[:0]; cap(text) > 4*len(text) {
-			l.buffer = nil // An answer as large as that was is not usual.
+		text, rest, err := readWhole(r, d.buffer)
+		if d.buffer = text[:0]; cap(text) > 4*len(text) {
+			d.buffer = nil // An answer as large as that was is not usual.
 		}
 		defer clear(text) // Traces quote passwords: nothing of them stays.
 		if err != nil {
 			return err
 		}
-		if l.whole = rest == nil; l.whole {
-			l.hash = l.fingerprint(text)
-			if same = reuse && l.hash == l.same.hash; same {
+		if d.whole = rest == nil; d.whole {
+			d.hash = d.fingerprint(text)
+			if same = reuse && d.hash == d.same.hash; same {
 				return nil
 			}
 			rest = strings.NewReader("")
 		}
-		list, err = l.decoder(io.MultiReader(bytes.NewReader(text), rest)).decodeExpanded(maxListed, keep)
+		list, err = d.decodeStatuses(io.MultiReader(bytes.NewReader(text), rest), keep)
+		if errors.Is(err, errWindow) && d.whole {
+			again()
+			list, err = d.decodeStatuses(bytes.NewReader(text), keep)
+		}
 		return err
-	}}, l.reports.Report)
+	}}, d.reports.Report)
 	return list, same, err
+}
+
+// decodeStatuses decodes an answer, without what is too long of its texts once one
+// was.
+func (d *draft) decodeStatuses(r io.Reader, keep func(*entry) error) ([]listed, error) {
+	r, done := withoutLong(r, &d.longStatus)
+	list, err := d.decoder(r).decodeExpanded(maxListed, keep)
+	done(err)
+	return list, err
+}
+
+// withoutLong puts a shortener in where a text was too long before, until none is.
+func withoutLong(r io.Reader, long *atomic.Bool) (from io.Reader, done func(error)) {
+	if !long.Load() {
+		return r, func(err error) {
+			if errors.Is(err, errWindow) {
+				long.Store(true)
+			}
+		}
+	}
+	short := &shortener{from: r}
+	return short, func(err error) {
+		if err == nil && !short.cut {
+			long.Store(false)
+		}
+	}
 }
 
 // A fingerprint tells answers apart: the length, and a hash of 64 bits with a
@@ -227,10 +260,10 @@ func readWhole(r io.Reader, buffer []byte) (text []byte, rest io.Reader, err err
 // findStatusless compares the plain list with what was expanded: a connector
 // whose status record does not exist is missing from the latter without a word
 // (all versions since 2.3). While the list fails, those that are known stay.
-func (l *look) findStatusless() {
-	connectors, odd := l.snapshot.Connectors, l.unobserved
-	if l.reused {
-		connectors, odd = l.same.connectors, l.same.unobserved
+func (d *draft) findStatusless() {
+	connectors, odd := d.snapshot.Connectors, d.unobserved
+	if d.reused {
+		connectors, odd = d.same.connectors, d.same.unobserved
 	}
 	have := make(map[string]struct{}, len(connectors)+len(odd))
 	for i := range connectors {
@@ -239,17 +272,17 @@ func (l *look) findStatusless() {
 	for name := range odd {
 		have[name] = struct{}{}
 	}
-	l.listAsk.Start(l.background, func(ctx context.Context) (func(), time.Duration, error) {
-		names, err := l.list(ctx)
+	d.listAsk.Start(d.background, func(ctx context.Context) (func(), time.Duration, error) {
+		names, err := d.list(ctx)
 		if err != nil {
 			return nil, 0, err
 		}
 		missing := map[string]connect.Reason{}
 		for _, it := range names {
-			if _, ok := have[it.name]; !ok && l.options.Keep(it.name) {
+			if _, ok := have[it.name]; !ok && d.options.Keep(it.name) {
 				missing[it.name] = cmp.Or(it.bad, connect.NoStatus)
 			}
 		}
-		return func() { l.statusless = missing }, 0, nil
+		return func() { d.statusless = missing }, 0, nil
 	})
 }
