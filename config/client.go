@@ -89,7 +89,7 @@ func clientFiles(client *commoncfg.HTTPClientConfig) (files fileFields) {
 // use: references to a secret manager, and values that would fail each request.
 func usableClient(client *commoncfg.HTTPClientConfig, at origin) error {
 	if basic := client.BasicAuth; basic != nil {
-		if err := noReference(at, "http_client.basic_auth", "username_ref", basic.UsernameRef, "password_ref", basic.PasswordRef); err != nil {
+		if err := noReference(at, "http_client.basic_auth", map[string]string{"username_ref": basic.UsernameRef, "password_ref": basic.PasswordRef}); err != nil {
 			return err
 		}
 		if basic.Username == "" && basic.UsernameFile == "" {
@@ -97,7 +97,7 @@ func usableClient(client *commoncfg.HTTPClientConfig, at origin) error {
 		}
 	}
 	if authorization := client.Authorization; authorization != nil {
-		if err := noReference(at, "http_client.authorization", "credentials_ref", authorization.CredentialsRef); err != nil {
+		if err := noReference(at, "http_client.authorization", map[string]string{"credentials_ref": authorization.CredentialsRef}); err != nil {
 			return err
 		}
 		if authorization.Credentials == "" && authorization.CredentialsFile == "" {
@@ -124,12 +124,11 @@ func usableClient(client *commoncfg.HTTPClientConfig, at origin) error {
 	return usableTLS(&client.TLSConfig, "http_client.tls_config", at)
 }
 
-// noReference refuses what only a secret manager could resolve; pairs are names
-// and values.
-func noReference(at origin, block string, pairs ...string) error {
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			return at.wrong(block+"."+pairs[i], "needs a secret manager, which this exporter has none of: use the field or its _file form")
+// noReference refuses what only a secret manager could resolve.
+func noReference(at origin, block string, references map[string]string) error {
+	for _, field := range slices.Sorted(maps.Keys(references)) {
+		if references[field] != "" {
+			return at.wrong(block+"."+field, "needs a secret manager, which this exporter has none of: use the field or its _file form")
 		}
 	}
 	return nil
@@ -180,7 +179,7 @@ func usableProxyURL(address *url.URL) bool {
 }
 
 func usableOAuth2(oauth *commoncfg.OAuth2, block string, at origin) error {
-	if err := noReference(at, block, "client_secret_ref", oauth.ClientSecretRef, "client_certificate_key_ref", oauth.ClientCertificateKeyRef); err != nil {
+	if err := noReference(at, block, map[string]string{"client_secret_ref": oauth.ClientSecretRef, "client_certificate_key_ref": oauth.ClientCertificateKeyRef}); err != nil {
 		return err
 	}
 	address, _, _ := strings.Cut(oauth.TokenURL, "?")
@@ -248,7 +247,7 @@ func usableTLS(c *commoncfg.TLSConfig, block string, at origin) error {
 // a library cannot read a certificate is not told: its words are of ASN.1, and
 // may quote.
 func readTLS(c *commoncfg.TLSConfig, block string, at origin) (inline commoncfg.TLSConfig, err error) {
-	if err := noReference(at, block, "ca_ref", c.CARef, "cert_ref", c.CertRef, "key_ref", c.KeyRef); err != nil {
+	if err := noReference(at, block, map[string]string{"ca_ref": c.CARef, "cert_ref": c.CertRef, "key_ref": c.KeyRef}); err != nil {
 		return inline, err
 	}
 	if c.MaxVersion != 0 && c.MaxVersion < c.MinVersion {

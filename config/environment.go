@@ -47,15 +47,6 @@ func (e *environment) lookup(name string) (value string, set bool) {
 // line break at its end does not.
 func (e *environment) password(name string) string { return strings.TrimRight(e.values[name], "\r\n") }
 
-func (e *environment) flag(name string) (set bool, err error) {
-	if value, found := e.lookup(name); found {
-		if err := boolean(&set)(value); err != nil {
-			return false, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return set, nil
-}
-
 func (e *environment) warnings() []string { return e.notes }
 
 func (e *environment) warn(format string, args ...any) {

@@ -262,6 +262,22 @@ func TestSame(t *testing.T) {
 	}
 }
 
+// TLS that is never spoken is hardly meant.
+func TestTLSWithoutHTTPS(t *testing.T) {
+	for text, want := range map[string]int{
+		"    http_client: {tls_config: {insecure_skip_verify: true}}\n":                                    1,
+		"    http_client: {tls_config: {insecure_skip_verify: true}}\n    worker_probe: {scheme: https}\n": 0,
+		"": 0,
+	} {
+		if got := mustLoad(t, minimal+text).Warnings(); len(got) != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+	if got := mustLoad(t, strings.ReplaceAll(minimal, "http://", "https://")+"    http_client: {tls_config: {insecure_skip_verify: true}}\n").Warnings(); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+}
+
 // What is done with a configuration does not make it another one.
 func TestSameAfterUse(t *testing.T) {
 	const oauth = "oauth2: {client_id: a, client_secret: b, token_url: \"http://c\"}"

@@ -175,8 +175,11 @@ func TestTransportFollowsCertificates(t *testing.T) {
 	if err := os.Rename(pipe(t), file); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Get(server.URL); err == nil || !strings.Contains(err.Error(), "is a pipe") {
+	if response, err = client.Get(server.URL); err == nil || !strings.Contains(err.Error(), "is a pipe") {
 		t.Errorf("of a pipe: %v", err)
+	}
+	if err == nil {
+		_ = response.Body.Close()
 	}
 }
 
