@@ -29,6 +29,8 @@ func (checkCommand) Help() string {
   kafka-connect-exporter check --config.file=clusters.yml
   kafka-connect-exporter check --config.file=clusters.yml --connect
 
+What is printed is a configuration file in turn, with what CONNECT_* variables and flags say in it.
+
 Exit status: 0 it is right, 2 it is not, or a cluster does not answer.`
 }
 

@@ -14,6 +14,14 @@ type exportCommand struct {
 	Dashboards exportDashboardsCommand `cmd:"" help:"Write the Grafana dashboards."`
 }
 
+// Help is shown by export --help.
+func (exportCommand) Help() string {
+	return `What is written fits the version of the exporter that writes it: write it again after an upgrade.
+
+  kafka-connect-exporter export alerts /etc/prometheus/rules
+  kafka-connect-exporter export dashboards /var/lib/grafana/dashboards`
+}
+
 // exportFlags are common to what can be exported.
 type exportFlags struct {
 	Directory string            `arg:"" name:"dir" help:"Folder to write to; made if it is not there, its files of the same names are replaced."`
@@ -31,7 +39,9 @@ type exportAlertsCommand struct {
 
 // Help is shown by export alerts --help.
 func (exportAlertsCommand) Help() string {
-	return `  kafka-connect-exporter export alerts /etc/prometheus/rules
+	return `Writes the files that Prometheus and Alertmanager load, and prints their names. Each alert has a runbook.
+
+  kafka-connect-exporter export alerts /etc/prometheus/rules
   kafka-connect-exporter export alerts DIR --selector='job="connect",env="prod"' --runbooks=https://wiki.example/connect
   kafka-connect-exporter export alerts DIR --format=kubernetes --label=release=prometheus`
 }
@@ -59,7 +69,9 @@ type exportDashboardsCommand struct {
 
 // Help is shown by export dashboards --help.
 func (exportDashboardsCommand) Help() string {
-	return `  kafka-connect-exporter export dashboards /var/lib/grafana/dashboards
+	return `Writes one JSON file a dashboard, for Grafana's provisioning or import, and prints their names.
+
+  kafka-connect-exporter export dashboards /var/lib/grafana/dashboards
   kafka-connect-exporter export dashboards DIR --format=kubernetes --label=grafana_dashboard=1`
 }
 

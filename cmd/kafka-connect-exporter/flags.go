@@ -20,7 +20,7 @@ import (
 
 // sourceFlags say where the clusters are configured.
 type sourceFlags struct {
-	ConfigFile string `name:"config.file" placeholder:"FILE" help:"YAML file with the clusters."`
+	ConfigFile string `name:"config.file" placeholder:"FILE" help:"YAML file with the clusters; CONNECT_* variables are read beside it."`
 	ConnectURL string `name:"connect.url" placeholder:"URL" help:"REST URL of a single cluster, instead of a file."`
 }
 

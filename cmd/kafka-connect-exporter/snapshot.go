@@ -34,6 +34,7 @@ func (snapshotCommand) Help() string {
 
   kafka-connect-exporter snapshot --connect.url=http://connect:8083
   kafka-connect-exporter snapshot --config.file=clusters.yml -o json
+  CONNECT_REST_URL=http://connect:8083 kafka-connect-exporter snapshot && echo all is well
 
 Exit status: 0 all is well, 1 a connector or a task has failed, is degraded or could not be observed, 2 of a cluster there is no snapshot.`
 }
