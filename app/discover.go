@@ -23,7 +23,7 @@ const (
 	// settle is for how long changes that come together are waited for.
 	settle = 200 * time.Millisecond
 	// secretInterval is how often Secrets are read again, filesInterval how often
-	// files are looked at.
+	// files are checked.
 	secretInterval, filesInterval = 10 * time.Second, time.Second
 	// discoveryPatience is how long whoever needs all clusters at once waits for
 	// them to be found.
@@ -130,7 +130,7 @@ func parsedSelectors(d *config.Discovery) (selectors []kubernetes.Selector, file
 	return selectors, files, nil
 }
 
-// newDiscoverer begins to look; nil where nothing is to be found.
+// newDiscoverer begins to search; nil where nothing is to be found.
 func newDiscoverer(d *config.Discovery, version string, instruments *self.Instruments, logger *slog.Logger) (*discoverer, error) {
 	if d == nil {
 		return nil, nil

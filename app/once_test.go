@@ -39,7 +39,7 @@ snapshot_max_age: 1h
 	if !receiver.got("kafka.connect.up") {
 		t.Error("nothing was pushed")
 	}
-	// The statuses, and as this is the first look, info beside them.
+	// The statuses, and as this is the first snapshot, info beside them.
 	if n := c.Requests().Count(connecttest.Match{Endpoint: connecttest.EndpointExpand}); n != 2 {
 		t.Errorf("the worker had %d expanded calls, want those of one snapshot", n)
 	}

@@ -114,7 +114,7 @@ func loadConfig(ctx context.Context, o Options) (*config.Config, error) {
 	}
 }
 
-// find begins to look for clusters where the configuration says, unless it has
+// find begins to search for clusters where the configuration says, unless it has
 // begun already.
 func (w *watch) find(cfg *config.Config) (*discoverer, error) {
 	if w.finder != nil && w.finder.settings.Same(cfg.Discovery()) {

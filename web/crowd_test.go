@@ -108,7 +108,7 @@ func large() *observer {
 
 // hangs until it is cancelled, and says so when it is asked.
 func hangs(asked chan<- struct{}) *observer {
-	return &observer{look: func(ctx context.Context, _ func(connect.Request)) (*connect.Snapshot, error) {
+	return &observer{observe: func(ctx context.Context, _ func(connect.Request)) (*connect.Snapshot, error) {
 		asked <- struct{}{}
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -297,7 +297,7 @@ func (r slowReader) Read(p []byte) (int, error) {
 func TestHalfClosed(t *testing.T) {
 	release := make(chan struct{})
 	asked := make(chan struct{}, 1)
-	o := &observer{look: func(ctx context.Context, _ func(connect.Request)) (*connect.Snapshot, error) {
+	o := &observer{observe: func(ctx context.Context, _ func(connect.Request)) (*connect.Snapshot, error) {
 		select {
 		case asked <- struct{}{}:
 		default:

@@ -112,8 +112,8 @@ type (
 	}
 )
 
-// view is what of one cluster may be shown.
-type view struct {
+// An entry is what of one cluster may be shown.
+type entry struct {
 	result  *series.Result
 	known   *connect.Snapshot
 	summary series.Summary
@@ -208,53 +208,53 @@ func (s *server) statusPage(q question) *statusPage {
 	results := s.Fleet.Last()
 	page.ClusterCount = len(results)
 	words := strings.Fields(strings.ToLower(q.filter))
-	var views []*view
+	var entries []*entry
 	for i := range results {
 		if q.cluster != "" && results[i].Cluster != q.cluster {
 			continue
 		}
-		v := newView(&results[i], words, q.connector)
-		if q.cluster == "" && len(words) > 0 && v.matches == 0 && !matchesCluster(v.result, words) {
+		e := newEntry(&results[i], words, q.connector)
+		if q.cluster == "" && len(words) > 0 && e.matches == 0 && !matchesCluster(e.result, words) {
 			page.Unmatched++
 			continue
 		}
-		views = append(views, v)
+		entries = append(entries, e)
 	}
-	slices.SortStableFunc(views, func(a, b *view) int { return cmp.Compare(a.rank(), b.rank()) })
+	slices.SortStableFunc(entries, func(a, b *entry) int { return cmp.Compare(a.rank(), b.rank()) })
 
 	var skip, tasks int
 	switch {
 	case q.connector != "":
 		tasks = ownTasksShown
-		if len(views) == 1 && views[0].matches == 1 {
-			connector := &views[0].known.Connectors[slices.IndexFunc(views[0].ranks, func(rank uint8) bool { return rank != notShown })]
+		if len(entries) == 1 && entries[0].matches == 1 {
+			connector := &entries[0].known.Connectors[slices.IndexFunc(entries[0].ranks, func(rank uint8) bool { return rank != notShown })]
 			page.Pager = q.pager(len(connector.Tasks), tasks)
 		}
 		skip, q.page = (page.Pager.Page-1)*tasks, 1
 	case q.cluster != "":
 		tasks = tasksShown
-		if len(views) == 1 {
-			page.Pager = q.pager(views[0].matches, connectorsShown)
+		if len(entries) == 1 {
+			page.Pager = q.pager(entries[0].matches, connectorsShown)
 		}
 		skip = (page.Pager.Page - 1) * connectorsShown
 	default:
 		tasks = tasksShown
-		page.Pager = q.pager(len(views), clustersShown)
+		page.Pager = q.pager(len(entries), clustersShown)
 		from := (page.Pager.Page - 1) * clustersShown
-		views = views[from:min(from+clustersShown, len(views))]
+		entries = entries[from:min(from+clustersShown, len(entries))]
 	}
-	allot(views)
-	for _, v := range views {
-		c := s.describe(v, q, now)
+	allot(entries)
+	for _, e := range entries {
+		c := s.describe(e, q, now)
 		connectorSkip, taskSkip := skip, 0
 		if q.connector != "" {
 			connectorSkip, taskSkip = 0, skip
 		}
-		for _, i := range ranked(v.ranks, connectorSkip, v.shown) {
-			c.Connectors = append(c.Connectors, describeConnector(v.result.Cluster, &v.known.Connectors[i], taskSkip, tasks))
+		for _, i := range ranked(e.ranks, connectorSkip, e.shown) {
+			c.Connectors = append(c.Connectors, describeConnector(e.result.Cluster, &e.known.Connectors[i], taskSkip, tasks))
 		}
 		if q.cluster == "" {
-			c.More = v.matches - len(c.Connectors)
+			c.More = e.matches - len(c.Connectors)
 		}
 		page.Clusters = append(page.Clusters, c)
 	}
@@ -296,35 +296,35 @@ func (q question) link() string {
 	return "./?" + values.Encode()
 }
 
-// newView finds what of a cluster matches the words, or has the name.
-func newView(result *series.Result, words []string, connector string) *view {
-	v := &view{result: result, known: result.Known()}
-	if v.known == nil {
-		return v
+// newEntry finds what of a cluster matches the words, or has the name.
+func newEntry(result *series.Result, words []string, connector string) *entry {
+	e := &entry{result: result, known: result.Known()}
+	if e.known == nil {
+		return e
 	}
 	if result.Snapshot != nil {
-		v.summary = result.Summary()
+		e.summary = result.Summary()
 	} else {
-		v.summary = series.Summarize(v.known)
+		e.summary = series.Summarize(e.known)
 	}
-	v.ranks = make([]uint8, len(v.known.Connectors))
-	for i := range v.known.Connectors {
-		c := &v.known.Connectors[i]
+	e.ranks = make([]uint8, len(e.known.Connectors))
+	for i := range e.known.Connectors {
+		c := &e.known.Connectors[i]
 		if connector != "" && c.Name != connector || !matches(result.Cluster, c, words) {
-			v.ranks[i] = notShown
+			e.ranks[i] = notShown
 			continue
 		}
-		v.ranks[i] = urgency(c)
-		v.matches++
+		e.ranks[i] = urgency(c)
+		e.matches++
 	}
-	return v
+	return e
 }
 
 // rank orders clusters by what is worst about them: those that do not answer come
 // first, of which there is little to show.
-func (v *view) rank() int {
-	switch s := &v.summary; {
-	case v.result.Err != nil:
+func (e *entry) rank() int {
+	switch s := &e.summary; {
+	case e.result.Err != nil:
 		return 0
 	case s.Connectors[connect.StateFailed] > 0, s.Tasks[connect.StateFailed] > 0:
 		return 1
@@ -337,24 +337,24 @@ func (v *view) rank() int {
 // allot shares the connectors that a page shows out among the clusters: first a
 // fair share of what has failed to each, then all that has, then likewise the
 // rest.
-func allot(views []*view) {
+func allot(entries []*entry) {
 	left := connectorsShown
-	give := func(v *view, upTo int) {
-		if more := min(upTo-v.shown, left); more > 0 {
-			v.shown += more
+	give := func(e *entry, upTo int) {
+		if more := min(upTo-e.shown, left); more > 0 {
+			e.shown += more
 			left -= more
 		}
 	}
 	for _, worst := range []uint8{urgencyOf(connect.StateDegraded), urgencyOf(connect.StateRunning)} {
 		for _, share := range []int{fairShare, connectorsShown} {
-			for _, v := range views {
+			for _, e := range entries {
 				count := 0
-				for _, rank := range v.ranks {
+				for _, rank := range e.ranks {
 					if rank <= worst {
 						count++
 					}
 				}
-				give(v, min(count, share))
+				give(e, min(count, share))
 			}
 		}
 	}
@@ -381,46 +381,46 @@ func ranked(ranks []uint8, skip, take int) []int {
 }
 
 // describe says everything of a cluster but its connectors.
-func (s *server) describe(v *view, q question, now time.Time) statusCluster {
+func (s *server) describe(e *entry, q question, now time.Time) statusCluster {
 	names := namesShown
 	if q.cluster != "" {
 		names = ownNamesShown
 	}
-	q.cluster, q.connector, q.page = v.result.Cluster, "", 1
+	q.cluster, q.connector, q.page = e.result.Cluster, "", 1
 	c := statusCluster{
-		Name: v.result.Cluster, Link: question{cluster: v.result.Cluster}.link(), Provider: string(v.result.Provider), Health: "pending",
-		Matching: v.matches, Whole: q.link(),
+		Name: e.result.Cluster, Link: question{cluster: e.result.Cluster}.link(), Provider: string(e.result.Provider), Health: "pending",
+		Matching: e.matches, Whole: q.link(),
 	}
 	if !s.AdminApart {
-		c.Probe = "./probe?debug=true&cluster=" + url.QueryEscape(v.result.Cluster)
+		c.Probe = "./probe?debug=true&cluster=" + url.QueryEscape(e.result.Cluster)
 	}
-	if !v.result.At.IsZero() {
-		c.Health, c.Age, c.Duration = "up", span(now.Sub(v.result.At)), span(v.result.Duration)
+	if !e.result.At.IsZero() {
+		c.Health, c.Age, c.Duration = "up", span(now.Sub(e.result.At)), span(e.result.Duration)
 	}
-	if v.result.Err != nil {
-		c.Health, c.Error = "down", short(v.result.Err.Error(), maxFailure)
+	if e.result.Err != nil {
+		c.Health, c.Error = "down", short(e.result.Err.Error(), maxFailure)
 	}
-	if v.known == nil {
+	if e.known == nil {
 		return c
 	}
-	if v.result.Err != nil {
-		c.Stale = span(now.Sub(v.known.Taken))
+	if e.result.Err != nil {
+		c.Stale = span(now.Sub(e.known.Taken))
 	}
-	c.Known, c.HasTasks, c.Version, c.ObservationVersion = true, v.known.HasTasks, short(v.known.Version, maxShown), v.known.ObservationVersion
-	c.ConnectorStates, c.ConnectorCount = byState(v.summary.Connectors)
-	c.TaskStates, c.TaskCount = byState(v.summary.Tasks)
-	c.WorkerCount = len(v.summary.Workers)
-	c.Workers, c.MoreWorkers = firstOf(v.summary.Workers, names)
+	c.Known, c.HasTasks, c.Version, c.ObservationVersion = true, e.known.HasTasks, short(e.known.Version, maxShown), e.known.ObservationVersion
+	c.ConnectorStates, c.ConnectorCount = byState(e.summary.Connectors)
+	c.TaskStates, c.TaskCount = byState(e.summary.Tasks)
+	c.WorkerCount = len(e.summary.Workers)
+	c.Workers, c.MoreWorkers = firstOf(e.summary.Workers, names)
 	c.Workers = slices.Clone(c.Workers)
 	for i := range c.Workers {
 		c.Workers[i].Name = short(c.Workers[i].Name, maxShown)
 	}
 	for _, reason := range connect.UnobservedReasons() {
-		if n := v.summary.Unobserved[reason]; n > 0 {
+		if n := e.summary.Unobserved[reason]; n > 0 {
 			c.UnobservedCounts = append(c.UnobservedCounts, unobservedCount{reason, n})
 		}
 	}
-	c.Unobserved, c.MoreUnobserved = firstOf(v.known.Unobserved, names)
+	c.Unobserved, c.MoreUnobserved = firstOf(e.known.Unobserved, names)
 	c.Unobserved = slices.Clone(c.Unobserved)
 	for i := range c.Unobserved {
 		c.Unobserved[i].Connector = short(c.Unobserved[i].Connector, maxShown)

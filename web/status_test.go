@@ -139,9 +139,9 @@ func TestStatusPageIsBounded(t *testing.T) {
 			connectors = append(connectors, failing("z-failing"))
 		}
 		o := shows(connectors...)
-		look := o.look
-		o.look = func(ctx context.Context, report func(connect.Request)) (*connect.Snapshot, error) {
-			s, err := look(ctx, report)
+		observe := o.observe
+		o.observe = func(ctx context.Context, report func(connect.Request)) (*connect.Snapshot, error) {
+			s, err := observe(ctx, report)
 			for i := range 1000 {
 				s.Unobserved = append(s.Unobserved, connect.Unobserved{Connector: fmt.Sprintf("%s-%04d", long, i), Reason: connect.NoStatus})
 			}
@@ -206,7 +206,7 @@ func TestContainsFold(t *testing.T) {
 
 // What is listed and not observed is named.
 func TestUnobservedAreNamed(t *testing.T) {
-	o := &observer{look: func(context.Context, func(connect.Request)) (*connect.Snapshot, error) {
+	o := &observer{observe: func(context.Context, func(connect.Request)) (*connect.Snapshot, error) {
 		return &connect.Snapshot{
 			Taken: time.Now(), HasTasks: true, Connectors: []connect.Connector{running("well")},
 			Unobserved: []connect.Unobserved{{Connector: "<broken>", Reason: connect.Decode}, {Connector: "no-status", Reason: connect.NoStatus}},
@@ -231,7 +231,7 @@ func TestUnobservedAreNamed(t *testing.T) {
 // Many who look at the page ask the clusters once.
 func TestStatusPagesShareTheirSnapshots(t *testing.T) {
 	asked, release := make(chan struct{}, 100), make(chan struct{})
-	o := &observer{look: func(context.Context, func(connect.Request)) (*connect.Snapshot, error) {
+	o := &observer{observe: func(context.Context, func(connect.Request)) (*connect.Snapshot, error) {
 		asked <- struct{}{}
 		<-release
 		return &connect.Snapshot{Taken: time.Now(), Connectors: []connect.Connector{running("one")}}, nil

@@ -29,16 +29,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // observer is a cluster that answers as a test wants.
 type observer struct {
-	mu    sync.Mutex
-	looks int
-	look  func(ctx context.Context, report func(connect.Request)) (*connect.Snapshot, error)
+	mu        sync.Mutex
+	snapshots int
+	observe   func(ctx context.Context, report func(connect.Request)) (*connect.Snapshot, error)
 }
 
 func (o *observer) Observe(ctx context.Context, report func(connect.Request)) (*connect.Snapshot, error) {
 	o.mu.Lock()
-	o.looks++
+	o.snapshots++
 	o.mu.Unlock()
-	return o.look(ctx, report)
+	return o.observe(ctx, report)
 }
 
 func (o *observer) Close() {}
@@ -46,12 +46,12 @@ func (o *observer) Close() {}
 func (o *observer) count() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.looks
+	return o.snapshots
 }
 
 // shows answers with the connectors.
 func shows(connectors ...connect.Connector) *observer {
-	return &observer{look: func(_ context.Context, report func(connect.Request)) (*connect.Snapshot, error) {
+	return &observer{observe: func(_ context.Context, report func(connect.Request)) (*connect.Snapshot, error) {
 		report(connect.Request{Endpoint: "expand", Host: "worker:8083", Code: 200, Start: time.Now(), Duration: time.Millisecond, Bytes: 17})
 		return &connect.Snapshot{
 			Provider: connect.SelfManaged, ObservationVersion: "2", Version: "4.3.1",
@@ -62,7 +62,7 @@ func shows(connectors ...connect.Connector) *observer {
 
 // fails answers with an error.
 func fails(err error) *observer {
-	return &observer{look: func(context.Context, func(connect.Request)) (*connect.Snapshot, error) { return nil, err }}
+	return &observer{observe: func(context.Context, func(connect.Request)) (*connect.Snapshot, error) { return nil, err }}
 }
 
 func running(name string) connect.Connector {
@@ -156,7 +156,7 @@ func TestScrapeTimeout(t *testing.T) {
 func TestScrapeContextReachesTheObserver(t *testing.T) {
 	var left time.Duration
 	o := &observer{}
-	o.look = func(ctx context.Context, _ func(connect.Request)) (*connect.Snapshot, error) {
+	o.observe = func(ctx context.Context, _ func(connect.Request)) (*connect.Snapshot, error) {
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
 		return &connect.Snapshot{Taken: time.Now()}, nil
@@ -197,7 +197,7 @@ func TestOwnMetricsAlone(t *testing.T) {
 		t.Errorf("not the exporter's own metrics alone: %s", text)
 	}
 	if o.count() != 1 {
-		t.Errorf("%d looks, want only that of the first scrape", o.count())
+		t.Errorf("%d snapshots, want only that of the first scrape", o.count())
 	}
 }
 
@@ -233,7 +233,7 @@ func TestProbe(t *testing.T) {
 		}
 	}
 	if a.count() != 0 || b.count() != 1 {
-		t.Errorf("looks: %d at a, %d at b, want 0 and 1", a.count(), b.count())
+		t.Errorf("snapshots: %d at a, %d at b, want 0 and 1", a.count(), b.count())
 	}
 }
 
@@ -270,7 +270,7 @@ func TestWrongProbes(t *testing.T) {
 		}
 	}
 	if a.count() != 0 {
-		t.Errorf("wrong probes made %d looks", a.count())
+		t.Errorf("wrong probes made %d snapshots", a.count())
 	}
 }
 
@@ -424,7 +424,7 @@ func TestStatusPageAsksSparingly(t *testing.T) {
 		ask(handler, http.MethodGet, "/")
 	}
 	if o.count() != 1 {
-		t.Errorf("five pages made %d looks, want 1", o.count())
+		t.Errorf("five pages made %d snapshots, want 1", o.count())
 	}
 }
 
@@ -462,12 +462,12 @@ func TestStatusPageFilter(t *testing.T) {
 func TestStatusPageShowsTheLastKnown(t *testing.T) {
 	fail := false
 	o := shows(running("one"))
-	look := o.look
-	o.look = func(ctx context.Context, report func(connect.Request)) (*connect.Snapshot, error) {
+	observe := o.observe
+	o.observe = func(ctx context.Context, report func(connect.Request)) (*connect.Snapshot, error) {
 		if fail {
 			return nil, connect.Timeout
 		}
-		return look(ctx, report)
+		return observe(ctx, report)
 	}
 	handler := serve(t, nil, named{"a", o})
 	ask(handler, http.MethodGet, "/metrics")
