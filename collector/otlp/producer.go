@@ -24,7 +24,8 @@ type Options struct {
 	// AllStates tells whether every state that an object can be in is sent as 0
 	// or 1, instead of the current one as 1; it is asked each time.
 	AllStates func() bool
-	// Timeout is the most time that a snapshot gets; 10 s if zero.
+	// Timeout is the most time that a snapshot gets, and half of what an export has;
+	// 10 s if zero.
 	Timeout time.Duration
 	// Version of the exporter, that of the instrumentation scope.
 	Version string
@@ -70,7 +71,11 @@ func (p *Producer) Produce(ctx context.Context) iter.Seq[*metrics.ScopeMetrics] 
 		case <-ctx.Done():
 			return
 		}
-		observing, cancel := context.WithTimeout(ctx, p.options.Timeout)
+		timeout := p.options.Timeout
+		if deadline, ok := ctx.Deadline(); ok {
+			timeout = min(timeout, time.Until(deadline)/2) // The rest is for sending.
+		}
+		observing, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		results := p.options.Observe(observing)
 		own, err := p.options.Own(ctx)

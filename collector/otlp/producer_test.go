@@ -436,6 +436,15 @@ func TestProduceInTime(t *testing.T) {
 				t.Errorf("missing: %s", want)
 			}
 		}
+		// The last export, which has a deadline, has half of it left to be sent.
+		start = time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		for range New(Options{Observe: watched.Observe, Own: own.Collect, Version: "1.2.3"}).Produce(ctx) {
+		}
+		if took := time.Since(start); took > 1500*time.Millisecond {
+			t.Errorf("took %v of 3s", took)
+		}
 		// One that is removed is not sent as down.
 		watched.Replace(nil)
 		for _, line := range produce(t, New(Options{Observe: watched.Observe, Own: own.Collect, Version: "1.2.3"})) {
