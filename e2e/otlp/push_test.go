@@ -384,7 +384,7 @@ otlp: {endpoint: "http://%s", protocol: grpc, interval: 1s, timeout: 2s}
 // and returns the address of one.
 func demoWorker(t *testing.T) string {
 	t.Helper()
-	demo, err := parts.group.Start("demo", []string{parts.binary, "demo", "--web.listen-address=" + address(t)})
+	demo, err := parts.group.Start("demo-"+t.Name(), []string{parts.binary, "demo", "--web.listen-address=" + address(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,8 +50,9 @@ otlp: {endpoint: %q, protocol: %s, interval: 1s, resource_attributes: {deploymen
 	}
 }
 
-// moving are counters that go on with every scrape and every export.
-var moving = regexp.MustCompile(`^kafka_connect_exporter_(otlp_exports_total|scrape_.+_total)\{`)
+// moving are counters that go on with every scrape and every export, and the time
+// that whoever asks gives a snapshot.
+var moving = regexp.MustCompile(`^kafka_connect_(exporter_(otlp_exports_total|scrape_.+_total)|snapshot_deadline_seconds)\{`)
 
 // series returns what Prometheus has of a job, in the notation of PromQL,
 // without what says where it came from.
