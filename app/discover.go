@@ -62,6 +62,8 @@ type discoverer struct {
 	secrets map[secretName]secret
 	told    map[discovery.Key]string
 	refused map[string]int
+	// refusals are those of the last wishes.
+	refusals []discovery.Refusal
 	// before are the wishes that hold until everything was listed once: those of
 	// the discoverer that this one replaces.
 	before []wish
@@ -435,7 +437,7 @@ func (f *discoverer) readFiles() {
 // tell logs each refusal once; f.mu is held.
 func (f *discoverer) tell(refused []discovery.Refusal) {
 	now := map[discovery.Key]string{}
-	f.refused = map[string]int{}
+	f.refused, f.refusals = map[string]int{}, refused
 	for _, r := range refused {
 		f.refused[r.Reason]++
 		now[r.Key] = r.Reason + r.Detail
@@ -502,21 +504,22 @@ func (i idle) Observe(context.Context, func(connect.Request)) (*connect.Snapshot
 func (idle) Close() {}
 
 // ResourceFindings are what is wrong, or hardly meant, in the manifests that a
-// configuration names, in the order of the files.
-func ResourceFindings(cfg *config.Config) (findings []discovery.Finding, err error) {
+// configuration names, in the order of the files; problems are files and
+// documents that cannot be read at all.
+func ResourceFindings(cfg *config.Config) (findings []discovery.Finding, problems []error) {
 	d := cfg.Discovery()
 	if d == nil {
 		return nil, nil
 	}
 	_, files, err := parsedSelectors(d)
 	if err != nil {
-		return nil, err
+		return nil, []error{err}
 	}
-	var problems []error
 	for _, s := range files {
 		names, err := discovery.Glob(s.patterns)
 		if err != nil {
-			return nil, err
+			problems = append(problems, err)
+			continue
 		}
 		documents, more := discovery.Documents(names)
 		problems = append(problems, more...)
@@ -531,5 +534,5 @@ func ResourceFindings(cfg *config.Config) (findings []discovery.Finding, err err
 	slices.SortStableFunc(findings, func(a, b discovery.Finding) int {
 		return cmp.Or(cmp.Compare(a.Document.File, b.Document.File), cmp.Compare(a.Line, b.Line))
 	})
-	return findings, errors.Join(problems...)
+	return findings, problems
 }

@@ -18,26 +18,57 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/msk"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/workerprobe"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/discovery"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/kafka"
 )
 
-// Clusters makes an observer of each configured cluster, in configured order.
-// Whoever gets them closes the observers.
-func Clusters(cfg *config.Config, logger *slog.Logger) ([]fleet.Cluster, error) {
+// Found are the clusters of a configuration at one moment.
+type Found struct {
+	// Clusters in the order of the configuration, then those that were found.
+	// Whoever gets them closes the observers.
+	Clusters []fleet.Cluster
+	// Complete says that everything that discovery should have seen was seen.
+	Complete bool
+	// Refused are resources that are no cluster.
+	Refused []discovery.Refusal
+}
+
+// Clusters makes an observer of each configured cluster, and of those that
+// discovery finds within some seconds, or until ctx ends.
+func Clusters(ctx context.Context, cfg *config.Config, logger *slog.Logger) (Found, error) {
 	finder, err := newDiscoverer(cfg.Discovery(), "", nil, logger)
 	if err != nil {
-		return nil, err
+		return Found{}, err
 	}
 	defer finder.stop()
+	result := Found{Complete: true}
 	if finder != nil {
-		patience, cancel := context.WithTimeout(context.Background(), discoveryPatience)
+		patience, cancel := context.WithTimeout(ctx, discoveryPatience)
 		defer cancel()
 		finder.listed(patience)
 		finder.readSecrets(false)
 	}
 	wishes := finder.wishes(cfg)
+	if finder != nil {
+		result.Complete, result.Refused = finder.state().Up, finder.refusals
+	}
 	made, err := clusters(nil).reconcile(wishes, logger)
-	return made.list(wishes), err
+	result.Clusters = made.list(wishes)
+	return result, err
+}
+
+// Validate checks what is not settings alone: that observers can be made of the
+// configured clusters, and what discovery is to look for. It asks nobody.
+func Validate(cfg *config.Config, logger *slog.Logger) error {
+	made, err := clusters(nil).reconcile(configured(cfg), logger)
+	if err != nil {
+		return err
+	}
+	made.closeBut(nil)
+	if d := cfg.Discovery(); d != nil {
+		_, _, err = parsedSelectors(d)
+	}
+	return err
 }
 
 // clusters are the observed clusters by name.

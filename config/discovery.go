@@ -100,7 +100,7 @@ type Found struct {
 
 // Cluster makes a cluster of what was found, by the selector's settings.
 func (s *Selector) Cluster(found Found) (Cluster, error) {
-	settings := s.settings.Cluster
+	settings := clusterSettings(s.settings.Cluster)
 	settings.Name, settings.URLs, settings.Provider = found.Name, nil, ProviderConnect
 	settings.Labels = copiedLabels(s.settings, found.Labels)
 	at := origin{name: found.Origin, field: s.at.field}
@@ -125,7 +125,7 @@ func (s *Selector) Cluster(found Found) (Cluster, error) {
 			block = *settings.Aiven
 		}
 		block.Project, block.Service = found.Project, found.Service
-		if !s.settings.routeWritten {
+		if settings.Aiven == nil || block.Route == "" {
 			block.Route = found.Route
 		}
 		if found.TokenElsewhere {
@@ -196,36 +196,36 @@ type discoverySettings struct {
 }
 
 type selectorSettings struct {
-	Kinds         []string        `yaml:"kinds,omitempty" doc:"Whose resources: strimzi, aiven, confluent, or a resource with its group such as kafkaconnects.eventstreams.ibm.com. Required for kubernetes; all for files unless set."`
-	Namespaces    []string        `yaml:"namespaces,omitempty" doc:"Namespaces, [\"*\"] for all. None: that of the pod, or of the kubeconfig. For kubernetes alone."`
-	LabelSelector string          `yaml:"label_selector,omitempty" doc:"Only resources with these labels, such as team=orders,env!=test. For kubernetes alone."`
-	Paths         []string        `yaml:"paths,omitempty" doc:"Patterns of file names; a file may have many documents. Required for, and only for, files."`
-	CopyLabels    []string        `yaml:"copy_labels,omitempty" doc:"Labels of the resource, of Aiven's also tags, that all series of its cluster get."`
-	Cluster       clusterSettings `yaml:",inline"`
+	Kinds         []string     `yaml:"kinds,omitempty" doc:"Whose resources: strimzi, aiven, confluent, or a resource with its group such as kafkaconnects.eventstreams.ibm.com. Required for kubernetes; all for files unless set."`
+	Namespaces    []string     `yaml:"namespaces,omitempty" doc:"Namespaces, [\"*\"] for all. None: that of the pod, or of the kubeconfig. For kubernetes alone."`
+	LabelSelector string       `yaml:"label_selector,omitempty" doc:"Only resources with these labels, such as team=orders,env!=test. For kubernetes alone."`
+	Paths         []string     `yaml:"paths,omitempty" doc:"Patterns of file names; a file may have many documents. Required for, and only for, files."`
+	CopyLabels    []string     `yaml:"copy_labels,omitempty" doc:"Labels of the resource, of Aiven's also tags, that all series of its cluster get."`
+	Cluster       plainCluster `yaml:",inline"`
 
 	// alone is what stands for the whole block, "" for nothing.
 	alone string
-	// routeWritten says that aiven.route is not the default.
-	routeWritten bool
 }
+
+// plainCluster is a cluster's settings without their own way to be decoded, which
+// would keep them from being a part of another block.
+type plainCluster clusterSettings
 
 // UnmarshalYAML also takes a name of kinds, or a pattern of file names, for the
 // whole block.
 func (s *selectorSettings) UnmarshalYAML(node *yaml.Node) error {
-	s.Cluster = defaultCluster()
+	s.Cluster = plainCluster(defaultCluster())
+	s.Cluster.Name = defaultFoundName
 	if node.Kind == yaml.ScalarNode {
 		s.alone = node.Value
-	} else {
-		type plain selectorSettings
-		if err := node.Decode((*plain)(s)); err != nil {
-			return err
-		}
+		return nil
 	}
-	if child(node, "name") == nil {
-		s.Cluster.Name = defaultFoundName
+	type plain selectorSettings
+	if err := node.Decode((*plain)(s)); err != nil {
+		return err
 	}
-	if aiven := child(node, "aiven"); aiven != nil {
-		s.routeWritten = child(aiven, "route") != nil
+	if aiven := child(node, "aiven"); aiven != nil && child(aiven, "route") == nil {
+		s.Cluster.Aiven.Route = "" // The resource says which access it opens.
 	}
 	return nil
 }
@@ -260,7 +260,7 @@ func (l *loader) loadDiscovery(source *source) error {
 				list.alone(&list.settings[i], alone)
 				list.settings[i].alone = ""
 			}
-			l.resolvePaths(&list.settings[i].Cluster)
+			l.resolvePaths((*clusterSettings)(&list.settings[i].Cluster))
 			s := Selector{
 				Kinds: list.settings[i].Kinds, Namespaces: list.settings[i].Namespaces, LabelSelector: list.settings[i].LabelSelector,
 				Paths: list.settings[i].Paths, NameTemplate: list.settings[i].Cluster.Name, settings: list.settings[i], loader: l,

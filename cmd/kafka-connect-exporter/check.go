@@ -29,7 +29,11 @@ func (checkCommand) Help() string {
   kafka-connect-exporter check --config.file=clusters.yml
   kafka-connect-exporter check --config.file=clusters.yml --connect
 
+<<<<<<< HEAD
 What is printed is a configuration file in turn, with what CONNECT_* variables and flags say in it.
+=======
+Manifests that discovery.files names are compared with Aiven's definition; a field that it does not know is a warning.
+>>>>>>> a6e3fcc (cmd: check manifests, and print the resources that are found)
 
 Exit status: 0 it is right, 2 it is not, or a cluster does not answer.`
 }
@@ -43,18 +47,52 @@ func (c checkCommand) Run(ctx context.Context, sys system) error {
 	for _, warning := range cfg.Warnings() {
 		fmt.Fprintln(sys.Stderr, "kafka-connect-exporter: warning: "+warning)
 	}
-	clusters, err := app.Clusters(cfg, promslog.NewNopLogger())
-	if err != nil {
+	if err := app.Validate(cfg, promslog.NewNopLogger()); err != nil {
 		return err
 	}
-	defer closeAll(clusters)
+	verdict := checkManifests(cfg, sys)
 	if !c.Connect {
-		_, err := io.WriteString(sys.Stdout, escaped(string(cfg.Masked())))
-		return err
+		if _, err := io.WriteString(sys.Stdout, escaped(string(cfg.Masked()))); err != nil {
+			return err
+		}
+		return verdict
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	return reach(ctx, sys, clusters)
+	found, err := app.Clusters(ctx, cfg, promslog.NewNopLogger())
+	if err != nil {
+		return err
+	}
+	defer closeAll(found.Clusters)
+	if !found.Complete {
+		fmt.Fprintln(sys.Stdout, "discovery: FAILED: not everything could be listed; serve says why in its log")
+		verdict = errTrouble
+	}
+	for _, refused := range found.Refused {
+		fmt.Fprintf(sys.Stdout, "%s: is not watched (%s): %s\n", printable(refused.Key.String()), refused.Reason, printable(refused.Detail))
+		verdict = errTrouble
+	}
+	return cmp.Or(reach(ctx, sys, found.Clusters), verdict)
+}
+
+// checkManifests compares the manifests that discovery reads from files with
+// their definition, and says line by line what is wrong with them.
+func checkManifests(cfg *config.Config, sys system) (verdict error) {
+	findings, problems := app.ResourceFindings(cfg)
+	for _, err := range problems {
+		fmt.Fprintln(sys.Stderr, "kafka-connect-exporter: "+printable(err.Error()))
+		verdict = errTrouble
+	}
+	for _, f := range findings {
+		level := ""
+		if f.Warning {
+			level = "warning: "
+		} else {
+			verdict = errTrouble
+		}
+		fmt.Fprintln(sys.Stderr, "kafka-connect-exporter: "+level+printable(f.String()))
+	}
+	return verdict
 }
 
 // reach prints what a snapshot of each cluster brought.

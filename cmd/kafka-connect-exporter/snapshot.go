@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
 	"unicode/utf8"
 
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/app"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -26,6 +28,8 @@ type snapshotCommand struct {
 	Output  string        `name:"output" short:"o" default:"table" enum:"table,json" help:"How to print it: ${enum}."`
 	Color   string        `name:"color" default:"auto" enum:"auto,always,never" help:"When to colour: ${enum}; auto is on a terminal, unless NO_COLOR is set."`
 	Timeout time.Duration `name:"timeout" default:"10s" help:"How long to wait for the clusters."`
+
+	Resources bool `name:"resources" help:"Print the resources that discovery finds, as kubectl get does, and ask no cluster."`
 }
 
 // Help is shown by snapshot --help.
@@ -35,6 +39,7 @@ func (snapshotCommand) Help() string {
   kafka-connect-exporter snapshot --connect.url=http://connect:8083
   kafka-connect-exporter snapshot --config.file=clusters.yml -o json
   CONNECT_REST_URL=http://connect:8083 kafka-connect-exporter snapshot && echo all is well
+  kafka-connect-exporter snapshot --config.file=clusters.yml --resources
 
 Exit status: 0 all is well, 1 a connector or a task has failed, is degraded or could not be observed, 2 of a cluster there is no snapshot.`
 }
@@ -45,14 +50,23 @@ func (c snapshotCommand) Run(ctx context.Context, sys system) error {
 	if err != nil {
 		return err
 	}
-	clusters, err := app.Clusters(cfg, promslog.NewNopLogger())
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	found, err := app.Clusters(ctx, cfg, promslog.NewNopLogger())
 	if err != nil {
 		return err
 	}
-	defer closeAll(clusters)
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
-	results := observe(ctx, clusters)
+	defer closeAll(found.Clusters)
+	if c.Resources {
+		if err := writeResources(sys.Stdout, found.Clusters); err != nil {
+			return fmt.Errorf("print the resources: %w", err)
+		}
+		if !found.Complete {
+			return errTrouble
+		}
+		return nil
+	}
+	results := observe(ctx, found.Clusters)
 
 	if c.Output == "json" {
 		err = writeJSON(sys.Stdout, results)
@@ -63,6 +77,26 @@ func (c snapshotCommand) Run(ctx context.Context, sys system) error {
 		return fmt.Errorf("print the snapshot: %w", err)
 	}
 	return verdict(results)
+}
+
+// writeResources prints the resources that clusters were found by, with the
+// columns that kubectl has for Aiven's.
+func writeResources(w io.Writer, clusters []fleet.Cluster) error {
+	out := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(out, "NAMESPACE\tNAME\tPROJECT\tREGION\tPLAN\tSTATE")
+	for _, c := range clusters {
+		found, is := c.Observer.(connect.OperatorObserver)
+		if !is {
+			continue
+		}
+		r := found.OperatorResource()
+		state := strings.ToUpper(string(r.State))
+		if r.State == connect.ResourceUnknown {
+			state = ""
+		}
+		fmt.Fprintln(out, strings.Join([]string{printable(r.Namespace), printable(r.Name), printable(r.Project), printable(r.CloudName), printable(r.Plan), state}, "\t"))
+	}
+	return out.Flush()
 }
 
 // coloured follows --color, and without it https://no-color.org.

@@ -320,6 +320,28 @@ spec:
       - network: 10.20.0.0/16
 `
 
+// many creates resources without workers, in the shape of Strimzi, and waits for
+// their clusters.
+func (s *site) many(n int) {
+	s.t.Helper()
+	for i := range n {
+		s.create(fmt.Sprintf(`{apiVersion: kafka.strimzi.io/v1, kind: KafkaConnect, metadata: {name: many-%d, namespace: data},
+			spec: {replicas: 0, bootstrapServers: "kafka:9092", groupId: g, configStorageTopic: c, statusStorageTopic: s, offsetStorageTopic: o}}`, i))
+	}
+	start := time.Now()
+	const counted = `kafka_connect_discovery_resources{group="kafka.strimzi.io",kind="KafkaConnect"}`
+	s.must(process.Poll(s.ctx, 200*time.Millisecond, s.exporter, func(ctx context.Context) error {
+		all, err := s.scrape(ctx)
+		if err == nil && (all[counted] != strconv.Itoa(n) || all[fmt.Sprintf(`kafka_connect_up{connect_cluster="data/many-%d"}`, n-1)] != "1") {
+			err = fmt.Errorf("%s resources are known of %d", all[counted], n)
+		}
+		return err
+	}))
+	all, err := s.scrape(s.ctx)
+	s.must(err)
+	s.t.Logf("%d resources: all watched %v after the last was created, %s bytes resident", n, time.Since(start).Round(10*time.Millisecond), all["process_resident_memory_bytes"])
+}
+
 func TestClustersAreFollowed(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
@@ -442,7 +464,7 @@ spec: {class: org.apache.kafka.connect.file.FileStreamSourceConnector, tasksMax:
 
 	// The API server is restarted: nothing is lost meanwhile, and what changed is
 	// seen afterwards.
-	s.must(s.server.Stop(ctx))
+	s.server.Stop()
 	s.want("without an API server", map[string]string{`kafka_connect_up{` + stream + `}`: "1", "kafka_connect_discovery_up": "0"})
 	s.must(s.server.Restart(ctx))
 	merge(streams, `{"spec": {"replicas": 0}}`)
@@ -471,7 +493,7 @@ spec: {class: org.apache.kafka.connect.file.FileStreamSourceConnector, tasksMax:
 	// Rights that are missing are named.
 	text := s.do(http.MethodGet, "/apis/rbac.authorization.k8s.io/v1/namespaces/data/rolebindings", "")
 	s.do(http.MethodDelete, "/apis/rbac.authorization.k8s.io/v1/namespaces/data/rolebindings", "")
-	s.must(s.server.Stop(ctx)) // Watches outlive a right; a server that is restarted asks anew.
+	s.server.Stop() // Watches outlive a right; a server that is restarted asks anew.
 	s.must(s.server.Restart(ctx))
 	s.must(process.Poll(ctx, 200*time.Millisecond, s.exporter, func(ctx context.Context) error {
 		log, err := os.ReadFile(s.exporter.Log)
@@ -489,6 +511,10 @@ spec: {class: org.apache.kafka.connect.file.FileStreamSourceConnector, tasksMax:
 		delete(binding["metadata"].(map[string]any), "uid")
 		s.must(s.server.Create(ctx, binding))
 	}
+
+	// Two thousand resources: all are seen, and the exporter stays small. Half of
+	// them want no workers, so that nothing is asked of them.
+	s.many(2000)
 
 	// Nothing secret came out, and nothing but get, list and watch was sent.
 	log, err := os.ReadFile(s.exporter.Log)
