@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -447,4 +448,23 @@ func TestGate(t *testing.T) {
 		}
 		synctest.Wait()
 	})
+}
+
+// A scraper in a hurry has his own timeout: the rendering ends with it, and nobody
+// is told.
+func TestScraperInAHurry(t *testing.T) {
+	log := &strings.Builder{}
+	handler := serve(t, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(log, nil)) }, named{"large", large()})
+	if answer := ask(handler, http.MethodGet, "/metrics"); answer.Code != http.StatusOK {
+		t.Fatalf("status %d", answer.Code)
+	}
+	for range 20 {
+		answer := ask(handler, http.MethodGet, "/metrics", scrapeTimeoutHeader, "0.00001")
+		if answer.Code != http.StatusOK && answer.Code != http.StatusServiceUnavailable {
+			t.Errorf("status %d: %.100s", answer.Code, answer.Body)
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("logged: %s", log)
+	}
 }

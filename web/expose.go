@@ -18,11 +18,16 @@ import (
 // format and the encoding that the scraper asks for. It is promhttp's work done
 // by [exposition.Renderer.Answer], which need not encode and compress again what
 // did not change.
-func (s *server) expose(w http.ResponseWriter, r *http.Request, results []series.Result, own prometheus.TransactionalGatherer) {
+func (s *server) expose(ctx context.Context, w http.ResponseWriter, r *http.Request, results []series.Result, own prometheus.TransactionalGatherer) {
 	format := expfmt.NegotiateAccept(r.Header, exposition.Formats()...)
 	compressed := acceptsGzip(r.Header)
-	answer, err := s.render(s.lasting(r), results, own, format, compressed)
-	if err != nil {
+	answer, err := s.render(ctx, results, own, format, compressed)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		// The scraper's time is over, which is his own affair.
+		http.Error(w, "There was no time to write the metrics.", http.StatusServiceUnavailable)
+		return
+	case err != nil:
 		s.Logger.Error("metrics cannot be encoded", "err", err)
 		http.Error(w, "The metrics cannot be encoded, see the log of the exporter.", http.StatusInternalServerError)
 		return

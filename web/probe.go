@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -53,27 +54,26 @@ func (s *server) probe(debugging bool) http.HandlerFunc {
 			http.Error(w, "debug=true is served on --web.admin-address alone.", http.StatusNotFound)
 		case debug:
 			s.guard(func(w http.ResponseWriter, r *http.Request) {
-				results, ok := s.observe(w, r, s.Fleet.Refresh, name)
-				s.probed(w, r, results, ok, s.pages, s.debug)
+				s.probeCluster(w, r, name, s.Fleet.Refresh, s.pages, s.debug)
 			})(w, r)
 		default:
-			results, ok := s.observe(w, r, s.Fleet.Observe, name)
-			s.probed(w, r, results, ok, s.scrapes, s.expose)
+			s.probeCluster(w, r, name, s.Fleet.Observe, s.scrapes, s.expose)
 		}
 	}
 }
 
-// probed answers with what a probe brought, once the gate has a place.
-func (s *server) probed(w http.ResponseWriter, r *http.Request, results []series.Result, ok bool, g *gate,
-	answer func(http.ResponseWriter, *http.Request, []series.Result, prometheus.TransactionalGatherer),
+// probeCluster asks one cluster and answers with what that brought, once the gate
+// has a place.
+func (s *server) probeCluster(w http.ResponseWriter, r *http.Request, name string, ask asking, g *gate,
+	answer func(context.Context, http.ResponseWriter, *http.Request, []series.Result, prometheus.TransactionalGatherer),
 ) {
-	switch {
-	case !ok:
-	case len(results) == 0:
-		http.Error(w, "The cluster was removed by a reload.", http.StatusNotFound)
-	default:
-		s.gated(g, w, func(w http.ResponseWriter) { answer(w, r, results, s.Self.ForCluster(results[0].Cluster)) })
-	}
+	s.observe(w, r, ask, []string{name}, func(ctx context.Context, results []series.Result) {
+		if len(results) == 0 {
+			http.Error(w, "The cluster was removed by a reload.", http.StatusNotFound)
+			return
+		}
+		s.gated(g, w, func(w http.ResponseWriter) { answer(ctx, w, r, results, s.Self.ForCluster(name)) })
+	})
 }
 
 func existing(names []string) string {
@@ -110,7 +110,7 @@ type (
 )
 
 // debug shows what a probe did, call by call, and the series that it gave.
-func (s *server) debug(w http.ResponseWriter, r *http.Request, results []series.Result, own prometheus.TransactionalGatherer) {
+func (s *server) debug(ctx context.Context, w http.ResponseWriter, _ *http.Request, results []series.Result, own prometheus.TransactionalGatherer) {
 	result := &results[0]
 	page := probePage{
 		frame: s.frame("Probe of " + result.Cluster), Cluster: result.Cluster,
@@ -137,7 +137,7 @@ func (s *server) debug(w http.ResponseWriter, r *http.Request, results []series.
 	if result.Snapshot != nil {
 		page.Unobserved, page.MoreUnobserved = firstOf(result.Snapshot.Unobserved, maxNamesShown)
 	}
-	answer, err := s.render(s.lasting(r), results, own, expfmt.FmtText, false)
+	answer, err := s.render(ctx, results, own, expfmt.FmtText, false)
 	if err != nil {
 		s.Logger.Error("the series of a probe cannot be encoded", "cluster", result.Cluster, "err", err)
 	} else {

@@ -32,12 +32,12 @@ const (
 // and their scrapers do, they are there.
 func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("clusters") == "none" {
-		s.gated(s.own, w, func(w http.ResponseWriter) { s.expose(w, r, nil, s.Self.Own()) })
+		s.gated(s.own, w, func(w http.ResponseWriter) { s.expose(s.lasting(r), w, r, nil, s.Self.Own()) })
 		return
 	}
-	if results, ok := s.observe(w, r, s.Fleet.Observe); ok {
-		s.gated(s.scrapes, w, func(w http.ResponseWriter) { s.expose(w, r, results, s.Self.Gatherer()) })
-	}
+	s.observe(w, r, s.Fleet.Observe, nil, func(ctx context.Context, results []series.Result) {
+		s.gated(s.scrapes, w, func(w http.ResponseWriter) { s.expose(ctx, w, r, results, s.Self.Gatherer()) })
+	})
 }
 
 var (
@@ -45,16 +45,30 @@ var (
 	errParted  = errors.New("the client has gone")
 )
 
-// observe asks the named clusters, or all, for a request. It returns false if the
-// request has been answered otherwise.
+// An asking takes snapshots, as [fleet.Fleet.Observe] does.
+type asking func(ctx context.Context, names ...string) []series.Result
+
+// observe asks the named clusters, or all, for a request, and calls answer with what
+// they brought. Its context ends when the scraper does not wait any more.
+func (s *server) observe(w http.ResponseWriter, r *http.Request, ask asking, names []string, answer func(context.Context, []series.Result)) {
+	granted := r.Header.Get(scrapeTimeoutHeader)
+	ctx, cancel := context.WithTimeout(s.lasting(r), scrapeTimeout(granted, s.Limit, 0))
+	defer cancel()
+	if results, ok := s.results(ctx, scrapeTimeout(granted, s.Limit, s.TimeoutOffset), w, r, ask, names); ok {
+		answer(ctx, results)
+	}
+}
+
+// results are what the clusters brought within a timeout; false if the request has
+// been answered otherwise.
 //
 // The clusters are asked before there is a place for the answer, so that waiting
 // for one that hangs takes no place from anybody, and before anything is
 // gathered, because no Gather ever sees the context of the request.
-func (s *server) observe(w http.ResponseWriter, r *http.Request, ask func(context.Context, ...string) []series.Result, names ...string) ([]series.Result, bool) {
-	ctx, cancel := context.WithCancelCause(s.lasting(r))
+func (s *server) results(ctx context.Context, timeout time.Duration, w http.ResponseWriter, r *http.Request, ask asking, names []string) ([]series.Result, bool) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	ctx, stop := context.WithTimeout(ctx, scrapeTimeout(r.Header.Get(scrapeTimeoutHeader), s.Limit, s.TimeoutOffset))
+	ctx, stop := context.WithTimeout(ctx, timeout)
 	defer stop()
 	defer s.parting(r, cancel)()
 
