@@ -8,15 +8,13 @@ REVISION    ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 BRANCH      ?= $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unknown)
 BUILD_DATE  ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo unknown)
 IMAGE       ?= kafka-connect-exporter:$(VERSION)
-# The newest release that the module proxy has; built once, then cached by Go.
-GOLANGCI    ?= github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 BENCHTIME   ?= 1s
 
 VERSION_PACKAGE = github.com/prometheus/common/version
 LDFLAGS = -s -w -X $(VERSION_PACKAGE).Version=$(VERSION) -X $(VERSION_PACKAGE).Revision=$(REVISION) \
 	-X $(VERSION_PACKAGE).Branch=$(BRANCH) -X $(VERSION_PACKAGE).BuildDate=$(BUILD_DATE)
 
-.PHONY: build ldflags release-snapshot test vet lint bench bench-compare e2e docs docker clean
+.PHONY: build ldflags release-snapshot test vet lint vulnerabilities bench bench-compare e2e docs docker clean
 
 build: ## The static binary, in bin/.
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/kafka-connect-exporter
@@ -34,8 +32,12 @@ vet: ## What needs no linter: formatting and go vet.
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt these files:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 
-lint: vet ## All linters of .golangci.yml.
-	$(GO) run $(GOLANGCI) run ./...
+lint: vet ## All linters of .golangci.yml, and whether go.mod is tidy.
+	$(GO) mod tidy -diff
+	"$$(./tools/build.sh golangci)/golangci-lint" run ./...
+
+vulnerabilities: ## Known ones in what is linked; their database is on the network (vuln.go.dev).
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 bench: ## The benchmarks as a table, each beside its yardstick.
 	$(GO) run ./bench/table -benchtime $(BENCHTIME)

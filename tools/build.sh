@@ -6,7 +6,8 @@
 #
 # Names: prometheus (with promtool), alertmanager (with amtool), otelcol, toxiproxy,
 # helm, kustomize, kubeconform, kubernetes (kube-apiserver, and the schema of its API), etcd,
-# prometheus-operator (its resource definitions), goreleaser.
+# prometheus-operator (its resource definitions), goreleaser,
+# golangci (golangci-lint).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/kafka-connect-exporter/tools
@@ -48,6 +49,8 @@ build() { # name, output folder
   prometheus-operator) # Its resource definitions.
     go mod download github.com/prometheus-operator/prometheus-operator
     cp "$(go list -m -f '{{.Dir}}' github.com/prometheus-operator/prometheus-operator)"/example/prometheus-operator-crd/*.yaml "$2/" ;;
+  golangci)
+    go build -trimpath -ldflags='-s -w' -o "$2/" github.com/golangci/golangci-lint/v2/cmd/golangci-lint ;;
   goreleaser)
     go build -trimpath -ldflags='-s -w' -o "$2/" github.com/goreleaser/goreleaser/v2 ;;
   esac
