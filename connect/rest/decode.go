@@ -88,6 +88,7 @@ func newDecoder(r io.Reader, strings *interner, options decoderOptions) *decoder
 // entry is what one answer says of one connector.
 type entry struct {
 	name      string
+	from      int64 // where in the answer it begins
 	hasStatus bool
 	status    connect.Connector // Name, State, Worker, Failure, Type, Version, ID, Tasks
 	hasInfo   bool
@@ -178,7 +179,7 @@ func (d *decoder) decodeExpanded(limit int, keep func(*entry) error) (list []lis
 		}
 		var e entry
 		return d.members(func(quoted []byte) error {
-			e = entry{}
+			e = entry{from: d.json.InputOffset() - int64(len(quoted))}
 			e.name, e.bad = d.name(quoted)
 			if err := d.entry(&e); err != nil {
 				return err

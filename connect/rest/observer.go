@@ -110,6 +110,7 @@ type Observer struct {
 	failing    bool
 	fellBack   bool
 	same       same
+	excerpts   excerpts
 	revisions  connect.Revisions
 	buffer     []byte // of the answer that is looked at, wiped after it
 }
@@ -383,13 +384,16 @@ func carryVersions(before, now []connect.Connector) {
 			c.Version = known.Version
 		}
 		tasks := known.Tasks
-		for j := range c.Tasks {
-			t := &c.Tasks[j]
+		owned := false // Earlier snapshots may share the tasks.
+		for j, t := range c.Tasks {
 			for len(tasks) > 0 && tasks[0].ID < t.ID {
 				tasks = tasks[1:]
 			}
-			if len(tasks) > 0 && tasks[0].ID == t.ID && t.Version == "" && t.Worker == tasks[0].Worker {
-				t.Version = tasks[0].Version
+			if len(tasks) > 0 && tasks[0].ID == t.ID && t.Version == "" && tasks[0].Version != "" && t.Worker == tasks[0].Worker {
+				if !owned {
+					c.Tasks, owned = slices.Clone(c.Tasks), true
+				}
+				c.Tasks[j].Version = tasks[0].Version
 			}
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"slices"
 	"strings"
@@ -168,7 +167,7 @@ const wholeLimit = 16 << 20
 
 // expandStatuses sends the expanded call for statuses. Most answers are the same
 // as the one before: where reuse allows it, such an answer is not decoded again,
-// same is true and keep is not called.
+// same is true and keep is not called. Of others, what is not the same is decoded.
 func (d *draft) expandStatuses(ctx context.Context, query string, reuse bool, keep func(*entry) error, again func()) (list []listed, same bool, err error) {
 	err = d.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: query, decode: func(r io.Reader) (err error) {
 		again()
@@ -187,11 +186,17 @@ func (d *draft) expandStatuses(ctx context.Context, query string, reuse bool, ke
 			}
 			rest = strings.NewReader("")
 		}
-		list, err = d.decodeStatuses(io.MultiReader(bytes.NewReader(text), rest), keep)
-		if errors.Is(err, errWindow) && d.whole {
+		before := d.excerpts
+		d.excerpts = nil // until this answer was decoded
+		if d.whole && !d.longStatus.Load() {
+			d.excerpts, list, err = d.decodeText(text, before, keep, again)
+			if !errors.Is(err, errWindow) {
+				return err
+			}
+			d.longStatus.Store(true)
 			again()
-			list, err = d.decodeStatuses(bytes.NewReader(text), keep)
 		}
+		list, err = d.decodeStatuses(io.MultiReader(bytes.NewReader(text), rest), keep)
 		return err
 	}}, d.reports.Report)
 	return list, same, err
@@ -221,18 +226,6 @@ func withoutLong(r io.Reader, long *atomic.Bool) (from io.Reader, done func(erro
 			long.Store(false)
 		}
 	}
-}
-
-// A fingerprint tells answers apart: the length, and a hash of 64 bits with a
-// seed that nobody outside knows. That two answers that differ have the same
-// one is less likely than that the memory they lie in fails.
-type fingerprint struct {
-	length int
-	hash   uint64
-}
-
-func (o *Observer) fingerprint(text []byte) fingerprint {
-	return fingerprint{len(text), maphash.Bytes(o.decoding.seed, text)}
 }
 
 // readWhole reads an answer into buffer, which may grow; beyond wholeLimit, rest

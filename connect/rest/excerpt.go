@@ -1,0 +1,130 @@
+package rest
+
+import (
+	"bytes"
+	"errors"
+	"hash/maphash"
+	"io"
+	"strings"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+)
+
+// An excerpt is what stands of one connector in an answer of statuses, and what
+// that came to: the same bytes come to the same again. Of the bytes themselves
+// only a hash is kept, because they quote traces.
+type excerpt struct {
+	fingerprint
+	name      string
+	bad       connect.Reason
+	hasStatus bool
+	status    connect.Connector
+}
+
+// excerpts are those of the last answer, in its order; nil if it told more than
+// statuses.
+type excerpts []excerpt
+
+func (d *draft) excerptOf(text []byte, e *entry) excerpt {
+	return excerpt{d.fingerprint(text), e.name, e.bad, e.hasStatus, e.status}
+}
+
+// decodeText decodes an answer of statuses that is all in text. Where before
+// knows most of it, only the rest of it is decoded. It returns what is to be known
+// of it the next time; again is called before keep is called from the beginning
+// once more.
+func (d *draft) decodeText(text []byte, before excerpts, keep func(*entry) error, again func()) (after excerpts, list []listed, err error) {
+	if before != nil {
+		switch known, err := d.decodeChanged(text, before, keep); {
+		case err != nil:
+			return nil, nil, err
+		case known:
+			return before, nil, nil
+		}
+		again()
+	}
+	after = make(excerpts, 0, len(before))
+	more := false
+	decoder := d.decoder(bytes.NewReader(text))
+	list, err = decoder.decodeExpanded(maxListed, func(e *entry) error {
+		if more = more || e.hasInfo; !more {
+			after = append(after, d.excerptOf(text[e.from:decoder.json.InputOffset()], e))
+		}
+		return keep(e)
+	})
+	if err != nil || more {
+		after = nil
+	}
+	return after, list, err
+}
+
+// decodeChanged decodes an answer that has the connectors of the one before, in
+// its order, and updates what is known of them. It returns false if the answer is
+// not like that, or if so much has changed that decoding all of it costs less.
+func (d *draft) decodeChanged(text []byte, before excerpts, keep func(*entry) error) (bool, error) {
+	rest, opens := bytes.CutPrefix(text, []byte("{"))
+	if !opens {
+		return false, nil
+	}
+	patience, tasks := 16+len(before)/8, 0
+	var e entry
+	for i := range before {
+		known := &before[i]
+		if i > 0 {
+			if len(rest) == 0 || rest[0] != ',' {
+				return false, nil
+			}
+			rest = rest[1:]
+		}
+		e = entry{name: known.name, bad: known.bad, hasStatus: known.hasStatus, status: known.status}
+		length := known.length
+		if len(rest) < length || d.fingerprint(rest[:length]) != known.fingerprint {
+			var ok bool
+			if e, length, ok = d.decodeMember(rest); !ok || e.name != known.name || patience == 0 {
+				return false, nil
+			}
+			patience--
+			*known = d.excerptOf(rest[:length], &e)
+		}
+		rest = rest[length:]
+		if tasks += len(e.status.Tasks); d.decoding.maxTasks > 0 && tasks > d.decoding.maxTasks {
+			return false, nil
+		}
+		if err := keep(&e); err != nil {
+			return false, err
+		}
+	}
+	return string(bytes.TrimSpace(rest)) == "}", nil
+}
+
+var errEnough = errors.New("one member is enough")
+
+// decodeMember decodes the first member of what follows the brace of an object,
+// and returns how long it is; false if it cannot be decoded, or tells more than a
+// status.
+func (d *draft) decodeMember(text []byte) (e entry, length int, ok bool) {
+	decoder := d.decoder(io.MultiReader(strings.NewReader("{"), bytes.NewReader(text)))
+	if _, err := decoder.json.ReadToken(); err != nil {
+		return e, 0, false
+	}
+	err := decoder.members(func(quoted []byte) error {
+		e.name, e.bad = decoder.name(quoted)
+		if err := decoder.entry(&e); err != nil {
+			return err
+		}
+		return errEnough
+	})
+	return e, int(decoder.json.InputOffset()) - len("{"), errors.Is(err, errEnough) && !e.hasInfo
+}
+
+// A fingerprint tells texts apart: the length, and a hash of 64 bits with a seed
+// that nobody outside knows. That two texts that differ have the same one is less
+// likely than that the memory they lie in fails.
+type fingerprint struct {
+	length int
+	hash   uint64
+}
+
+func (o *Observer) fingerprint(text []byte) fingerprint {
+	return fingerprint{len(text), maphash.Bytes(o.decoding.seed, text)}
+}
