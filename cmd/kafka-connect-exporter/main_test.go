@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -92,13 +93,48 @@ func expandFile(ts *testscript.TestScript, _ bool, arguments []string) {
 
 func expectStatus(ts *testscript.TestScript, _ bool, arguments []string) {
 	status := 0
-	err := ts.Exec(arguments[1], arguments[2:]...)
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+	switch exit, err := (*exec.ExitError)(nil), ts.Exec(arguments[1], arguments[2:]...); {
+	case errors.As(err, &exit):
 		status = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%q did not run: %v", arguments[1:], err)
 	}
 	if fmt.Sprint(status) != arguments[0] {
 		ts.Fatalf("%q ended with status %d, want %s", arguments[1:], status, arguments[0])
 	}
+}
+
+// failure is a test that notes how it fails.
+type failure struct {
+	*testing.T
+	log string
+}
+
+var errFailNow = errors.New("the test has failed")
+
+func (f *failure) Run(_ string, run func(testscript.T)) { run(f) }
+func (f *failure) Parallel()                            {}
+func (f *failure) Verbose() bool                        { return false }
+func (f *failure) FailNow()                             { panic(errFailNow) }
+func (f *failure) Log(arguments ...any)                 { f.log += fmt.Sprintln(arguments...) }
+func (f *failure) Fatal(arguments ...any) {
+	f.Log(arguments...)
+	f.FailNow()
+}
+
+// A script is not content with a command that never ran.
+func TestStatusOfNoCommand(t *testing.T) {
+	directory := t.TempDir()
+	if err := os.WriteFile(filepath.Join(directory, "x.txtar"), []byte("status 0 no-such-command\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := &failure{T: t}
+	defer func() {
+		if p := recover(); p != errFailNow || !strings.Contains(f.log, "did not run") {
+			t.Errorf("%v\n%s", p, f.log)
+		}
+	}()
+	testscript.RunT(f, testscript.Params{Dir: directory, Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": expectStatus}})
 }
 
 func normalize(ts *testscript.TestScript, _ bool, _ []string) {
