@@ -133,7 +133,13 @@ func accept(format, encoding string) http.Header {
 // all at once, and returns the most that was resident until then.
 func peakMemory(t *testing.T, binary, worker string, scrapers []http.Header) int {
 	t.Helper()
-	process, address := start(t, binary, "--connect.url="+worker)
+	return peakMemoryOf(t, binary, "--connect.url="+worker, scrapers)
+}
+
+// peakMemoryOf does so with a flag that says which clusters there are.
+func peakMemoryOf(t *testing.T, binary, clusters string, scrapers []http.Header) int {
+	t.Helper()
+	process, address := start(t, binary, clusters)
 	for i := range 100 {
 		if download(t, "http://"+address+"/metrics", scrapers[i%len(scrapers)]) < 1000 {
 			t.Fatal("an answer is too small to be one")

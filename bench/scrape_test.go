@@ -28,6 +28,12 @@ import (
 // exporter serves the metrics of the workers at urls, one cluster each.
 func exporter(b testing.TB, urls []string, version string, infoMaxAge time.Duration) *httptest.Server {
 	b.Helper()
+	return exporterAround(b, urls, version, infoMaxAge, func(o connect.Observer) connect.Observer { return o })
+}
+
+// exporterAround puts each cluster's observer into another.
+func exporterAround(b testing.TB, urls []string, version string, infoMaxAge time.Duration, wrap func(connect.Observer) connect.Observer) *httptest.Server {
+	b.Helper()
 	self, err := self.New(self.Options{})
 	if err != nil {
 		b.Fatal(err)
@@ -43,9 +49,9 @@ func exporter(b testing.TB, urls []string, version string, infoMaxAge time.Durat
 		if err != nil {
 			b.Fatal(err)
 		}
-		clusters = append(clusters, fleet.Cluster{Name: name, Provider: connect.SelfManaged, Observer: rest.New(rest.Options{
+		clusters = append(clusters, fleet.Cluster{Name: name, Provider: connect.SelfManaged, Observer: wrap(rest.New(rest.Options{
 			Name: name, URLs: []*url.URL{u}, Client: client, ObservationVersion: version, InfoMaxAge: infoMaxAge, RequestTimeout: time.Minute,
-		})})
+		}))})
 	}
 	silent := slog.New(slog.DiscardHandler)
 	fleet := fleet.New(clusters, fleet.Options{Timeout: time.Minute, Recorder: self.Instruments(), Logger: silent})

@@ -34,6 +34,11 @@ type Observer struct {
 	offsets map[string]*offsetLog // by topic
 	lag     lagReader
 
+	lagged aside[lagAnswer]
+	newest aside[newestAnswer]
+	// What is derived of the connectors that there are, until these change.
+	derived derived
+
 	errors map[connect.Reason]int
 	down   bool
 
@@ -45,6 +50,8 @@ type Observer struct {
 	made       connect.Revision // of the log
 	revision   connect.Revision
 	types      map[string]string
+	// typesLearnt is how many were, since the beginning.
+	typesLearnt int
 }
 
 var _ connect.Observer = (*Observer)(nil)
@@ -86,6 +93,8 @@ func (o *Observer) Close() {
 	if o.options.Observer != nil {
 		o.options.Observer.Close()
 	}
+	o.lagged.close()
+	o.newest.close()
 	o.client.Close()
 }
 
@@ -246,10 +255,28 @@ func (o *Observer) topicsOfOffsets() {
 	}
 }
 
+// A lagAnswer and a newestAnswer are what is read aside.
+type (
+	lagAnswer struct {
+		sinks   []connect.Sink
+		limited bool
+		err     error
+	}
+	newestAnswer struct {
+		times map[string]time.Time
+		err   error
+	}
+)
+
+// smallGroups and smallTopics are up to how many a snapshot waits for.
+const (
+	smallGroups = 200
+	smallTopics = 200
+)
+
 // follow reads what needs to know which connectors there are: from a snapshot of
 // the other observer, or from the status topic.
 func (o *Observer) follow(ctx context.Context, r *reading, rest *connect.Snapshot) {
-	kinds := o.kinds(rest)
 	if g := o.group; g != nil && r.brokers.Group != nil {
 		running, revision := o.running(rest)
 		r.brokers.OrphanedTasks = g.orphans(running, revision, time.Now())
@@ -258,18 +285,92 @@ func (o *Observer) follow(ctx context.Context, r *reading, rest *connect.Snapsho
 	if r.silent {
 		return
 	}
+	o.derive(rest)
+	groups, topics := o.derived.groups, o.derived.topics
 	var group sync.WaitGroup
 	group.Go(func() {
-		sinks, limited, err := o.lag.read(ctx, o.client, o.sinkGroups(kinds, rest))
-		r.brokers.Sinks, r.brokers.SinksLimited = sinks, limited
-		r.failed(err)
+		lag := o.lagged.get(ctx, o.options.Timeout, len(groups) <= smallGroups, func(ctx context.Context) (answer lagAnswer) {
+			answer.sinks, answer.limited, answer.err = o.lag.read(ctx, o.client, groups)
+			return answer
+		})
+		r.brokers.Sinks, r.brokers.SinksLimited = lag.sinks, lag.limited
+		r.failed(lag.err)
 	})
-	group.Go(func() {
-		sources, err := o.sources(ctx, kinds)
-		r.brokers.Sources = sources
-		r.failed(err)
-	})
+	var times map[string]time.Time
+	if len(topics) > 0 {
+		group.Go(func() {
+			newest := o.newest.get(ctx, o.options.Timeout, len(topics) <= smallTopics, func(ctx context.Context) (answer newestAnswer) {
+				answer.times, answer.err = newest(ctx, o.client, topics)
+				return answer
+			})
+			times = newest.times
+			r.failed(newest.err)
+		})
+	}
 	group.Wait()
+	r.brokers.Sources = o.sources(times)
+}
+
+// derived is what follows from which connectors there are, and what they are.
+type derived struct {
+	log, rest connect.Revision
+	types     int
+	committed int
+
+	kinds  map[string]string // by connector: source, sink, or "" where not known
+	groups []sinkGroup
+	topics []string // of sources
+	names  []string // of connectors, sorted
+	// sources without times of topics, while these are not asked for.
+	sources     []connect.Source
+	sourcesMade bool
+}
+
+// derive makes all that anew if it may have changed.
+func (o *Observer) derive(rest *connect.Snapshot) {
+	var restRevision connect.Revision
+	if rest != nil {
+		restRevision = rest.Revision
+	}
+	committed := 0
+	for _, offsets := range o.offsets {
+		committed += offsets.changes
+	}
+	d := &o.derived
+	same := d.kinds != nil && d.types == o.typesLearnt && (o.status == nil || d.log.Same(o.log.revision) || !o.status.caughtUp) &&
+		(rest == nil || d.rest.Same(restRevision))
+	if same && d.committed == committed {
+		return
+	}
+	if !same {
+		*d = derived{log: o.log.revision, rest: restRevision, types: o.typesLearnt, kinds: o.kinds(rest)}
+		d.names = sortedKeys(d.kinds)
+		d.groups = o.sinkGroups(d, rest)
+		for _, offsets := range o.offsets {
+			offsets.prune(func(name string) bool { _, alive := d.kinds[name]; return alive }, len(d.kinds))
+		}
+	}
+	d.committed, d.sources, d.sourcesMade = committed, nil, false
+	d.topics = nil
+	if o.options.SourceTopics {
+		topics := map[string]struct{}{}
+		for name, kind := range d.kinds {
+			if c := o.log.connectors[name]; c != nil && (kind == "source" || kind == "" && !o.committedAt(name).IsZero()) {
+				maps.Copy(topics, c.topics)
+			}
+		}
+		d.topics = sortedKeys(topics)
+	}
+}
+
+// committedAt is when a connector last committed offsets as a source.
+func (o *Observer) committedAt(name string) (at time.Time) {
+	for _, offsets := range o.offsets {
+		if t := offsets.committed[name]; offsets.topic.caughtUp && t.After(at) {
+			at = t
+		}
+	}
+	return at
 }
 
 // kinds returns the connectors that are alive and their type, "" where that is not
@@ -332,7 +433,7 @@ func (o *Observer) running(rest *connect.Snapshot) (iter.Seq2[taskID, string], c
 }
 
 // sinkGroups returns the groups of connectors that are sinks, or may be.
-func (o *Observer) sinkGroups(kinds map[string]string, rest *connect.Snapshot) []sinkGroup {
+func (o *Observer) sinkGroups(d *derived, rest *connect.Snapshot) []sinkGroup {
 	own := map[string]string{}
 	if rest != nil {
 		for i := range rest.Connectors {
@@ -342,12 +443,12 @@ func (o *Observer) sinkGroups(kinds map[string]string, rest *connect.Snapshot) [
 		}
 	}
 	var groups []sinkGroup
-	for _, name := range sortedKeys(kinds) {
-		if kinds[name] == "source" || o.options.KeepLag != nil && !o.options.KeepLag(name) {
+	for _, name := range d.names {
+		if d.kinds[name] == "source" || o.options.KeepLag != nil && !o.options.KeepLag(name) {
 			continue
 		}
 		group := sinkGroup{connector: name, group: cmp.Or(own[name], groupOf(name))}
-		if c := o.log.connectors[name]; c != nil && kinds[name] == "sink" {
+		if c := o.log.connectors[name]; c != nil && d.kinds[name] == "sink" {
 			group.topics = sortedKeys(c.topics)
 		}
 		groups = append(groups, group)
@@ -355,39 +456,25 @@ func (o *Observer) sinkGroups(kinds map[string]string, rest *connect.Snapshot) [
 	return groups
 }
 
-// sources returns how far the connectors that are sources have come.
-func (o *Observer) sources(ctx context.Context, kinds map[string]string) ([]connect.Source, error) {
-	committed := map[string]time.Time{}
-	caughtUp := len(o.offsets) > 0
+// sources returns how far the connectors that are sources have come; times are
+// those of the newest records of their topics.
+func (o *Observer) sources(times map[string]time.Time) []connect.Source {
+	d := &o.derived
+	if d.sourcesMade && times == nil {
+		return d.sources
+	}
 	for _, offsets := range o.offsets {
-		offsets.prune(func(name string) bool { _, alive := kinds[name]; return alive }, len(kinds))
-		caughtUp = caughtUp && offsets.topic.caughtUp
-		for name, at := range offsets.committed {
-			if _, alive := kinds[name]; alive && kinds[name] != "sink" && at.After(committed[name]) {
-				committed[name] = at
-			}
+		if !offsets.topic.caughtUp {
+			return nil // What is known may be older than what is not read yet.
 		}
-	}
-	if !caughtUp {
-		clear(committed) // What is known may be older than what is not read yet.
-	}
-	topics := map[string]struct{}{}
-	if o.options.SourceTopics {
-		for name, kind := range kinds {
-			if c := o.log.connectors[name]; c != nil && (kind == "source" || !committed[name].IsZero()) {
-				maps.Copy(topics, c.topics)
-			}
-		}
-	}
-	var times map[string]time.Time
-	var err error
-	if len(topics) > 0 {
-		times, err = newest(ctx, o.client, sortedKeys(topics))
 	}
 	var sources []connect.Source
-	for _, name := range sortedKeys(kinds) {
-		source := connect.Source{Connector: name, Committed: committed[name]}
-		if c := o.log.connectors[name]; c != nil && (kinds[name] == "source" || !source.Committed.IsZero()) {
+	for _, name := range d.names {
+		if d.kinds[name] == "sink" {
+			continue
+		}
+		source := connect.Source{Connector: name, Committed: o.committedAt(name)}
+		if c := o.log.connectors[name]; c != nil && len(times) > 0 && (d.kinds[name] == "source" || !source.Committed.IsZero()) {
 			for _, topic := range sortedKeys(c.topics) {
 				if at := times[topic]; !at.IsZero() {
 					source.Topics = append(source.Topics, connect.TopicTime{Topic: topic, Newest: at})
@@ -398,7 +485,10 @@ func (o *Observer) sources(ctx context.Context, kinds map[string]string) ([]conn
 			sources = append(sources, source)
 		}
 	}
-	return sources, err
+	if times == nil {
+		d.sources, d.sourcesMade = sources, true
+	}
+	return sources
 }
 
 // conclude counts and tells what failed.
@@ -468,6 +558,7 @@ func (o *Observer) tell(ctx context.Context, r *reading) {
 	changed := false
 	learn := func(name, kind string) {
 		o.types[name] = kind
+		o.typesLearnt++
 		changed = true
 	}
 	for _, name := range unknown {

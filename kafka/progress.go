@@ -17,13 +17,20 @@ type offsetLog struct {
 	topic     topic
 	decoder   *statusDecoder
 	committed map[string]time.Time
+	// changes counts what was taken.
+	changes int
 }
 
 func newOffsetLog(name string) *offsetLog {
 	l := &offsetLog{decoder: newStatusDecoder(), committed: map[string]time.Time{}}
 	// Sources with exactly-once support commit in transactions (KIP-618).
-	l.topic = topic{name: name, committed: true, take: l.take, restart: func() { clear(l.committed) }}
+	l.topic = topic{name: name, committed: true, take: l.take, restart: l.restart}
 	return l
+}
+
+func (l *offsetLog) restart() {
+	clear(l.committed)
+	l.changes++
 }
 
 func (l *offsetLog) take(record *kgo.Record, _ bool) {
@@ -32,6 +39,7 @@ func (l *offsetLog) take(record *kgo.Record, _ bool) {
 	}
 	if connector, ok := l.decoder.offsetKey(record.Key); ok && record.Timestamp.After(l.committed[connector]) {
 		l.committed[connector] = record.Timestamp
+		l.changes++
 	}
 }
 

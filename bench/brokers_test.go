@@ -1,0 +1,154 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/kafka"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/kafka/kafkatest"
+)
+
+// brokersOf starts brokers whose status topic has the statuses of a cluster as
+// large as [connecttest.Large], twice, and its workers' group.
+func brokersOf(t testing.TB, connectors, tasks int) *kafkatest.Cluster {
+	t.Helper()
+	c := kafkatest.New(t, nil)
+	var records []*kgo.Record
+	workers := make([]kafkatest.Member, 8)
+	for i := range workers {
+		host := fmt.Sprintf("10.0.0.%d:8083", 11+i)
+		workers[i] = kafkatest.Member{ID: host, Client: "connect-" + host, URL: "http://" + host + "/"}
+	}
+	for range 2 {
+		for i := range connectors {
+			name := connecttest.LargeName(i)
+			for task := -1; task < tasks; task++ {
+				w := &workers[(i+task+1)%len(workers)]
+				records = append(records, kafkatest.Status{Connector: name, Task: task, State: "RUNNING", Worker: w.ID, Generation: 7}.Record())
+				if len(records) <= connectors*(tasks+1) {
+					work := name
+					if task >= 0 {
+						work += fmt.Sprintf("/%d", task)
+					}
+					w.Current = append(w.Current, work)
+				}
+			}
+		}
+	}
+	c.Produce(records...)
+	c.SetGroup(kafkatest.State{State: "Stable", Leader: workers[0].ID, Members: workers})
+	return c
+}
+
+func options(c *kafkatest.Cluster, o connect.Observer) kafka.Options {
+	return kafka.Options{
+		Name: "cluster-0", Observer: o, BootstrapServers: c.ListenAddrs(),
+		Group: kafkatest.Group, StatusTopic: kafkatest.StatusTopic, OffsetsTopic: kafkatest.OffsetsTopic, MaxLagPartitions: 5000,
+	}
+}
+
+// BenchmarkBrokers is what reading the brokers adds to a scrape in which nothing
+// changed, and what it takes to read the status topic when the exporter starts.
+func BenchmarkBrokers(b *testing.B) {
+	const connectors, tasks = 10_000, 4
+	cluster := connecttest.Large(connectors, tasks)
+	worker := httptest.NewServer(cluster.Handler(cluster.Workers()[0]))
+	defer worker.Close()
+	brokers := brokersOf(b, connectors, tasks)
+	zipped := http.Header{"Accept-Encoding": {"gzip"}}
+	scrape := func(b *testing.B, wrap func(connect.Observer) connect.Observer) {
+		exporter := exporterAround(b, []string{worker.URL}, rest.Version2, time.Hour, wrap)
+		for range 3 {
+			download(b, exporter.URL+"/metrics", zipped)
+		}
+		measure(b, func() int64 { return download(b, exporter.URL+"/metrics", zipped) })
+	}
+	with := func(b *testing.B) func(connect.Observer) connect.Observer {
+		return func(o connect.Observer) connect.Observer {
+			observer, err := kafka.New(options(brokers, o))
+			if err != nil {
+				b.Fatal(err)
+			}
+			return observer
+		}
+	}
+	b.Run("connectors=10000/without", func(b *testing.B) { scrape(b, func(o connect.Observer) connect.Observer { return o }) })
+	b.Run("connectors=10000/brokers", func(b *testing.B) { scrape(b, with(b)) })
+	b.Run("records=100000/start", func(b *testing.B) {
+		for b.Loop() {
+			observer, err := kafka.New(options(brokers, nil))
+			if err != nil {
+				b.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+			snapshot, err := observer.Observe(ctx, nil)
+			if err != nil || len(snapshot.Connectors) != connectors {
+				b.Fatal(err)
+			}
+			b.StopTimer()
+			cancel()
+			observer.Close()
+			b.StartTimer()
+		}
+	})
+}
+
+// Reading the brokers of 10,000 connectors has a ceiling: two seconds for the
+// 100,000 records of a status topic, and 32 MB of memory.
+func TestBrokersCost(t *testing.T) {
+	inBench(t)
+	const connectors, tasks = 10_000, 4
+	cluster := connecttest.Large(connectors, tasks)
+	worker := httptest.NewServer(cluster.Handler(cluster.Workers()[0]))
+	defer worker.Close()
+	brokers := brokersOf(t, connectors, tasks)
+	least := time.Hour
+	for range 3 {
+		observer, err := kafka.New(options(brokers, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		snapshot, err := observer.Observe(t.Context(), nil)
+		least = min(least, time.Since(start))
+		if err != nil || len(snapshot.Connectors) != connectors {
+			t.Fatal(err)
+		}
+		observer.Close()
+	}
+	t.Logf("the status topic, 100,000 records, is read in %v", least.Round(time.Millisecond))
+	if least > 2*time.Second {
+		t.Errorf("it takes %v", least)
+	}
+	binary := build(t)
+	block := fmt.Sprintf("kafka: {bootstrap_servers: ['%s'], group_id: %s, status_storage_topic: %s, offset_storage_topic: %s}",
+		strings.Join(brokers.ListenAddrs(), "','"), kafkatest.Group, kafkatest.StatusTopic, kafkatest.OffsetsTopic)
+	peak := func(more string) int {
+		file := filepath.Join(t.TempDir(), "clusters.yml")
+		if err := os.WriteFile(file, fmt.Appendf(nil, "clusters:\n- {name: default, urls: [%q]%s}\nsnapshot_max_age: 0s\n", worker.URL, more), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		least := 1 << 40
+		for range 3 { // A garbage collector that gets no processor is late.
+			least = min(least, peakMemoryOf(t, binary, "--config.file="+file, []http.Header{accept("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.3", "gzip")}))
+		}
+		return least
+	}
+	without, with := peak(""), peak(", "+block)
+	t.Logf("peak resident memory %.1f MB, with the brokers %.1f MB", float64(without)/(1<<20), float64(with)/(1<<20))
+	if with-without > 32<<20 {
+		t.Errorf("the brokers need %d bytes", with-without)
+	}
+}

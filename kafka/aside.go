@@ -1,0 +1,76 @@
+package kafka
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// An aside is something that takes longer the larger a cluster is. Where it is
+// small, each snapshot waits for it; where it is large, it is read beside the snapshots,
+// for a tenth of the time at most, and they take what was read last.
+type aside[T any] struct {
+	mu      sync.Mutex
+	running bool
+	known   bool // that something was read
+	last    T
+	next    time.Time // not started before this
+
+	stop context.CancelFunc
+	done sync.WaitGroup
+}
+
+// get returns what read returns: now if small, or if nothing was read yet, else what it
+// returned last. It is called by one goroutine at a time; read is not called
+// while it runs still.
+func (a *aside[T]) get(ctx context.Context, limit time.Duration, small bool, read func(context.Context) T) T {
+	a.mu.Lock()
+	running, known, last, next := a.running, a.known, a.last, a.next
+	if !running && !small {
+		a.running = !known || !time.Now().Before(next)
+	}
+	started := a.running && !running
+	a.mu.Unlock()
+	switch {
+	case running, !small && !started:
+		return last
+	case small:
+		last = read(ctx)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.known, a.last = true, last
+		return last
+	}
+	// It goes on when the snapshot is over: the scrape that asked for it has gone by then.
+	reading, stop := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	a.stop = stop
+	finished := make(chan struct{})
+	a.done.Go(func() {
+		defer close(finished)
+		defer stop()
+		start := time.Now()
+		got := read(reading)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.running, a.known, a.last = false, true, got
+		a.next = time.Now().Add(9 * time.Since(start))
+	})
+	if known {
+		return last
+	}
+	select {
+	case <-finished:
+	case <-ctx.Done():
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last
+}
+
+// close ends what runs.
+func (a *aside[T]) close() {
+	if a.stop != nil {
+		a.stop()
+	}
+	a.done.Wait()
+}
