@@ -2,9 +2,11 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"hash/maphash"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -21,9 +23,12 @@ type excerpt struct {
 	status    connect.Connector
 }
 
-// excerpts are those of the last answer, in its order; nil if it told more than
-// statuses.
-type excerpts []excerpt
+// excerpts are those of the last answer; nil if it told more than statuses.
+type excerpts struct {
+	inOrder []excerpt
+	// byName is the order of their names, which the worker's is not: made once.
+	byName []int
+}
 
 func (d *draft) excerptOf(text []byte, e *entry) excerpt {
 	return excerpt{d.fingerprint(text), e.name, e.bad, e.hasStatus, e.status}
@@ -33,7 +38,7 @@ func (d *draft) excerptOf(text []byte, e *entry) excerpt {
 // knows most of it, only the rest of it is decoded. It returns what is to be known
 // of it the next time; again is called before keep is called from the beginning
 // once more.
-func (d *draft) decodeText(text []byte, before excerpts, keep func(*entry) error, again func()) (after excerpts, list []listed, err error) {
+func (d *draft) decodeText(text []byte, before *excerpts, keep func(*entry) error, again func()) (after *excerpts, list []listed, err error) {
 	if before != nil {
 		switch known, err := d.decodeChanged(text, before, keep); {
 		case err != nil:
@@ -43,12 +48,12 @@ func (d *draft) decodeText(text []byte, before excerpts, keep func(*entry) error
 		}
 		again()
 	}
-	after = make(excerpts, 0, len(before))
+	after = &excerpts{}
 	more := false
 	decoder := d.decoder(bytes.NewReader(text))
 	list, err = decoder.decodeExpanded(maxListed, func(e *entry) error {
 		if more = more || e.hasInfo; !more {
-			after = append(after, d.excerptOf(text[e.from:decoder.json.InputOffset()], e))
+			after.inOrder = append(after.inOrder, d.excerptOf(text[e.from:decoder.json.InputOffset()], e))
 		}
 		return keep(e)
 	})
@@ -59,42 +64,62 @@ func (d *draft) decodeText(text []byte, before excerpts, keep func(*entry) error
 }
 
 // decodeChanged decodes an answer that has the connectors of the one before, in
-// its order, and updates what is known of them. It returns false if the answer is
+// its order, and updates what is known of them; they are handed on in the order of
+// their names. It returns false if the answer is
 // not like that, or if so much has changed that decoding all of it costs less.
-func (d *draft) decodeChanged(text []byte, before excerpts, keep func(*entry) error) (bool, error) {
+func (d *draft) decodeChanged(text []byte, before *excerpts, keep func(*entry) error) (bool, error) {
 	rest, opens := bytes.CutPrefix(text, []byte("{"))
 	if !opens {
 		return false, nil
 	}
-	patience, tasks := 16+len(before)/8, 0
-	var e entry
-	for i := range before {
-		known := &before[i]
+	patience, tasks := 16+len(before.inOrder)/8, 0
+	for i := range before.inOrder {
+		known := &before.inOrder[i]
 		if i > 0 {
 			if len(rest) == 0 || rest[0] != ',' {
 				return false, nil
 			}
 			rest = rest[1:]
 		}
-		e = entry{name: known.name, bad: known.bad, hasStatus: known.hasStatus, status: known.status}
 		length := known.length
 		if len(rest) < length || d.fingerprint(rest[:length]) != known.fingerprint {
-			var ok bool
-			if e, length, ok = d.decodeMember(rest); !ok || e.name != known.name || patience == 0 {
+			e, n, ok := d.decodeMember(rest)
+			if !ok || e.name != known.name || patience == 0 {
 				return false, nil
 			}
 			patience--
+			length = n
 			*known = d.excerptOf(rest[:length], &e)
 		}
 		rest = rest[length:]
-		if tasks += len(e.status.Tasks); d.decoding.maxTasks > 0 && tasks > d.decoding.maxTasks {
+		if tasks += len(known.status.Tasks); d.decoding.maxTasks > 0 && tasks > d.decoding.maxTasks {
 			return false, nil
 		}
+	}
+	if string(bytes.TrimSpace(rest)) != "}" {
+		return false, nil
+	}
+	var e entry
+	for _, i := range before.order() {
+		known := &before.inOrder[i]
+		e = entry{name: known.name, bad: known.bad, hasStatus: known.hasStatus, status: known.status}
 		if err := keep(&e); err != nil {
 			return false, err
 		}
 	}
-	return string(bytes.TrimSpace(rest)) == "}", nil
+	return true, nil
+}
+
+// order returns byName.
+func (x *excerpts) order() []int {
+	if x.byName == nil {
+		x.byName = make([]int, len(x.inOrder))
+		for i := range x.byName {
+			x.byName[i] = i
+		}
+		slices.SortStableFunc(x.byName, func(a, b int) int { return cmp.Compare(x.inOrder[a].name, x.inOrder[b].name) })
+	}
+	return x.byName
 }
 
 var errEnough = errors.New("one member is enough")

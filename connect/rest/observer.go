@@ -110,7 +110,7 @@ type Observer struct {
 	failing    bool
 	fellBack   bool
 	same       same
-	excerpts   excerpts
+	excerpts   *excerpts
 	revisions  connect.Revisions
 	buffer     []byte // of the answer that is looked at, wiped after it
 }
