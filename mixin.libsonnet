@@ -36,6 +36,7 @@
     'kafka-connect-fleet.json': import 'dashboards/kafka-connect-fleet.json',
     'kafka-connect-cluster.json': import 'dashboards/kafka-connect-cluster.json',
     'kafka-connect-connector.json': import 'dashboards/kafka-connect-connector.json',
+    'kafka-connect-dataflow.json': import 'dashboards/kafka-connect-dataflow.json',
     'kafka-connect-exporter.json': import 'dashboards/kafka-connect-exporter.json',
   },
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -102,8 +103,8 @@ func read(t *testing.T) []dashboard {
 		}
 		all = append(all, d)
 	}
-	if len(all) != 4 {
-		t.Fatalf("there are %d dashboards, want 4", len(all))
+	if len(all) != 5 {
+		t.Fatalf("there are %d dashboards, want 5", len(all))
 	}
 	return all
 }
@@ -238,6 +239,9 @@ func TestSeries(t *testing.T) {
 					t.Errorf("%s: %s: %s is not narrowed to connect_cluster", d.file, where, s.Metric)
 				}
 			}
+			for _, made := range regexp.MustCompile(`label_replace\(.*?, "(\w+)", `).FindAllStringSubmatch(expr, -1) {
+				usable = append(usable, made[1])
+			}
 			for _, label := range parsed.Labels {
 				if !slices.Contains(usable, label) {
 					t.Errorf("%s: %s: no metric of the expression has the label %s", d.file, where, label)
@@ -335,7 +339,7 @@ func (d dashboard) lintVariables(fail func(string, ...any)) {
 	}
 	// Each variable is used, and each that is used exists.
 	content, _ := dashboards.Read(d.file)
-	builtIn := regexp.MustCompile(`^__|^$`)
+	builtIn := regexp.MustCompile(`^__|^$|^[0-9]$`) // $1 is of label_replace.
 	used := map[string]bool{}
 	for _, match := range regexp.MustCompile(`\$(?:\{(\w+)[^}]*\}|(\w+))`).FindAllStringSubmatch(string(content), -1) {
 		if name := match[1] + match[2]; !builtIn.MatchString(name) {
@@ -425,6 +429,15 @@ func (d dashboard) lintPanel(p panel, fail func(string, ...any)) {
 // sets only variables that exist there, and takes its values from where they are.
 func (d dashboard) lintLink(p panel, l dataLink, fail func(string, ...any)) {
 	path, query, _ := strings.Cut(l.URL, "?")
+	if page, ours := strings.CutPrefix(path, "https://github.com/kafka-connect-exporter/kafka-connect-exporter/blob/main/"); ours {
+		if _, err := os.Stat("../" + page); err != nil {
+			fail("panel %q: %v", p.Title, err)
+		}
+		return
+	}
+	if strings.HasPrefix(path, "${alertmanager}/") || strings.HasPrefix(path, "${logs}") {
+		return // Where the reader's variables lead.
+	}
 	content, err := dashboards.Read(strings.TrimPrefix(path, "/d/") + ".json")
 	if err != nil {
 		fail("panel %q: link to %s leads nowhere", p.Title, path)

@@ -21,9 +21,10 @@ func cluster() Dashboard {
 	d.annotate("Workers joined or left", "blue",
 		`max by (connect_cluster) (kafka_connect_workers{<cluster>}) != max by (connect_cluster) (kafka_connect_workers{<cluster>} offset 1m)`,
 		"Workers of {{connect_cluster}} changed", "The snapshot names more or fewer workers than a minute before.", true)
+	d.deployed()
 	firing(d, `connect_cluster="$connect_cluster"`)
 
-	bad := steps("green", from(1, "red"))
+	bad := steps("green", from(1, failedColor))
 	settling := steps("green", from(1, "orange"))
 	state := stat(3, "State", "none", "unknown cluster", steps("text"),
 		`UP: the last snapshot succeeded. DOWN: look at "Failed snapshots by reason" below, then at the workers.`,
@@ -56,14 +57,12 @@ func cluster() Dashboard {
 	)
 	link := toConnector(sameCluster, "__field.labels.connector")
 	d.line(8, timeline(24, "Connectors that did not run all the time", "Every connector that was seen ran all the time",
-		`States of the connectors that were in another state than running at some time in the range, at most the forty that were so longest. Red is failed, orange unassigned, blue somebody's intention. A gap: no snapshot. Click a row to open the connector.`,
-		stateMappings(), over("{{connector}}", stateCode("kafka_connect_connector_state", "connector",
-			notAlwaysRunning("kafka_connect_connector_state", "connector")))).
+		`States of the connectors that were in another state than running at some time in the range, the twenty that failed longest first, then twenty others. Dark red is failed, orange unassigned, blue somebody's intention, green none of these. A gap: no snapshot. Click a row to open the connector.`,
+		stateMappings(), troubled("{{connector}}", "kafka_connect_connector_state", "connector")...).
 		linked(link))
 	d.line(9, timeline(24, "Tasks that did not run all the time", "Every task that was seen ran all the time",
 		`The same for tasks. Many rows that turn orange together are a worker that left; a red row that stays red waits for somebody to restart the task. Managed services without task states (MSK Connect) have no rows.`,
-		stateMappings(), over("{{connector}} / {{task}}", stateCode("kafka_connect_task_state", "connector, task",
-			notAlwaysRunning("kafka_connect_task_state", "connector, task")))).
+		stateMappings(), troubled("{{connector}} / {{task}}", "kafka_connect_task_state", "connector, task")...).
 		linked(link))
 	connectorLink := colLinks(toConnector(sameCluster, thisCell))
 	stateColumn := col("state", "State", colMappings(stateWords()...), coloured("color-text"), colWidth(110))
@@ -82,7 +81,7 @@ func cluster() Dashboard {
 			`Connectors that are neither running, paused nor stopped, and those that are running without any task: these move no data and say nothing of it (a "/" in the name of a connector does it on two workers).`,
 			[]column{
 				col("connector", "Connector", connectorLink, colWidth(220)), stateColumn,
-				col("Value #B", "Tasks", colThresholds(steps("red", from(1, "text"))), coloured("color-text"), colWidth(70)), col("Value #C", "tasks.max", colWidth(90)),
+				col("Value #B", "Tasks", colThresholds(steps(failedColor, from(1, "text"))), coloured("color-text"), colWidth(70)), col("Value #C", "tasks.max", colWidth(90)),
 				col("root_cause", "Root cause"),
 			},
 			rows(connectorsWithIssues),
@@ -91,6 +90,25 @@ func cluster() Dashboard {
 			rows(`max by (connector, root_cause) (kafka_connect_connector_failure_info{<connector>} == 1)`),
 		).sorted("State", false),
 	)
+
+	d.line(7, graph(24, "Tasks by state", "none",
+		`All tasks, stacked by state. Normal: one green band. A dark red or orange band that stays is work that nobody does; a dip of the whole is a cluster that was not observed.`,
+		over("{{state}}", `max by (state) (kafka_connect_tasks{<cluster>}) > 0`)).counts().stacked().saying("no tasks seen").with(stateColors()...))
+
+	d.row("All connectors", true)
+	d.line(12, table(24, "Inventory", "No connector is observed",
+		`Every connector at the end of the time range: filter by any column. Fewer tasks running than existing is worth a look; fewer existing than tasks.max can be right.`,
+		[]column{
+			col("connector", "Connector", connectorLink), col("state", "State", colMappings(stateWords()...), coloured("color-text"), colWidth(110)),
+			col("Value #B", "Running", colWidth(90)), col("Value #C", "Tasks", colWidth(80)), col("Value #D", "tasks.max", colWidth(90)),
+			col("connector_type", "Type", colWidth(80)), col("connector_class", "Class"), col("connector_version", "Version", colWidth(110)), col("worker", "Worker", colWidth(170)),
+		},
+		rows(`max by (connector, state) (kafka_connect_connector_state{<connector>} == 1)`),
+		rows(`sum by (connector) (max by (connector, task) (kafka_connect_task_state{<connector>, state="running"} == 1)) or 0 * max by (connector) (kafka_connect_connector_tasks{<connector>})`),
+		rows(`max by (connector) (kafka_connect_connector_tasks{<connector>})`),
+		rows(`max by (connector) (kafka_connect_connector_tasks_max{<connector>})`),
+		rows(`max by (connector, connector_type, connector_class, connector_version, worker) (kafka_connect_connector_info{<connector>} == 1)`),
+	).sorted("Connector", false))
 
 	d.row("Placement on workers", false)
 	d.line(8,
@@ -108,10 +126,10 @@ func cluster() Dashboard {
 	d.line(5, timeline(24, "Workers that answer by themselves", "Workers are not probed: worker_probe is off",
 		`Whether each worker that the snapshot names answers itself (worker_probe). Red while its tasks above say running: it is gone, and Connect has not handed out its tasks yet. A row pauses while the worker has no work and is not named.`,
 		[]mapping{{Type: "value", Options: object{
-			"0": object{"text": "silent", "color": "red", "index": 1}, "1": object{"text": "answers", "color": "green", "index": 0},
+			"0": object{"text": "silent", "color": failedColor, "index": 1}, "1": object{"text": "answers", "color": "green", "index": 0},
 		}}}, over("{{worker}}", `max by (worker) (kafka_connect_worker_up{<cluster>})`)))
 
-	d.row("Snapshots", false)
+	d.row("Snapshots", true)
 	d.line(8,
 		heatmap(12, "Time that snapshots took", "s",
 			`How long snapshots took, dark is many. Normal: one band, low. A second band above it is a worker that is slow or gone and tried first.`,
@@ -122,7 +140,7 @@ func cluster() Dashboard {
 			over("median", `histogram_quantile(0.5, sum by (le) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval])))`),
 			over("95th percentile", `histogram_quantile(0.95, sum by (le) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval])))`)).logarithmic().
 			with(
-				fixed("deadline", "red", property{ID: "custom.lineStyle", Value: object{"fill": "dash", "dash": []int{10, 10}}}, property{ID: "custom.fillOpacity", Value: 0}),
+				fixed("deadline", failedColor, property{ID: "custom.lineStyle", Value: object{"fill": "dash", "dash": []int{10, 10}}}, property{ID: "custom.fillOpacity", Value: 0}),
 				fixed("median", "green"), fixed("95th percentile", "orange")),
 	)
 	d.line(8,

@@ -19,14 +19,15 @@ func connector() Dashboard {
 	d.annotate("Workers joined or left", "blue",
 		`max by (connect_cluster) (kafka_connect_workers{<cluster>}) != max by (connect_cluster) (kafka_connect_workers{<cluster>} offset 1m)`,
 		"Workers of {{connect_cluster}} changed", "The snapshot names more or fewer workers than a minute before.", true)
+	d.deployed()
 	firing(d, `connect_cluster="$connect_cluster", connector=~"$connector"`)
 
 	state := stat(3, "State", "none", "not seen now", steps("text"),
 		`State of the connector itself at the end of the time range, not of its tasks. "Not seen now": it was deleted, or its cluster is down.`,
-		now("{{connector}}", stateCode("kafka_connect_connector_state", "connector", "")))
+		now("{{connector}}", stateCode("kafka_connect_connector_state", "connector")))
 	state.FieldConfig.Defaults.Mappings = stateMappings()
 	state.Options["colorMode"] = "background"
-	bad := steps("green", from(1, "red"))
+	bad := steps("green", from(1, failedColor))
 	d.line(4,
 		state,
 		stat(3, "Failed tasks", "none", "no tasks seen", bad,
@@ -41,7 +42,7 @@ func connector() Dashboard {
 		stat(3, "State changes, 1h", "none", "not seen", steps("text", from(10, "orange")),
 			`Changes of its own and its tasks' states in the last hour. More than a handful without anybody at work is flapping.`,
 			now("", `sum(max by (connector) (increase(kafka_connect_connector_state_changes_total{<connector>}[1h]) + increase(kafka_connect_task_state_changes_total{<connector>}[1h])))`)),
-		stat(3, "Time running", "percentunit", "not seen", steps("red", from(0.95, "orange"), from(0.999, "green")),
+		stat(3, "Time running", "percentunit", "not seen", steps(failedColor, from(0.95, "orange"), from(0.999, "green")),
 			`Share of the time range that the connector itself was RUNNING, of the time that its cluster was observed. Pauses count as not running.`,
 			now("{{connector}}", `
 				(sum_over_time((max by (connector) (kafka_connect_connector_state{<connector>, state="running"} == 1))[$__range:1m])
@@ -53,10 +54,10 @@ func connector() Dashboard {
 	)
 	d.line(5, timeline(24, "State of the connector", "Not seen in this range",
 		`The connector itself. Red is failed: it makes no new task configurations, while its tasks may go on. A gap: its cluster could not be observed.`,
-		stateMappings(), over("{{connector}}", stateCode("kafka_connect_connector_state", "connector", ""))))
+		stateMappings(), over("{{connector}}", stateCode("kafka_connect_connector_state", "connector"))))
 	d.line(8, timeline(24, "States of its tasks", "No task of it was seen in this range",
 		`A row a task. Red rows wait for a restart. Rows that turn orange together lost their worker, and are handed out again after scheduled.rebalance.max.delay.ms, five minutes unless set otherwise. Managed services without task states (MSK Connect) have no rows.`,
-		stateMappings(), over("{{connector}} / {{task}}", stateCode("kafka_connect_task_state", "connector, task", ""))))
+		stateMappings(), over("{{connector}} / {{task}}", stateCode("kafka_connect_task_state", "connector, task"))))
 	d.line(8, table(24, "Tasks", "No task is seen now",
 		`All tasks at the end of the time range: state, worker, and why they failed. The message of the exception is in the log of that worker, and in the reply of GET /connectors/NAME/status.`,
 		[]column{

@@ -13,11 +13,11 @@ func exporter() Dashboard {
 		`process_start_time_seconds{<exporter>} != process_start_time_seconds{<exporter>} offset 1m`,
 		"{{instance}} restarted", "The process began anew.", true)
 
-	reload := stat(4, "Configuration", "none", "not reported", steps("red", from(1, "green")),
+	reload := stat(4, "Configuration", "none", "not reported", steps(failedColor, from(1, "green")),
 		`Whether the last reload was taken. "refused": the running configuration is the one from before; the log names file, line and field.`,
 		now("", `min(kafka_connect_exporter_config_last_reload_successful{<exporter>})`))
 	reload.FieldConfig.Defaults.Mappings = []mapping{{Type: "value", Options: object{
-		"0": object{"text": "refused", "color": "red", "index": 1}, "1": object{"text": "in use", "color": "green", "index": 0},
+		"0": object{"text": "refused", "color": failedColor, "index": 1}, "1": object{"text": "in use", "color": "green", "index": 0},
 	}}}
 	d.line(4,
 		stat(3, "Exporters", "none", "none", steps("text"),
@@ -36,7 +36,7 @@ func exporter() Dashboard {
 		stat(3, "Clusters", "none", "none", steps("text"),
 			`Clusters that the exporters report, each once.`,
 			now("", `count(max by (connect_cluster) (kafka_connect_up{<exporter>}))`)),
-		stat(4, "Failed OTLP exports, 1h", "none", "push is off", steps("green", from(1, "red")),
+		stat(4, "Failed OTLP exports, 1h", "none", "push is off", steps("green", from(1, failedColor)),
 			`OTLP exports that failed in the last hour. The log says why, once. Scrapes do not suffer from it.`,
 			now("", `sum(increase(kafka_connect_exporter_otlp_exports_total{<exporter>, outcome="failure"}[1h]))`)),
 	)
@@ -64,7 +64,7 @@ func exporter() Dashboard {
 		graph(8, "Snapshots by outcome", "ops",
 			`Snapshots taken. Callers that come within snapshot_max_age share one, so two Prometheus servers cost no more than one.`,
 			over("{{outcome}}", `sum by (outcome) (rate(kafka_connect_snapshot_duration_seconds_count{<exporter>}[$__rate_interval]))`)).stacked().
-			with(fixed("success", "green"), fixed("partial", "purple"), fixed("failure", "red")),
+			with(fixed("success", "green"), fixed("partial", "purple"), fixed("failure", failedColor)),
 		graph(8, "Failed snapshots by cluster and reason", "none",
 			`Normal: none. unauthorized and forbidden: credentials; unreachable: network or workers; timeout: a worker that hangs.`,
 			over("{{connect_cluster}}: {{reason}}", `sum by (connect_cluster, reason) (increase(kafka_connect_snapshot_errors_total{<exporter>}[$__rate_interval])) > 0`)).bars().saying("No snapshot failed"),
@@ -79,7 +79,7 @@ func exporter() Dashboard {
 		graph(8, "OTLP exports by outcome", "ops",
 			`Exports pushed over OTLP. Failures: the receiver is gone, slow, or refuses; the log says why, once.`,
 			over("{{outcome}}", `sum by (outcome) (rate(kafka_connect_exporter_otlp_exports_total{<exporter>}[$__rate_interval]))`)).stacked().saying("OTLP push is off").
-			with(fixed("success", "green"), fixed("failure", "red")),
+			with(fixed("success", "green"), fixed("failure", failedColor)),
 	)
 	d.row("Process", true)
 	d.line(8,

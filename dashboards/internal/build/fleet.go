@@ -21,10 +21,10 @@ func healthMappings() []mapping {
 	return []mapping{{Type: "value", Options: object{
 		"1": word(0, "well", "green"),
 		"2": word(1, "powered off", "blue"),
-		"3": word(2, "unassigned or restarting", "orange"),
+		"3": word(2, "unassigned or restarting", "yellow"),
 		"4": word(3, "partly observed", "purple"),
-		"5": word(4, "failures", "red"),
-		"6": word(5, "down", "dark-red"),
+		"5": word(4, "failures", "dark-orange"),
+		"6": word(5, "down", failedColor),
 	}}}
 }
 
@@ -45,6 +45,20 @@ func toConnector(cluster, connector string) dataLink {
 	return to("Connector ${"+connector+"}", connectorUID, cluster, "var-connector=${"+connector+":percentencode}")
 }
 
+// Links of a failing connector, by the columns of its row; the addresses are
+// variables of the dashboard.
+var (
+	silence = dataLink{Title: "Silence it in Alertmanager", TargetBlank: true,
+		URL: `${alertmanager}/#/silences/new?filter=%7Bconnect_cluster%3D%22${__data.fields["Cluster"]:percentencode}%22%2Cconnector%3D%22${__data.fields["Connector"]:percentencode}%22%7D`}
+	logs = dataLink{Title: "Logs", TargetBlank: true,
+		URL: `${logs}&connect_cluster=${__data.fields["Cluster"]:percentencode}&connector=${__data.fields["Connector"]:percentencode}`}
+)
+
+func runbook(alert string) dataLink {
+	return dataLink{Title: "What to do", TargetBlank: true,
+		URL: "https://github.com/kafka-connect-exporter/kafka-connect-exporter/blob/main/docs/runbooks/" + alert + ".md"}
+}
+
 const (
 	sameCluster    = "${connect_cluster:queryparam}"
 	clusterOfRow   = `var-connect_cluster=${__data.fields["Cluster"]:percentencode}`
@@ -60,13 +74,16 @@ func fleet() Dashboard {
 	d.dashboard.Templating.List = []variable{
 		datasourceVariable(), jobVariable("kafka_connect_up"),
 		queryVariable("connect_cluster", "Cluster", `label_values(kafka_connect_up{job=~"$job"}, connect_cluster)`).all(),
+		textVariable("owner", "Owner's label", "label_team").about("Label of kafka_connect_connector_labels that says whose a connector is (the setting connector_labels)."),
+		textVariable("alertmanager", "Alertmanager", "http://localhost:9093").about("Address of Alertmanager, for links that silence."),
+		textVariable("logs", "Logs", "/explore?").about("Address that links to logs begin with; the connector's name follows as &connector=."),
 	}
 	d.annotate("Workers joined or left", "blue",
 		`max by (connect_cluster) (kafka_connect_workers{<cluster>}) != max by (connect_cluster) (kafka_connect_workers{<cluster>} offset 1m)`,
 		"Workers of {{connect_cluster}} changed", "The snapshot names more or fewer workers than a minute before.", true)
 	firing(d, `connect_cluster=~"$connect_cluster"`)
 
-	bad := steps("green", from(1, "red"))
+	bad := steps("green", from(1, failedColor))
 	settling := steps("green", from(1, "orange"))
 	d.line(4,
 		stat(3, "Clusters down", "none", "no exporter", bad,
@@ -98,6 +115,31 @@ func fleet() Dashboard {
 		`The worst that was true of a cluster at each moment: down (no snapshot), failures (a connector or task failed or degraded), partly observed, unassigned or restarting, powered off (a managed service), well. A gap: the exporter itself was not scraped. Click a row to open the cluster.`,
 		healthMappings(), over("{{connect_cluster}}", clusterHealth)).
 		linked(toCluster(clusterOfLabel)))
+	d.line(9, table(24, "Failing now", "Nothing has failed",
+		`Every connector (no task number) and task that is FAILED at the end of the time range, the worst clusters' first: the class of its exception and of the innermost cause, its worker, since when (exactly where the brokers are read, else since the exporter first saw it), and whose it is: the label of kafka_connect_connector_labels that "Owner's label" names. The worker's log holds the message. Click the connector to see it alone, the cause for what to do.`,
+		[]column{
+			col("connect_cluster", "Cluster", colLinks(toCluster(thisCell)), colWidth(150)),
+			col("connector", "Connector", colLinks(toConnector(clusterOfRow, thisCell), silence, logs), colWidth(260)),
+			col("task", "Task", colWidth(60)),
+			col("Value #C", "Since", colUnit("dateTimeFromNow"), colWidth(120)),
+			col("root_cause", "Root cause", colLinks(runbook("KafkaConnectTaskFailed"))),
+			col("exception", "Exception"),
+			col("worker", "Worker", colWidth(170)),
+			col("owner", "Owner", colWidth(110)),
+		},
+		rows(`max by (connect_cluster, connector, task, exception, root_cause) (kafka_connect_task_failure_info{<cluster>} == 1)
+			or max by (connect_cluster, connector, exception, root_cause) (kafka_connect_connector_failure_info{<cluster>} == 1)`),
+		rows(`max by (connect_cluster, connector, task, worker) (kafka_connect_task_info{<cluster>} == 1)
+			and on (connect_cluster, connector, task) (kafka_connect_task_failure_info{<cluster>} == 1)
+			or max by (connect_cluster, connector, worker) (kafka_connect_connector_info{<cluster>} == 1)
+			and on (connect_cluster, connector) (kafka_connect_connector_failure_info{<cluster>} == 1)`),
+		rows(`1000 * (min by (connect_cluster, connector, task) (kafka_connect_task_state_since_timestamp_seconds{<cluster>})
+			and on (connect_cluster, connector, task) (kafka_connect_task_failure_info{<cluster>} == 1)
+			or min by (connect_cluster, connector) (kafka_connect_connector_state_since_timestamp_seconds{<cluster>})
+			and on (connect_cluster, connector) (kafka_connect_connector_failure_info{<cluster>} == 1))`),
+		rows(`max by (connect_cluster, connector, owner) (label_replace(kafka_connect_connector_labels{<cluster>}, "owner", "$1", "$owner", "(.+)"))
+			and on (connect_cluster, connector) (kafka_connect_task_failure_info{<cluster>} == 1 or kafka_connect_connector_failure_info{<cluster>} == 1)`),
+	).sorted("Since", false))
 	d.line(8, table(24, "Clusters", "No exporter reports a cluster",
 		`A row a cluster. A cluster that is down has no counts, only a dash, and the age of its last successful snapshot. Snapshot time is the 95th percentile; it belongs well below the scrape timeout. Changes are changes of state in the last hour: many without anybody at work means flapping.`,
 		[]column{
@@ -113,7 +155,7 @@ func fleet() Dashboard {
 			col("Value #H", "Failed tasks", colThresholds(bad), coloured("color-background"), colWidth(115)),
 			col("Value #I", "Unassigned tasks", colThresholds(settling), coloured("color-background"), colWidth(150)),
 			col("Value #J", "Snapshot time", colUnit("s"), colDecimals(1), colWidth(130)),
-			col("Value #K", "Snapshot age", colUnit("s"), colDecimals(0), colThresholds(steps("text", from(120, "red"))), coloured("color-text"), colWidth(125)),
+			col("Value #K", "Snapshot age", colUnit("s"), colDecimals(0), colThresholds(steps("text", from(120, failedColor))), coloured("color-text"), colWidth(125)),
 			col("Value #L", "Changes, 1h", colDecimals(0)),
 		},
 		rows(`max by (connect_cluster) (kafka_connect_up{<cluster>})`),
@@ -129,27 +171,6 @@ func fleet() Dashboard {
 		rows(`clamp_min(time() - max by (connect_cluster) (kafka_connect_snapshot_timestamp_seconds{<cluster>}), 0)`),
 		rows(`sum by (connect_cluster) (max by (connect_cluster, connector) (increase(kafka_connect_connector_state_changes_total{<cluster>}[1h]) + increase(kafka_connect_task_state_changes_total{<cluster>}[1h])))`),
 	).sorted("State", false))
-	d.line(9, table(24, "Failing now", "Nothing has failed",
-		`Every connector (no task number) and task that is FAILED at the end of the time range, with the class of its exception and of the innermost cause. The worker's log holds the message. Time failed counts within the chosen time range. Click the connector to see it alone.`,
-		[]column{
-			col("connect_cluster", "Cluster", colLinks(toCluster(thisCell)), colWidth(170)),
-			col("connector", "Connector", colLinks(toConnector(clusterOfRow, thisCell)), colWidth(300)),
-			col("task", "Task", colWidth(60)),
-			col("root_cause", "Root cause"),
-			col("exception", "Exception"),
-			col("worker", "Worker", colWidth(170)),
-			col("Value #C", "Time failed", colUnit("s"), colDecimals(0), colWidth(110)),
-		},
-		rows(`max by (connect_cluster, connector, task, exception, root_cause) (kafka_connect_task_failure_info{<cluster>} == 1)
-			or max by (connect_cluster, connector, exception, root_cause) (kafka_connect_connector_failure_info{<cluster>} == 1)`),
-		rows(`max by (connect_cluster, connector, task, worker) (kafka_connect_task_info{<cluster>} == 1)
-			and on (connect_cluster, connector, task) (kafka_connect_task_failure_info{<cluster>} == 1)
-			or max by (connect_cluster, connector, worker) (kafka_connect_connector_info{<cluster>} == 1)
-			and on (connect_cluster, connector) (kafka_connect_connector_failure_info{<cluster>} == 1)`),
-		rows(timeFailed("kafka_connect_task_state", "kafka_connect_task_failure_info", "connect_cluster, connector, task")+" or "+
-			timeFailed("kafka_connect_connector_state", "kafka_connect_connector_failure_info", "connect_cluster, connector")),
-	).sorted("Time failed", true))
-
 	d.row("Trends", true)
 	d.line(8,
 		graph(8, "Failed tasks of each cluster", "none",
@@ -181,16 +202,9 @@ func fleet() Dashboard {
 	return d.done()
 }
 
-// timeFailed counts the minutes within the time range that what has failed now
-// was failed, in seconds; what failed within the last minute has 0.
-func timeFailed(state, failure, by string) string {
-	failed := "max by (" + by + ") (" + state + `{<cluster>, state="failed"} == 1)`
-	return "(60 * sum_over_time((" + failed + ")[$__range:1m]) or 0 * " + failed + ") and on (" + by + ") (" + failure + "{<cluster>} == 1)"
-}
-
 // firing marks, off at first, when alerts of this product fired.
 func firing(d *draft, matchers string) {
-	d.annotate("Alerts firing", "red",
+	d.annotate("Alerts firing", failedColor,
 		`ALERTS{alertname=~"KafkaConnect.+", alertstate="firing", `+matchers+`}`,
 		"{{alertname}}", "{{connect_cluster}} {{connector}} {{task}}", false)
 }

@@ -67,6 +67,8 @@ type annotation struct {
 	Step        string     `json:"step"`
 	TitleFormat string     `json:"titleFormat"`
 	TextFormat  string     `json:"textFormat"`
+	// UseValueForTime marks the moment that is the value, in milliseconds.
+	UseValueForTime bool `json:"useValueForTime,omitempty"`
 }
 
 type templating struct {
@@ -201,7 +203,7 @@ type property struct {
 
 // Dashboards returns every dashboard, in the order in which one reads them.
 func Dashboards() []Dashboard {
-	return []Dashboard{fleet(), cluster(), connector(), exporter()}
+	return []Dashboard{fleet(), cluster(), connector(), dataFlow(), exporter()}
 }
 
 // JSON is the dashboard as Grafana imports it, indented, with a last newline.

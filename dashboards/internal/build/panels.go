@@ -43,6 +43,7 @@ func newDraft(d Dashboard, selectors map[string]string) *draft {
 		{fleetUID, "Fleet", "All clusters at a glance"},
 		{clusterUID, "Cluster", "One cluster: connectors, tasks, workers, snapshots"},
 		{connectorUID, "Connector", "One connector and its tasks"},
+		{dataFlowUID, "Data flow", "Whether data move: lag, progress, the workers' group"},
 		{exporterUID, "Exporter", "Cost and health of the exporter itself"},
 	} {
 		if other.uid != d.UID {
@@ -110,6 +111,23 @@ func (d *draft) annotate(name, color, expr, title, text string, enable bool) {
 	})
 }
 
+// deployed marks when configurations, plugins and workers changed: what fails
+// right after often fails for that.
+func (d *draft) deployed() {
+	d.annotate("Configuration changed", "purple",
+		`1000 * max by (connect_cluster, connector) (kafka_connect_connector_config_changed_timestamp_seconds{<connector>})`,
+		"Configuration of {{connector}} changed", "{{connect_cluster}}", true)
+	d.dashboard.Annotations.List[len(d.dashboard.Annotations.List)-1].UseValueForTime = true
+	d.annotate("Plugin changed", "purple",
+		`count by (connect_cluster, connector, connector_version) (kafka_connect_connector_info{<connector>, connector_version!=""})
+		unless count by (connect_cluster, connector, connector_version) (kafka_connect_connector_info{<connector>, connector_version!=""} offset 2m)
+		and on (connect_cluster, connector) (kafka_connect_connector_info{<connector>, connector_version!=""} offset 2m)`,
+		"{{connector}} runs {{connector_version}}", "Another version of its plugin than two minutes before.", true)
+	d.annotate("Number of tasks changed", "light-purple",
+		`max by (connect_cluster, connector) (kafka_connect_connector_tasks{<connector>}) != max by (connect_cluster, connector) (kafka_connect_connector_tasks{<connector>} offset 1m)`,
+		"Tasks of {{connector}} changed", "It has more or fewer tasks than a minute before.", false)
+}
+
 func (d *draft) done() Dashboard { return d.dashboard }
 
 // variables.
@@ -130,6 +148,14 @@ func queryVariable(name, label, query string) variable {
 		Name: name, Label: label, Type: "query", Datasource: &ds,
 		Query:   object{"query": query, "refId": "Prometheus-" + name},
 		Refresh: 2, Sort: 5, Current: object{}, Options: []object{},
+	}
+}
+
+// textVariable is what the reader types in.
+func textVariable(name, label, preset string) variable {
+	return variable{
+		Name: name, Label: label, Type: "textbox", Query: preset,
+		Current: object{"text": preset, "value": preset}, Options: []object{{"selected": true, "text": preset, "value": preset}},
 	}
 }
 

@@ -23,30 +23,52 @@ func shades() []shade {
 		{"unknown", "#8e8e8e"},
 		{"unassigned", "orange"},
 		{"degraded", "dark-orange"},
-		{"failed", "red"},
+		// Plain red is as green for one in twelve men; dark red is darker, too.
+		{"failed", failedColor},
 	}
 }
+
+// failedColor is that of what has failed, wherever it stands beside green.
+const failedColor = "dark-red"
 
 // stateCode is an expression for the code of each object's state. State series
 // exist for the current state only, or with "state_series: all" for every state
 // as 0 or 1, hence "== 1".
-func stateCode(metric, by, and string) string {
-	var terms []string
-	for i, s := range shades() {
-		terms = append(terms, fmt.Sprintf(`%d * (%s{<connector>, state="%s"} == 1)`, i+1, metric, s.name))
-	}
-	expr := "max by (" + by + ") (" + strings.Join(terms, " or ") + ")"
-	if and != "" {
-		expr += " and on (" + by + ") " + and
-	}
-	return expr
+func stateCode(metric, by string) string {
+	return "max by (" + by + ") (" + strings.Join(stateTerms(metric, 0), " or ") + ")"
 }
 
-// notAlwaysRunning picks the forty objects that spent most of the time range in
-// another state than running. It looks at the range's end from every step, so
-// that it picks the same ones all along.
-func notAlwaysRunning(metric, by string) string {
-	return fmt.Sprintf(`topk(40, sum by (%s) (sum_over_time(%s{<connector>, state!="running"}[$__range] @ end())) > 0)`, by, metric)
+// stateTerms are the codes of the states from some place in the list on.
+func stateTerms(metric string, first int) (terms []string) {
+	for i, s := range shades()[first:] {
+		terms = append(terms, fmt.Sprintf(`%d * (%s{<connector>, state="%s"} == 1)`, first+i+1, metric, s.name))
+	}
+	return terms
+}
+
+// What states weigh when the worst objects are picked: a minute of failing is
+// worth more than all time that something was paused.
+const (
+	waiting   = "unassigned|restarting|degraded|unknown"
+	intention = "paused|stopped|provisioning|deleting"
+)
+
+// troubled are timelines of the objects that were in another state than running,
+// in two queries, so that those that failed stand above the others: at most
+// twenty of each, those that were so longest. Each query reads what does not run,
+// which is little: an object runs while it is in no other state and its cluster is
+// observed.
+func troubled(legend, metric, by string) []Target {
+	time := func(states string) string {
+		return fmt.Sprintf(`sum by (%s) (sum_over_time(%s{<connector>, state=~"%s"}[$__range] @ end()))`, by, metric, states)
+	}
+	failed := time("failed") + " > 0"
+	others := fmt.Sprintf(`(1000 * %s or %s) unless on (%s) (%s)`, time(waiting), time(intention), by, failed)
+	timelineOf := func(picked string) Target {
+		return over(legend, fmt.Sprintf(`max by (%[1]s) (%[2]s) and on (%[1]s) %[3]s or on (%[1]s) (0 * %[3]s + 1 and on () (max(kafka_connect_up{<cluster>}) == 1))`,
+			by, strings.Join(stateTerms(metric, 1), " or "), picked))
+	}
+	return []Target{timelineOf("topk(20, " + failed + ")"), timelineOf("topk(20, (" + others + ") > 0)")}
 }
 
 // stateMappings turn codes into words and colours.
@@ -77,15 +99,15 @@ func stateColors() []override {
 }
 
 // timeline draws a row an object, coloured by the codes' mappings.
-func timeline(width int, title, missing, description string, mappings []mapping, t Target) Panel {
-	p := newPanel("state-timeline", width, title, description, []Target{t})
+func timeline(width int, title, missing, description string, mappings []mapping, targets ...Target) Panel {
+	p := newPanel("state-timeline", width, title, description, targets)
 	p.FieldConfig.Defaults = field{
 		Unit: "none", NoValue: missing, Mappings: mappings,
 		Color: &color{Mode: "thresholds"}, Thresholds: steps("#8e8e8e"),
 		Custom: object{"fillOpacity": 80, "lineWidth": 0},
 	}
 	p.Options = object{
-		"mergeValues": true, "showValue": "auto", "alignValue": "left", "rowHeight": 0.85,
+		"mergeValues": true, "showValue": "auto", "alignValue": "left", "rowHeight": 0.85, "perPage": 20,
 		"legend":  object{"displayMode": "list", "placement": "bottom", "showLegend": true},
 		"tooltip": object{"mode": "single", "sort": "none"},
 	}

@@ -1,0 +1,95 @@
+package build
+
+const dataFlowUID = "kafka-connect-dataflow"
+
+// dataFlow is what moves, as far as anybody measures it: the brokers where they
+// are read, an agent in the workers where one runs. A row whose series are not
+// there says so in a word.
+func dataFlow() Dashboard {
+	d := newDraft(Dashboard{
+		UID: dataFlowUID, Title: "Kafka Connect / Data flow",
+		Description: "Whether data move: lag of sinks, progress of sources, the workers' group, and throughput where an agent measures it.",
+	}, map[string]string{
+		"cluster":   `job=~"$job", connect_cluster="$connect_cluster"`,
+		"connector": `job=~"$job", connect_cluster="$connect_cluster", connector=~"$connector"`,
+	})
+	d.dashboard.Templating.List = []variable{
+		datasourceVariable(), jobVariable("kafka_connect_up"),
+		queryVariable("connect_cluster", "Cluster", `label_values(kafka_connect_up{job=~"$job"}, connect_cluster)`),
+		queryVariable("connector", "Connector", `label_values(kafka_connect_connector_state{job=~"$job", connect_cluster="$connect_cluster"}, connector)`).all(),
+	}
+	firing(d, `connect_cluster="$connect_cluster"`)
+	bad := steps("green", from(1, failedColor))
+	const off = "brokers are not read"
+	link := toConnector(sameCluster, "__field.labels.connector")
+	brokers := stat(4, "Brokers", "none", off, steps(failedColor, from(1, "green")),
+		`Whether everything that is asked of the brokers was had. Normal: UP. DOWN: the figures below stand still or are missing; the log of the exporter and kafka_connect_brokers_errors_total say why. "Brokers are not read": the cluster has no kafka block, or this is no self-managed cluster.`,
+		now("", `max(kafka_connect_brokers_up{<cluster>})`))
+	brokers.FieldConfig.Defaults.Mappings = upMappings()
+	d.line(4,
+		brokers,
+		stat(4, "Workers in the group", "none", off, steps("text"),
+			`Workers that are members of the group now, by the brokers. This is the truth within the session timeout (10 s), while REST goes on naming a worker that was killed for minutes.`,
+			now("", `max(kafka_connect_group_members{<cluster>})`)),
+		stat(4, "Orphaned tasks", "none", off, bad,
+			`Tasks that are said to run on a worker that is no member of the group: they move nothing. Normal: 0. They start elsewhere once scheduled.rebalance.max.delay.ms is over.`,
+			now("", `max(kafka_connect_tasks_orphaned{<cluster>})`)),
+		stat(4, "Duplicated tasks", "none", off, bad,
+			`Tasks that two members have at once: records are written twice. Normal: 0.`,
+			now("", `max(kafka_connect_tasks_duplicated{<cluster>})`)),
+		stat(4, "Records behind, all sinks", "short", off, steps("text"),
+			`Records that the sinks have not committed yet. What is normal is a matter of your data; a number that only grows is not.`,
+			now("", `sum(max by (connector) (kafka_connect_sink_lag_sum{<connector>}))`)),
+		stat(4, "Longest delay of a sink", "s", off, steps("text", from(300, "orange"), from(3600, failedColor)),
+			`How old the oldest record is that the slowest sink has not committed, by the pace at which its topics were written.`,
+			now("", `max(kafka_connect_sink_lag_seconds{<connector>})`)),
+	)
+	d.row("Sinks", false)
+	d.line(8,
+		graph(12, "Lag of sinks", "short",
+			`Records behind, the ten sinks that are most. A saw-tooth is a batch job; a straight rise is a sink that stands still or is too slow: compare with its commits.`,
+			over("{{connector}}", `topk(10, max by (connector) (kafka_connect_sink_lag_sum{<connector>}))`)).saying(off).linked(link),
+		graph(12, "Delay of sinks", "s",
+			`The same in time. Flat and low is healthy, whatever the number of records; a slope of one second a second is a sink that commits nothing.`,
+			over("{{connector}}", `topk(10, max by (connector) (kafka_connect_sink_lag_seconds{<connector>}))`)).saying(off).linked(link),
+	)
+	d.row("Sources", false)
+	d.line(8,
+		graph(12, "Since the last offset of each source", "s",
+			`Time since a source committed an offset, the ten that are silent longest. A source without new data commits nothing: compare with its own past before you worry.`,
+			over("{{connector}}", `topk(10, time() - max by (connector) (kafka_connect_source_offset_commit_timestamp_seconds{<connector>}))`)).saying(off).linked(link),
+		graph(12, "Since the newest record of each source's topics", "s",
+			`Time since a record was written to a topic of a source (source_topics). It tells a source that commits but writes nothing.`,
+			over("{{connector}} {{topic}}", `topk(10, time() - max by (connector, topic) (kafka_connect_source_topic_newest_record_timestamp_seconds{<connector>}))`)).saying("source_topics is off").linked(link),
+	)
+	d.row("Group of the workers", true)
+	d.line(6,
+		timeline(12, "State of the group", off,
+			`State of the workers' group: stable, or rebalancing for some seconds after a worker came or went. Empty: no worker lives.`,
+			groupMappings(), over("group", `
+				max(1 * (kafka_connect_group_state{<cluster>, state="stable"} == 1)
+				or 2 * (kafka_connect_group_state{<cluster>, state=~".+_rebalance"} == 1)
+				or 3 * (kafka_connect_group_state{<cluster>, state="unknown"} == 1)
+				or 4 * (kafka_connect_group_state{<cluster>, state=~"empty|dead"} == 1))`)),
+		graph(12, "Tasks that the group has assigned", "none",
+			`Tasks of each member, by its own word in the group. A member without any has just come, or is fenced off.`,
+			over("{{worker}}", `max by (worker) (kafka_connect_group_assigned_tasks{<cluster>})`)).counts().stacked().saying(off),
+	)
+	d.line(6,
+		graph(12, "Delay until lost tasks are handed out", "s",
+			`What is left of scheduled.rebalance.max.delay.ms. Normal: 0. A slope down is a worker that is waited for.`,
+			over("left", `max(kafka_connect_group_scheduled_rebalance_delay_seconds{<cluster>})`)).saying(off),
+		graph(12, "Configuration behind the leader's", "short",
+			`Records of the configuration topic that a worker has not read yet. Normal: 0. One that stays behind runs old configurations.`,
+			over("{{worker}}", `max by (worker) (kafka_connect_group_config_offset_lag{<cluster>})`)).counts().saying(off),
+	)
+	return d.done()
+}
+
+func groupMappings() []mapping {
+	options := object{}
+	for i, s := range []shade{{"stable", "green"}, {"rebalancing", "yellow"}, {"unknown", "#8e8e8e"}, {"nobody", failedColor}} {
+		options[string(rune('1'+i))] = object{"text": s.name, "color": s.color, "index": i}
+	}
+	return []mapping{{Type: "value", Options: options}}
+}
