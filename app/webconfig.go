@@ -17,6 +17,9 @@ import (
 // password, for one.
 var quotedValue = regexp.MustCompile("`[^`]*`|'[^']*'")
 
+// maxWebConfig is how many values the file may stand for.
+const maxWebConfig = 10_000
+
 // checkWebConfig validates the file of exporter-toolkit that a flag names, which waits for what a
 // pipe in the place of one of its files has to say.
 func checkWebConfig(flag, path string) error {
@@ -34,8 +37,17 @@ func checkWebConfig(flag, path string) error {
 			ClientCA string `yaml:"client_ca_file"`
 		} `yaml:"tls_server_config"`
 	}
+	if err := safefile.CheckYAML(content); err != nil {
+		return fmt.Errorf("--web.config.file %s: %w", path, err)
+	}
 	// What is no YAML names no files; exporter-toolkit says what is wrong with it.
-	_ = yaml.Unmarshal(content, &named)
+	var root yaml.Node
+	if yaml.Unmarshal(content, &root) == nil {
+		if err := safefile.CheckNode(&root, maxWebConfig); err != nil {
+			return fmt.Errorf("--web.config.file %s: %w", path, err)
+		}
+		_ = root.Decode(&named)
+	}
 	for _, file := range []string{named.TLS.Cert, named.TLS.Key, named.TLS.ClientCA} {
 		if file == "" {
 			continue

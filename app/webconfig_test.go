@@ -3,6 +3,7 @@
 package app
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -20,6 +21,7 @@ func TestCheckWebConfig(t *testing.T) {
 		"a device":           {"/dev/zero", "cannot be read: is a device, not a regular file"},
 		"a key that is one":  {file(t, "tls_server_config: {cert_file: %s, key_file: %s}\n", pipe, pipe), pipe + " cannot be read: is a pipe, not a regular file"},
 		"authorities":        {file(t, "tls_server_config: {client_ca_file: %s}\n", pipe), pipe + " cannot be read: is a pipe, not a regular file"},
+		"a bomb":             {file(t, "%s", "http_server_config: &a {a: b}\n"+bomb(30)), "has too many values"},
 		"a value":            {file(t, "basic_auth_users: hunter2\n"), "cannot unmarshal"},
 		"an anchor":          {file(t, "basic_auth_users: {a: *hunter2}\n"), "unknown anchor"},
 		"users, as they are": {file(t, "basic_auth_users: {}\n"), ""},
@@ -32,4 +34,15 @@ func TestCheckWebConfig(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// bomb is YAML of which each line stands for four times the one before.
+func bomb(lines int) string {
+	text, before := "a0: &a0 {a: b}\n", "a0"
+	for i := range lines {
+		name := fmt.Sprintf("b%d", i)
+		text += fmt.Sprintf("%s: &%s {<<: [*%s, *%s, *%s, *%s]}\n", name, name, before, before, before, before)
+		before = name
+	}
+	return text
 }

@@ -41,7 +41,16 @@ func hostile() map[string]string {
 		"merged clusters": "clusters:\n  - &a0 {name: a, urls: [\"http://a:1\"]}\n" + doubling(func(name, previous string) string {
 			return fmt.Sprintf("  - &%s {<<: [*%s, *%s, *%s], name: %s}\n", name, previous, previous, previous, name)
 		}),
-		"one large list, often":  "clusters:\n  - name: a\n    urls: &a [" + strings.Repeat("\"http://a:1\", ", 1000) + "]\n" + strings.Repeat("  - {name: a, urls: *a}\n", 5000),
+		"one large list, often": "clusters:\n  - name: a\n    urls: &a [" + strings.Repeat("\"http://a:1\", ", 1000) + "]\n" + strings.Repeat("  - {name: a, urls: *a}\n", 5000),
+		"many keys merged often": func() string {
+			var text strings.Builder
+			text.WriteString(oauth + "          a: &m {")
+			for i := range 20_000 {
+				fmt.Fprintf(&text, "k%d: x, ", i)
+			}
+			text.WriteString("}\n          b: {<<: [" + strings.Repeat("*m, ", 50_000) + "]}\n")
+			return text.String()
+		}(),
 		"a cycle":                "clusters: &a\n  - *a\n",
 		"a merged cycle":         "clusters:\n  - &a {name: a, <<: *a}\n",
 		"deep lists":             "clusters: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "\n",

@@ -14,12 +14,11 @@ import (
 
 	commoncfg "github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
 const (
-	// maxMarks bounds the file before it is parsed: each value needs a mark of its
-	// own, and the parser makes some 300 bytes of each.
-	maxMarks = 400_000
 	// maxValues bounds what the file stands for, aliases followed: some thousand
 	// clusters with everything that they can have.
 	maxValues = 200_000
@@ -47,8 +46,8 @@ func parseFile(file string, content []byte, environment *environment, out *docum
 	if bytes.ContainsRune(content, 0) {
 		return nil, fmt.Errorf("%s: is not valid YAML: it is no text", file)
 	}
-	if marks(content) > maxMarks {
-		return nil, fmt.Errorf("%s: is too large: it has more than %d values", file, maxMarks)
+	if err := safefile.CheckYAML(content); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	var root, second yaml.Node
@@ -77,22 +76,6 @@ func parseFile(file string, content []byte, environment *environment, out *docum
 		return nil, fmt.Errorf("%s:%d: cannot be decoded: look for values of the wrong kind", file, body.Line)
 	}
 	return s, nil
-}
-
-// marks counts what can separate one value from the next.
-func marks(content []byte) (count int) {
-	for i, c := range content {
-		switch c {
-		case ',', '[', '{', '\n', '?':
-			count++
-		case ':', '-':
-			// In a text they stand between letters.
-			if i+1 == len(content) || content[i+1] <= ' ' {
-				count++
-			}
-		}
-	}
-	return count
 }
 
 var (
@@ -150,6 +133,14 @@ func (s *source) errorAt(node *yaml.Node, path, format string, args ...any) erro
 
 func isNull(node *yaml.Node) bool { return node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null" }
 
+// count counts a value that is looked at, however often the file has it.
+func (s *source) count(node *yaml.Node, path string) error {
+	if s.values++; s.values > maxValues {
+		return s.errorAt(node, path, "with its anchors the file stands for more than %d values", maxValues)
+	}
+	return nil
+}
+
 // resolve returns a copy of a node that is to become a value of a type: checked
 // against it, with anchors followed and variables put in.
 func (s *source) resolve(node *yaml.Node, as reflect.Type, path string, depth int) (*yaml.Node, error) {
@@ -159,8 +150,8 @@ func (s *source) resolve(node *yaml.Node, as reflect.Type, path string, depth in
 	if _, known := s.lines[path]; !known && path != "" {
 		s.lines[path] = node.Line
 	}
-	if s.values++; s.values > maxValues {
-		return nil, s.errorAt(node, path, "with its anchors the file stands for more than %d values", maxValues)
+	if err := s.count(node, path); err != nil {
+		return nil, err
 	}
 	if depth > maxDepth {
 		return nil, s.errorAt(node, path, "is nested more than %d deep, or an anchor refers to itself", maxDepth)
@@ -305,7 +296,11 @@ func (s *source) fill(out *yaml.Node, given map[string]int, node *yaml.Node, as 
 			if own[key.Value] {
 				return s.errorAt(key, join(path, fieldName.FindString(key.Value)), "is given twice, first on line %d: keep one", line)
 			}
-			continue // It stands over what is merged.
+			// It stands over what is merged.
+			if err := s.count(key, path); err != nil {
+				return err
+			}
+			continue
 		}
 		valueType, err := s.fieldType(key, value, as, path)
 		if err != nil {
@@ -330,8 +325,11 @@ func (s *source) fill(out *yaml.Node, given map[string]int, node *yaml.Node, as 
 
 // merge adds what "<<" brings in: a mapping, or a list of them.
 func (s *source) merge(out *yaml.Node, given map[string]int, node *yaml.Node, as reflect.Type, path string, depth int) error {
-	if s.values++; s.values > maxValues || depth > maxDepth {
-		return s.errorAt(node, path, "with its anchors the file stands for more than %d values, or one refers to itself", maxValues)
+	if err := s.count(node, path); err != nil {
+		return err
+	}
+	if depth > maxDepth {
+		return s.errorAt(node, path, "is nested more than %d deep, or an anchor refers to itself", maxDepth)
 	}
 	switch node.Kind {
 	case yaml.AliasNode:

@@ -28,6 +28,9 @@ func (d Document) String() string {
 	return fmt.Sprintf("%s:%d (document %d)", d.File, d.Line, d.Number)
 }
 
+// maxValues of one resource are far more than any has.
+const maxValues = 50_000
+
 // Documents reads the resources of files. Documents of kinds that are not known
 // are passed over, as a repository of manifests has many. A file that cannot be
 // read or is no YAML is one error, and costs no other file.
@@ -35,6 +38,10 @@ func Documents(files []string) (all []Document, problems []error) {
 	for _, file := range files {
 		content, err := safefile.Read(file, safefile.MaxConfig)
 		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", file, err))
+			continue
+		}
+		if err := safefile.CheckYAML(content); err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", file, err))
 			continue
 		}
@@ -54,6 +61,10 @@ func Documents(files []string) (all []Document, problems []error) {
 				continue
 			}
 			root := node.Content[0]
+			if err := safefile.CheckNode(root, maxValues); err != nil {
+				problems = append(problems, fmt.Errorf("%s: document %d %w", file, number, err))
+				continue
+			}
 			if kind, known := kindOf(root); known {
 				all = append(all, Document{File: file, Line: root.Line, Number: number, Node: root, Kind: kind})
 			}
