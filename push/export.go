@@ -127,6 +127,8 @@ func (p *Pusher) deliver(ctx context.Context, part *metrics.ScopeMetrics, o *out
 	ctx, cancel := context.WithTimeout(ctx, p.options.Timeout)
 	defer cancel()
 	deadline, _ := ctx.Deadline()
+	// Where the next export is near, it is the next try.
+	patience := time.Now().Add(min(p.options.Timeout, p.options.Interval/2))
 	o.requests++
 	var err error
 	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
@@ -147,7 +149,7 @@ func (p *Pusher) deliver(ctx context.Context, part *metrics.ScopeMetrics, o *out
 			break
 		}
 		wait := max(f.pause, pause/2+rand.N(pause/2)) //nolint:gosec // It keeps exporters apart.
-		if time.Until(deadline) <= wait {
+		if time.Until(patience) <= wait || time.Until(deadline) <= wait {
 			break
 		}
 		select {

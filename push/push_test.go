@@ -196,9 +196,11 @@ func TestRetries(t *testing.T) {
 				refuses(r, 1, test.code, test.header, test.said)
 				var log logs
 				o := options(r, &log)
+				o.Interval = time.Hour // The export is asked for.
 				ended := outcomes(&o)
-				begin := time.Now()
 				p := start(t, o)
+				begin := time.Now()
+				p.export(t.Context(), false)
 				if !<-ended || log.String() != "" {
 					t.Errorf("counted as a failure: %s", &log)
 				}
@@ -208,6 +210,19 @@ func TestRetries(t *testing.T) {
 				stop(t, p)
 			})
 		}
+		t.Run("not where the next export is near", func(t *testing.T) {
+			t.Parallel()
+			r := receive(t, protocol, nil)
+			refuses(r, 1, http.StatusServiceUnavailable, nil, status.New(codes.Unavailable, "not now"))
+			o := options(r, &logs{})
+			ended := outcomes(&o)
+			begin := time.Now()
+			p := start(t, o)
+			if <-ended || time.Since(begin) > o.Timeout/2 {
+				t.Errorf("waited %v", time.Since(begin))
+			}
+			stop(t, p)
+		})
 	})
 }
 
