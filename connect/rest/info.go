@@ -182,13 +182,18 @@ func (i *infos) fill(c *connect.Connector) connect.Reason {
 }
 
 // forgetAfter is how long the info of a connector that is gone stays: a worker
-// that is starting may list only some for a while.
-const forgetAfter = 10 * time.Minute
+// that is starting may list only some for a while. Of those that are gone, as many
+// stay as there are connectors, or fewGone.
+const (
+	forgetAfter = 10 * time.Minute
+	fewGone     = 1000
+)
 
 // end the snapshot that began at now: a connector that was not in it may come
 // back with another configuration.
 func (i *infos) end(now time.Time) {
 	i.wanting = false
+	var gone []time.Time
 	for name, k := range i.byName {
 		if k.seen.Equal(now) {
 			continue
@@ -196,7 +201,19 @@ func (i *infos) end(now time.Time) {
 		k.stale = true
 		if now.Sub(k.seen) > forgetAfter {
 			delete(i.byName, name)
+			continue
 		}
+		gone = append(gone, k.seen)
+	}
+	if excess := len(gone) - max(fewGone, len(i.byName)-len(gone)); excess > 0 {
+		slices.SortFunc(gone, time.Time.Compare)
+		kept := make(map[string]*known, len(i.byName)-excess) // A map does not shrink.
+		for name, k := range i.byName {
+			if k.seen.After(gone[excess-1]) {
+				kept[name] = k
+			}
+		}
+		i.byName = kept
 	}
 }
 

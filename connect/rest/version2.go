@@ -71,7 +71,7 @@ func (d *draft) version2(ctx context.Context) (list []listed, err error) {
 			d.unobserved[e.name] = connect.NoStatus
 		default:
 			if d.snapshot.Connectors == nil { // only now: the same answer needs none
-				d.snapshot.Connectors = make([]connect.Connector, 0, len(d.infos.byName)+1)
+				d.snapshot.Connectors = make([]connect.Connector, 0, len(d.same.connectors)+1)
 			}
 			d.snapshot.Connectors = append(d.snapshot.Connectors, e.status)
 		}
