@@ -96,7 +96,7 @@ func variables() []variable {
 		{"CONNECT_STATUS_STORAGE_TOPIC", "", "The workers' status.storage.topic, read from the brokers (not known to Kpow).", "kafka.status_storage_topic", text(func(c *environmentCluster) *string { return &c.statuses })},
 		{"CONNECT_OFFSET_STORAGE_TOPIC", "", "The workers' offset.storage.topic, read from the brokers.", "kafka.offset_storage_topic", text(func(c *environmentCluster) *string { return &c.offsets })},
 		{
-			"CONNECT_PERMISSIVE_SSL", "false", "true: the server's certificate is not verified.", "",
+			"CONNECT_PERMISSIVE_SSL", "false", "true: the server's certificate is not verified.", "http_client.tls_config",
 			func(c *environmentCluster, value string) error {
 				return boolean(&c.settings.HTTPClient.TLSConfig.InsecureSkipVerify)(value)
 			},
@@ -224,10 +224,13 @@ func (e *environment) cluster(known []variable, prefix, name string) (clusterSet
 		}
 		return prefix + main
 	}}
-	for _, complete := range []func(*environment, string, origin) error{c.authenticate, c.readStores, c.selectProvider, c.selectVersion, c.throughProxy} {
+	for _, complete := range []func(*environment, string, origin) error{c.authenticate, c.readStores, c.selectProvider, c.selectVersion} {
 		if err := complete(e, prefix, at); err != nil {
 			return clusterSettings{}, origin{}, err
 		}
+	}
+	if err := e.throughProxy(&c.settings); err != nil {
+		return clusterSettings{}, origin{}, err
 	}
 	if err := c.brokers(e, prefix, fields); err != nil {
 		return clusterSettings{}, origin{}, err
@@ -298,12 +301,6 @@ func (c *environmentCluster) selectVersion(e *environment, prefix string, _ orig
 		*version = "1"
 	}
 	return nil
-}
-
-// throughProxy sends an encrypted connection through the proxy that the platform
-// names for such.
-func (c *environmentCluster) throughProxy(e *environment, _ string, _ origin) error {
-	return e.throughProxy(&c.settings)
 }
 
 // throughProxy gives a cluster that is known by its URL alone the proxy of
