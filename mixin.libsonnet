@@ -16,21 +16,17 @@
   local groups = std.parseYaml(importstr 'alerts/kafka-connect.rules.yml').groups,
 
   local withRunbook(rule) =
-    if config.runbooks == null then rule
+    if config.runbooks == null || !std.objectHas(rule, 'alert') then rule
     else rule { annotations+: { runbook_url: config.runbooks % rule.alert } },
 
-  // The groups with only those of their rules that are of one kind.
-  local only(kind, suffix, change=function(rule) rule) = {
+  // As they stand: the rules of a group build upon those before them, and on what
+  // they record, so that no group can be parted into alerts and recording rules.
+  prometheusAlerts+:: {
     groups: [
-      group { name: group.name + suffix, rules: rules }
+      group { rules: [withRunbook(rule) for rule in group.rules] }
       for group in groups
-      for rules in [[change(rule) for rule in group.rules if std.objectHas(rule, kind)]]
-      if rules != []
     ],
   },
-
-  prometheusAlerts+:: only('alert', '', withRunbook),
-  prometheusRules+:: only('record', '-recording'),
 
   grafanaDashboards+:: {
     'kafka-connect-fleet.json': import 'dashboards/kafka-connect-fleet.json',

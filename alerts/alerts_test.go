@@ -1,6 +1,7 @@
 package alerts_test
 
 import (
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -76,7 +77,7 @@ type known map[string][]string
 // record.
 func seriesKnown(t *testing.T) known {
 	t.Helper()
-	all := known{"up": nil, "ALERTS": {"alertname", "alertstate", "connect_cluster", "connector"}}
+	all := known{"up": nil, "ALERTS": {"alertname", "alertstate", "severity", "long", "short", "connect_cluster", "connector", "task", "state", "worker", "reason"}}
 	for _, d := range series.Descriptors() {
 		if d.Kind != series.Histogram {
 			all[d.Name] = d.Labels
@@ -87,15 +88,25 @@ func seriesKnown(t *testing.T) known {
 	}
 	for _, r := range rulesOf(t, alerts.Rules) {
 		if r.Record != "" {
-			all[r.Record] = []string{"connect_cluster", "connector"}
+			level, _, _ := strings.Cut(r.Record, ":")
+			all[r.Record] = map[string][]string{
+				"target": {"connect_cluster"}, "cluster": {"connect_cluster"},
+				"connector": {"connect_cluster", "connector", "state"}, "task": {"connect_cluster", "connector", "task", "state"},
+			}[level]
 		}
 	}
 	return all
 }
 
 // labelValues are the values that a label can have, where they are few.
-func labelValues(label string) []string {
+func labelValues(metric, label string) []string {
 	var values []string
+	if metric == "kafka_connect_resource_state" && label == "state" {
+		for _, s := range connect.ResourceStates() {
+			values = append(values, string(s))
+		}
+		return values
+	}
 	switch label {
 	case "state":
 		for _, s := range connect.States() {
@@ -133,7 +144,7 @@ func (k known) check(t *testing.T, expression string) {
 			if !slices.Contains(labels, m.Label) && !slices.Contains(targetLabels, m.Label) {
 				t.Errorf("%s has no label %s, in %s", selector.Metric, m.Label, expression)
 			}
-			if values := labelValues(m.Label); values != nil {
+			if values := labelValues(selector.Metric, m.Label); values != nil {
 				for value := range strings.SplitSeq(m.Value, "|") {
 					if !slices.Contains(values, value) {
 						t.Errorf("label %s is never %q, in %s", m.Label, value, expression)
@@ -155,12 +166,28 @@ func TestExpressionsNameWhatExists(t *testing.T) {
 		for _, r := range rulesOf(t, file) {
 			t.Run(r.name(), func(t *testing.T) {
 				series.check(t, r.Expr)
-				for _, quoted := range regexp.MustCompile(`printf "(kafka_[^"]+)"`).FindAllStringSubmatch(r.Annotations["description"], -1) {
-					series.check(t, strings.ReplaceAll(quoted[1], "%q", `""`))
+				for _, query := range queriesOf(r) {
+					series.check(t, query)
 				}
 			})
 		}
 	}
+}
+
+// quoted is a query of an annotation: the format of a printf whose verbs are the
+// alert's own labels.
+var quoted = regexp.MustCompile(`query \(printf "((?:[^"\\]|\\.)*)"`)
+
+// queriesOf returns the queries of a rule's annotations and labels.
+func queriesOf(r rule) []string {
+	var queries []string
+	for _, text := range slices.Concat(slices.Collect(maps.Values(r.Annotations)), slices.Collect(maps.Values(r.Labels))) {
+		for _, found := range quoted.FindAllStringSubmatch(text, -1) {
+			query := strings.NewReplacer("%[1]s", "", "%s", "", `\"`, `"`).Replace(found[1])
+			queries = append(queries, query)
+		}
+	}
+	return queries
 }
 
 // Alerts that ask for others name such as there are.
@@ -185,38 +212,80 @@ func TestAlertsOnAlertsNameWhatExists(t *testing.T) {
 	}
 }
 
-// What a description prints must not have been aggregated away.
+// Each alert names what it is about, and prints no label that it does not have.
 func TestDescriptionsNameWhatTheAlertIsAbout(t *testing.T) {
-	series := seriesKnown(t)
 	label := regexp.MustCompile(`\$labels\.(\w+)`)
-	without := regexp.MustCompile(`without \(([^)]*)\)`)
+	own := regexp.MustCompile(`unless ignoring \(([^)]*)\) cluster:kafka_connect_(?:unseen:firing|state:held)`)
 	for _, r := range rulesOf(t, alerts.Rules) {
 		if r.Alert == "" {
 			continue
 		}
 		t.Run(r.Alert, func(t *testing.T) {
-			var left []string
-			for _, selector := range promql.Parse(r.Expr).Selectors {
-				left = append(append(left, series[selector.Metric]...), targetLabels...)
+			var wanted []string
+			if strings.Contains(r.Expr, "kafka_connect_up") || strings.Contains(r.Expr, "cluster:") {
+				wanted = []string{"connect_cluster"}
 			}
-			var gone []string
-			for _, list := range without.FindAllStringSubmatch(r.Expr, -1) {
-				gone = append(gone, strings.Split(list[1], ", ")...)
+			if found := own.FindAllStringSubmatch(r.Expr, -1); found != nil {
+				wanted = append(wanted, strings.Split(found[len(found)-1][1], ", ")...)
 			}
-			left = slices.DeleteFunc(left, func(l string) bool { return slices.Contains(gone, l) })
 			var named []string
 			for _, match := range label.FindAllStringSubmatch(r.Annotations["description"], -1) {
 				named = append(named, match[1])
-				if !slices.Contains(left, match[1]) {
-					t.Errorf("the description prints label %s, which the expression does not keep", match[1])
-				}
 			}
-			for _, must := range []string{"connect_cluster", "connector", "task"} {
-				if slices.Contains(left, must) && !slices.Contains(named, must) && !strings.HasPrefix(r.Expr, "absent") && r.Alert != "KafkaConnectWorkerDown" {
+			switch r.Alert {
+			case "KafkaConnectExporterAbsent":
+				wanted = nil
+			case "KafkaConnectExporterUnreachable":
+				wanted = []string{"instance", "job"}
+			case "KafkaConnectReplicaBlind":
+				wanted = []string{"instance", "job", "connect_cluster"}
+			case "KafkaConnectCertificateExpiring":
+				wanted = []string{"host", "connect_cluster"}
+			case "KafkaConnectExporterReloadFailed", "KafkaConnectExporterOTLPFailing":
+				wanted = []string{"instance"}
+			}
+			for _, must := range wanted {
+				if must != "state" && !slices.Contains(named, must) {
 					t.Errorf("the description does not name the %s", must)
 				}
 			}
+			for _, name := range named {
+				if !slices.Contains(wanted, name) {
+					t.Errorf("the description prints label %s, which the alert does not have", name)
+				}
+			}
 		})
+	}
+}
+
+// Whoever is called at night reads the alert first: why, where to look, how to
+// silence just this, what to do.
+func TestPagesSayWhy(t *testing.T) {
+	for _, r := range rulesOf(t, alerts.Rules) {
+		if r.Alert == "" {
+			continue
+		}
+		for name, want := range map[string]string{
+			"dashboard_url": "/d/kafka-connect-", "silence": "amtool silence add ", "runbook_url": "/" + r.Alert + ".md",
+		} {
+			if !strings.Contains(r.Annotations[name], want) {
+				t.Errorf("%s: %s %q", r.Alert, name, r.Annotations[name])
+			}
+		}
+	}
+	for name, query := range map[string]string{
+		"KafkaConnectClusterDown": "kafka_connect_snapshot_errors_total", "KafkaConnectReplicaBlind": "kafka_connect_snapshot_errors_total",
+		"KafkaConnectConnectorFailed": "kafka_connect_connector_failure_info", "KafkaConnectTaskFailed": "kafka_connect_task_failure_info",
+		"KafkaConnectAllTasksFailed": "kafka_connect_task_failure_info", "KafkaConnectTasksNotRunning": "kafka_connect_task_failure_info",
+		"KafkaConnectManyConnectorsFailed": "kafka_connect_task_failure_info", "KafkaConnectFailingAgain": "kafka_connect_task_failure_info",
+	} {
+		found := false
+		for _, r := range rulesOf(t, alerts.Rules) {
+			found = found || r.Alert == name && slices.ContainsFunc(queriesOf(r), func(q string) bool { return strings.Contains(q, query) })
+		}
+		if !found {
+			t.Errorf("%s does not ask %s", name, query)
+		}
 	}
 }
 
@@ -245,6 +314,9 @@ func TestAlertsGiveTheirReasons(t *testing.T) {
 	source, err := os.ReadFile(alerts.Rules)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if string(rendered(t, alerts.Options{}, alerts.Rules)) != string(source) {
+		t.Error("the rules are not what their template makes: go generate ./alerts")
 	}
 	lines := strings.Split(string(source), "\n")
 	reason := false
@@ -282,7 +354,7 @@ func TestEachAlertHasItsRunbookAndEachRunbookItsAlert(t *testing.T) {
 	if !slices.Equal(names, wanted) {
 		t.Fatalf("pages %v\nalerts %v", names, wanted)
 	}
-	section := regexp.MustCompile(`(?m)^## (.*)$`)
+	heading := regexp.MustCompile(`(?m)^(##+) (.*)$`)
 	block := regexp.MustCompile("(?s)```promql\n(.*?)```")
 	link := regexp.MustCompile(`\]\(([^)]+)\)`)
 	for _, name := range wanted {
@@ -295,12 +367,15 @@ func TestEachAlertHasItsRunbookAndEachRunbookItsAlert(t *testing.T) {
 			if !strings.HasPrefix(text, "# "+name+"\n") {
 				t.Error("the title is not the alert's name")
 			}
-			var sections []string
-			for _, match := range section.FindAllStringSubmatch(text, -1) {
-				sections = append(sections, match[1])
+			var headings []string
+			for _, match := range heading.FindAllStringSubmatch(text, -1) {
+				headings = append(headings, match[1]+" "+match[2])
 			}
-			if want := []string{"Meaning", "Impact", "Diagnosis", "Mitigation"}; !slices.Equal(sections, want) {
-				t.Errorf("sections %v, want %v", sections, want)
+			if want := []string{
+				"## Meaning", "## Impact", "## Diagnosis", "## Mitigation",
+				"### Self-managed", "### Strimzi", "### Confluent Cloud", "### Amazon MSK Connect", "### Aiven", "## Afterwards",
+			}; !slices.Equal(headings, want) {
+				t.Errorf("headings %v, want %v", headings, want)
 			}
 			queries := block.FindAllStringSubmatch(text, -1)
 			if len(queries) == 0 || !strings.Contains(text, "```sh\n") {
@@ -310,6 +385,9 @@ func TestEachAlertHasItsRunbookAndEachRunbookItsAlert(t *testing.T) {
 				series.check(t, query[1])
 			}
 			for _, match := range link.FindAllStringSubmatch(text, -1) {
+				if strings.HasPrefix(match[1], "https://") {
+					continue
+				}
 				if _, err := os.Stat(filepath.Join(runbooks, match[1])); err != nil {
 					t.Errorf("link to %s: %v", match[1], err)
 				}
@@ -351,122 +429,229 @@ func TestMigrationPageNamesWhatExists(t *testing.T) {
 	}
 }
 
-// promtool runs the unit tests; this sees to it that no alert goes without.
-func TestEachAlertHasPositiveAndNegativeUnitTests(t *testing.T) {
-	content, err := os.ReadFile("kafka-connect_test.yml")
+// promtool runs the unit tests; this sees to it that each alert has a case in which
+// it fires at one time and does not at another, and one of its words.
+func TestEachAlertHasUnitTests(t *testing.T) {
+	files, err := filepath.Glob("*_test.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var suite struct {
-		RuleFiles []string `yaml:"rule_files"`
-		Tests     []struct {
-			AlertRuleTest []struct {
-				Alertname string
-				ExpAlerts []yaml.Node `yaml:"exp_alerts"`
-			} `yaml:"alert_rule_test"`
+	name := regexp.MustCompile(`alertname="(\w+)"`)
+	exist, edge, words := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, r := range rulesOf(t, alerts.Rules) {
+		exist[r.Alert] = true
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if err := yaml.Unmarshal(content, &suite); err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(suite.RuleFiles, []string{alerts.Rules}) {
-		t.Errorf("rule_files %v", suite.RuleFiles)
-	}
-	positive, negative, exist := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, test := range suite.Tests {
-		for _, c := range test.AlertRuleTest {
-			if len(c.ExpAlerts) > 0 {
-				positive[c.Alertname] = true
-			} else {
-				negative[c.Alertname] = true
+		var suite struct {
+			Tests []struct {
+				Name          string
+				AlertRuleTest []struct {
+					Alertname string
+					ExpAlerts []yaml.Node `yaml:"exp_alerts"`
+				} `yaml:"alert_rule_test"`
+				PromqlExprTest []struct {
+					Expr       string
+					ExpSamples []struct{ Labels string } `yaml:"exp_samples"`
+				} `yaml:"promql_expr_test"`
+			}
+		}
+		if err := yaml.Unmarshal(content, &suite); err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range suite.Tests {
+			for _, c := range test.AlertRuleTest {
+				words[c.Alertname] = words[c.Alertname] || len(c.ExpAlerts) > 0
+			}
+			fires := map[string]int{}
+			for _, c := range test.PromqlExprTest {
+				for _, m := range name.FindAllStringSubmatch(c.Expr, -1) {
+					if !exist[m[1]] {
+						t.Errorf("%s: %q asks for %s, which is no alert", file, test.Name, m[1])
+					}
+				}
+				at := map[string]bool{}
+				for _, sample := range c.ExpSamples {
+					for _, m := range name.FindAllStringSubmatch(sample.Labels, -1) {
+						at[m[1]] = true
+					}
+				}
+				if found := name.FindStringSubmatch(c.Expr); found != nil && len(c.ExpSamples) == 0 {
+					edge[found[1]] = true
+				}
+				for alert := range at {
+					fires[alert]++
+					if !exist[alert] {
+						t.Errorf("%s: %q expects %s, which is no alert", file, test.Name, alert)
+					}
+				}
+			}
+			for alert, times := range fires {
+				edge[alert] = edge[alert] || times < len(test.PromqlExprTest)
 			}
 		}
 	}
-	for _, r := range rulesOf(t, alerts.Rules) {
-		if exist[r.Alert] = true; r.Alert != "" && (!positive[r.Alert] || !negative[r.Alert]) {
-			t.Errorf("%s: positive case %t, negative case %t", r.Alert, positive[r.Alert], negative[r.Alert])
-		}
-	}
-	for name := range negative {
-		if !exist[name] {
-			t.Errorf("a case for %s, which is no alert: it can never fail", name)
+	for alert := range exist {
+		if alert != "" && (!edge[alert] || !words[alert]) {
+			t.Errorf("%s: fires at one time and not at another %t, its words %t", alert, edge[alert], words[alert])
 		}
 	}
 }
 
-// A name that no alert has would make a route or an inhibition dead.
-func TestAlertmanagerNamesWhatExists(t *testing.T) {
-	var config struct {
-		Route struct {
-			Receiver string
-			GroupBy  []string `yaml:"group_by"`
-			Routes   []struct {
-				Receiver string
-				Matchers []string
-			}
-		}
-		Receivers    []struct{ Name string }
-		InhibitRules []struct {
-			Source []string `yaml:"source_matchers"`
-			Target []string `yaml:"target_matchers"`
-			Equal  []string
-		} `yaml:"inhibit_rules"`
-	}
-	decoder := yaml.NewDecoder(strings.NewReader(string(rendered(t, alerts.Options{}, alerts.Alertmanager))))
-	if err := decoder.Decode(&config); err != nil {
+type alertmanagerRoute struct {
+	Receiver string
+	GroupBy  []string `yaml:"group_by"`
+	Matchers []string
+	Routes   []alertmanagerRoute
+}
+
+type alertmanagerConfig struct {
+	Route        alertmanagerRoute
+	Receivers    []struct{ Name string }
+	InhibitRules []struct {
+		Source []string `yaml:"source_matchers"`
+		Target []string `yaml:"target_matchers"`
+		Equal  []string
+	} `yaml:"inhibit_rules"`
+}
+
+func alertmanager(t *testing.T, options alerts.Options) alertmanagerConfig {
+	t.Helper()
+	var config alertmanagerConfig
+	if err := yaml.Unmarshal(rendered(t, options, alerts.Alertmanager), &config); err != nil {
 		t.Fatal(err)
 	}
-	names := map[string]bool{}
-	for _, r := range rulesOf(t, alerts.Rules) {
-		if r.Alert != "" {
-			names[r.Alert] = true
+	return config
+}
+
+// matching returns the alerts that matchers of Alertmanager pick.
+func matching(t *testing.T, rules []rule, matchers []string) []rule {
+	t.Helper()
+	form := regexp.MustCompile(`^(\w+)(=~|!~|!=|=)"(.*)"$`)
+	var picked []rule
+	for _, r := range rules {
+		if r.Alert == "" {
+			continue
 		}
-	}
-	matcher := regexp.MustCompile(`^(\w+)(=|!=|=~|!~)"(.*)"$`)
-	check := func(matchers []string) {
+		all := true
 		for _, text := range matchers {
-			m := matcher.FindStringSubmatch(text)
+			m := form.FindStringSubmatch(text)
 			if m == nil {
-				t.Errorf("matcher %s", text)
-				continue
+				t.Fatalf("matcher %s", text)
 			}
-			switch m[1] {
-			case "severity":
-				if !slices.Contains([]string{"critical", "warning", "info"}, m[3]) {
-					t.Errorf("matcher %s: no such severity", text)
+			value := map[string]string{"alertname": r.Alert, "severity": r.Labels["severity"], "team": "payments"}[m[1]]
+			is := regexp.MustCompile("^(?:" + m[3] + ")$").MatchString(value)
+			all = all && is == !strings.HasPrefix(m[2], "!")
+		}
+		if all {
+			picked = append(picked, r)
+		}
+	}
+	return picked
+}
+
+// A name that no alert has would make a route or an inhibition dead.
+func TestAlertmanagerNamesWhatExists(t *testing.T) {
+	config, rules := alertmanager(t, alerts.Options{}), rulesOf(t, alerts.Rules)
+	check := func(matchers []string) {
+		t.Helper()
+		for _, text := range matchers {
+			name, value, _ := strings.Cut(strings.Trim(text, `"`), `"`)
+			for _, one := range alternatives(value) {
+				operator := "=~"
+				if strings.HasPrefix(name, "severity") || strings.HasPrefix(name, "team") {
+					operator = "="
 				}
-			case "alertname":
-				for _, one := range alternatives(m[3]) {
-					pattern := regexp.MustCompile("^(?:" + one + ")$")
-					if !slices.ContainsFunc(slices.Collect(maps.Keys(names)), pattern.MatchString) {
-						t.Errorf("matcher %s: no alert matches %s", text, one)
-					}
+				label := name[:strings.IndexAny(name, "=!")]
+				if len(matching(t, rules, []string{label + operator + `"` + one + `"`})) == 0 {
+					t.Errorf("matcher %s: no alert matches %s", text, one)
 				}
-			default:
-				t.Errorf("matcher %s: an alert has no such label by itself", text)
 			}
 		}
 	}
-	var receivers []string
-	for _, receiver := range config.Receivers {
-		receivers = append(receivers, receiver.Name)
-	}
-	routed := []string{config.Route.Receiver}
-	for _, route := range config.Route.Routes {
+	routed := map[string]bool{}
+	var walk func(alertmanagerRoute)
+	walk = func(route alertmanagerRoute) {
 		check(route.Matchers)
-		routed = append(routed, route.Receiver)
+		routed[route.Receiver] = true
+		for _, child := range route.Routes {
+			walk(child)
+		}
 	}
-	slices.Sort(routed)
-	slices.Sort(receivers)
-	if !slices.Equal(routed, receivers) {
-		t.Errorf("routes lead to %v, receivers are %v", routed, receivers)
+	walk(config.Route)
+	for _, receiver := range config.Receivers {
+		if !routed[receiver.Name] {
+			t.Errorf("no route leads to %s", receiver.Name)
+		}
+		delete(routed, receiver.Name)
 	}
-	if len(config.InhibitRules) == 0 {
-		t.Error("no inhibition")
+	if len(routed) > 0 {
+		t.Errorf("routes lead to %v, which are no receivers", routed)
 	}
 	for _, inhibition := range config.InhibitRules {
 		check(inhibition.Source)
 		check(inhibition.Target)
+	}
+}
+
+// One cluster, or one environment, never silences another.
+func TestInhibitionsStayWithTheirCluster(t *testing.T) {
+	for _, inhibition := range alertmanager(t, alerts.Options{Equal: []string{"env", "region"}}).InhibitRules {
+		for _, label := range []string{"job", "env", "region", "connect_cluster"} {
+			if !slices.Contains(inhibition.Equal, label) {
+				t.Errorf("%v: equal %v lacks %s", inhibition.Source, inhibition.Equal, label)
+			}
+		}
+		for _, r := range matching(t, rulesOf(t, alerts.Rules), inhibition.Source) {
+			if strings.HasPrefix(r.Alert, "KafkaConnectExporter") {
+				t.Errorf("%s, which is of no cluster, inhibits", r.Alert)
+			}
+		}
+	}
+}
+
+// An alert that ends while it is inhibited is never told to be resolved. So what is
+// inhibited looks at its inhibitor itself: it does not begin, nor end, before that.
+func TestWhatIsInhibitedWaitsForItsInhibitor(t *testing.T) {
+	rules := rulesOf(t, alerts.Rules)
+	pairs := 0
+	for _, inhibition := range alertmanager(t, alerts.Options{}).InhibitRules {
+		for _, target := range matching(t, rules, inhibition.Target) {
+			waits := false
+			for _, source := range matching(t, rules, inhibition.Source) {
+				short := strings.TrimPrefix(source.Alert, "KafkaConnect")
+				waits = waits || strings.Contains(target.Expr, short) ||
+					strings.Contains(target.Expr, "cluster:kafka_connect_state:held") || strings.Contains(target.Expr, "cluster:kafka_connect_unseen:firing")
+			}
+			self := fmt.Sprintf("(ALERTS{alertname=%q", target.Alert)
+			if pairs++; !waits || !strings.Contains(target.Expr, self) {
+				t.Errorf("%s does not wait for %v", target.Alert, inhibition.Source)
+			}
+		}
+	}
+	if pairs < 40 {
+		t.Errorf("only %d pairs of alerts", pairs)
+	}
+}
+
+// Each failed connector is an incident of its own, and the clusters of an exporter
+// that is gone are one.
+func TestGroups(t *testing.T) {
+	config := alertmanager(t, alerts.Options{Equal: []string{"env"}})
+	for _, route := range config.Route.Routes {
+		switch strings.Join(route.Matchers, " ") {
+		case `alertname=~"KafkaConnect.+" severity="critical"`:
+			if !slices.Equal(route.GroupBy, []string{"alertname", "job", "env", "connect_cluster", "connector"}) {
+				t.Errorf("pages are grouped by %v", route.GroupBy)
+			}
+		case `alertname="KafkaConnectClusterUnwatched" severity="critical"`:
+			if !slices.Equal(route.GroupBy, []string{"alertname", "job", "env"}) {
+				t.Errorf("unwatched clusters are grouped by %v", route.GroupBy)
+			}
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +23,9 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/alerts/promql"
 )
 
-//go:embed *.rules.yml alertmanager.yml
+//go:generate go run gen.go
+
+//go:embed migration-wakeful.rules.yml kafka-connect.rules.yml.tmpl alertmanager.yml.tmpl
 var files embed.FS
 
 // The names of the shipped files.
@@ -30,6 +33,8 @@ const (
 	Rules          = "kafka-connect.rules.yml"
 	MigrationRules = "migration-wakeful.rules.yml"
 	Alertmanager   = "alertmanager.yml"
+
+	rulesTemplate = Rules + ".tmpl"
 )
 
 // DefaultRunbooks is where the shipped rules say that their runbooks are.
@@ -40,18 +45,36 @@ const DefaultRunbooks = "https://github.com/kafka-connect-exporter/kafka-connect
 type Options struct {
 	// Selector is put into every series that the rules select: PromQL label
 	// matchers such as job="kafka-connect" or job=~"prod-.+",env="prod". It may
-	// not use the labels instance and pod, which the rules fold away.
+	// not use the labels that the rules fold away.
 	Selector string
+	// Fold are labels of the target, beside instance and pod, that tell the
+	// replicas of an exporter apart, such as replica or node.
+	Fold []string
+	// Equal are labels of the target, beside job, that tell clusters of one name
+	// apart, such as env or region: Alertmanager groups and inhibits by them too.
+	Equal []string
+	// Objective is the share of the time in which a connector's tasks are to run;
+	// 0 means 0.99.
+	Objective float64
+	// RebalanceDelay is the workers' scheduled.rebalance.max.delay.ms; 0 means
+	// 5 minutes, its default.
+	RebalanceDelay time.Duration
+	// Owner is a label of kafka_connect_connector_labels, such as
+	// label_owner_team, that becomes the label team of alerts on connectors.
+	Owner string
 	// Runbooks is the address of the runbooks: {alert} in it becomes the name of
 	// the alert; without {alert} it is a folder of pages named as in docs/runbooks.
 	Runbooks string
+	// Grafana is the address of the Grafana that has the dashboards; without it
+	// the alerts link to a path.
+	Grafana string
 	// TimeScale multiplies every time in the rules ("for", "keep_firing_for",
 	// the groups' intervals, ranges and offsets) for tests and demonstrations;
 	// 0 means 1. The ranges of rate and increase must stay above two scrape
 	// intervals: with one second, 0.02 is the least.
 	TimeScale float64
-	// Kubernetes asks for PrometheusRule resources (monitoring.coreos.com/v1)
-	// instead of rule files.
+	// Kubernetes asks for resources of the Prometheus Operator (PrometheusRule,
+	// AlertmanagerConfig) instead of files.
 	Kubernetes bool
 	// Labels are the labels of the Kubernetes resources, which Prometheus's
 	// ruleSelector asks for.
@@ -84,15 +107,11 @@ func Render(options Options) ([]File, error) {
 		}
 		rendered = append(rendered, File{name, content})
 	}
-	// The operator takes Alertmanager's configuration from elsewhere.
-	if !options.Kubernetes {
-		content, err := files.ReadFile(Alertmanager)
-		if err != nil {
-			return nil, err
-		}
-		rendered = append(rendered, File{Alertmanager, content})
+	content, err := options.alertmanager()
+	if err != nil {
+		return nil, fmt.Errorf("render %s: %w", Alertmanager, err)
 	}
-	return rendered, nil
+	return append(rendered, File{Alertmanager, content}), nil
 }
 
 func (o *Options) check() error {
@@ -102,27 +121,86 @@ func (o *Options) check() error {
 	case !(o.TimeScale > 0 && o.TimeScale <= 1):
 		return fmt.Errorf("time scale %v: want a number above 0 and up to 1", o.TimeScale)
 	}
-	if o.Runbooks != "" {
-		address, err := url.Parse(o.Runbooks)
-		if err != nil || address.Host == "" || (address.Scheme != "http" && address.Scheme != "https") {
-			return fmt.Errorf("runbook address %q: want an http or https URL", o.Runbooks)
+	switch {
+	case o.Objective == 0:
+		o.Objective = 0.99
+	case !(o.Objective >= 0.94 && o.Objective < 1):
+		return fmt.Errorf("objective %v: want a share from 0.94 to below 1; what is less never burns 14.4 times as fast as it may", o.Objective)
+	}
+	switch {
+	case o.RebalanceDelay == 0:
+		o.RebalanceDelay = 5 * time.Minute
+	case o.RebalanceDelay < time.Second || o.RebalanceDelay > 24*time.Hour:
+		return fmt.Errorf("rebalance delay %v: want a duration from 1s to 24h, the workers' scheduled.rebalance.max.delay.ms", o.RebalanceDelay)
+	}
+	if o.Owner != "" && !ownerLabel.MatchString(o.Owner) {
+		return fmt.Errorf("owner %q: want a label of kafka_connect_connector_labels, such as label_owner_team", o.Owner)
+	}
+	if err := checkLabels("fold", o.Fold, "job"); err != nil {
+		return err
+	}
+	if err := checkLabels("equal", o.Equal, append([]string{"instance", "pod"}, o.Fold...)...); err != nil {
+		return err
+	}
+	if o.Runbooks == "" {
+		o.Runbooks = DefaultRunbooks
+	}
+	for _, address := range []struct{ name, value string }{{"runbook address", o.Runbooks}, {"Grafana address", o.Grafana}} {
+		if address.value == "" {
+			continue
 		}
-		if !strings.Contains(o.Runbooks, "{alert}") {
-			o.Runbooks = strings.TrimRight(o.Runbooks, "/") + "/{alert}.md"
+		parsed, err := url.Parse(address.value)
+		if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") || strings.ContainsAny(address.value, " \"") {
+			return fmt.Errorf("%s %q: want an http or https URL", address.name, address.value)
 		}
 	}
+	if !strings.Contains(o.Runbooks, "{alert}") {
+		o.Runbooks = strings.TrimRight(o.Runbooks, "/") + "/{alert}.md"
+	}
 	o.Selector = strings.TrimSpace(o.Selector)
-	if err := promql.CheckMatchers(o.Selector, "instance", "pod"); err != nil {
+	if err := promql.CheckMatchers(o.Selector, append([]string{"instance", "pod"}, o.Fold...)...); err != nil {
 		return fmt.Errorf("selector %q: %w", o.Selector, err)
+	}
+	return nil
+}
+
+var (
+	labelName  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	ownerLabel = regexp.MustCompile(`^label_[a-zA-Z0-9_]+$`)
+)
+
+// ownLabels are those that the exporter or the rules put on series themselves.
+var ownLabels = []string{"connect_cluster", "connector", "task", "state", "worker", "reason", "host", "alertname", "alertstate", "severity", "long", "short"}
+
+// checkLabels refuses what is no label of a target.
+func checkLabels(option string, labels []string, but ...string) error {
+	for _, label := range labels {
+		switch {
+		case !labelName.MatchString(label):
+			return fmt.Errorf("%s %q: not the name of a label", option, label)
+		case slices.Contains(ownLabels, label):
+			return fmt.Errorf("%s %q: that is no label of a target, the alerts are about it", option, label)
+		case slices.Contains(but, label):
+			return fmt.Errorf("%s %q: that label is used otherwise", option, label)
+		}
 	}
 	return nil
 }
 
 // rules returns a rule file as the options want it, its comments kept.
 func (o Options) rules(name string) ([]byte, error) {
-	content, err := files.ReadFile(name)
+	var content []byte
+	var err error
+	if name == Rules {
+		content, err = o.template()
+	} else {
+		content, err = files.ReadFile(name)
+	}
 	if err != nil {
 		return nil, err
+	}
+	if o.Selector == "" && o.TimeScale == 1 && !o.Kubernetes {
+		return content, nil
 	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(content, &document); err != nil {
@@ -143,22 +221,25 @@ func (o Options) rules(name string) ([]byte, error) {
 			}
 		}
 	}
-	var out bytes.Buffer
-	encoder := yaml.NewEncoder(&out)
-	encoder.SetIndent(2)
 	if o.Kubernetes {
-		err = encoder.Encode(resource{
+		return encode(resource{
 			APIVersion: "monitoring.coreos.com/v1", Kind: "PrometheusRule",
 			Metadata: metadata{Name: strings.TrimSuffix(name, ".rules.yml"), Labels: o.Labels},
 			Spec:     *root,
 		})
-	} else {
-		err = encoder.Encode(&document)
 	}
-	if err != nil {
+	return encode(&document)
+}
+
+func encode(value any) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(value); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), encoder.Close()
+	err := encoder.Close()
+	return out.Bytes(), err
 }
 
 type resource struct {
@@ -180,11 +261,12 @@ func (o Options) rule(rule *yaml.Node) error {
 			return err
 		}
 	}
-	if annotations := value(rule, "annotations"); annotations != nil && o.Runbooks != "" {
-		if annotations.Kind == yaml.AliasNode {
-			annotations = annotations.Alias
+	if annotations := value(rule, "annotations"); annotations != nil {
+		for i := 1; i < len(annotations.Content); i += 2 {
+			if err := o.windows(annotations.Content[i]); err != nil {
+				return err
+			}
 		}
-		value(annotations, "runbook_url").Value = strings.ReplaceAll(o.Runbooks, "{alert}", value(rule, "alert").Value)
 	}
 	expression := value(rule, "expr")
 	changed, err := o.expression(expression.Value)
@@ -203,11 +285,7 @@ func (o Options) expression(expression string) (string, error) {
 	if o.Selector != "" {
 		for _, s := range found.Selectors {
 			span, text := promql.Span{Start: s.End, End: s.End}, "{"+o.Selector+"}"
-			switch {
-			case s.Metric == "up":
-				// Its matcher is only a guess at the name of the job.
-				span.End = s.Close
-			case len(s.Matchers) > 0:
+			if len(s.Matchers) > 0 {
 				span.End, text = s.End+1, "{"+o.Selector+","
 			}
 			edits = append(edits, edit{span, text})
@@ -237,6 +315,35 @@ func (o Options) scale(mapping *yaml.Node, key string) error {
 	text, err := o.scaled(node.Value)
 	node.Value = text
 	return err
+}
+
+// window is a range or subquery in a query of an annotation.
+var window = regexp.MustCompile(`\[([0-9a-z]+)(?::([0-9a-z]+))?\]`)
+
+// windows scales the ranges of the queries in an annotation.
+func (o Options) windows(annotation *yaml.Node) error {
+	if o.TimeScale == 1 {
+		return nil
+	}
+	var failed error
+	annotation.Value = window.ReplaceAllStringFunc(annotation.Value, func(found string) string {
+		parts := window.FindStringSubmatch(found)
+		for i, part := range parts[1:] {
+			if part == "" || !strings.ContainsAny(part, "smhd") {
+				continue
+			}
+			text, err := o.scaled(part)
+			if err != nil {
+				failed = err
+			}
+			parts[i+1] = text
+		}
+		if parts[2] != "" {
+			parts[1] += ":" + parts[2]
+		}
+		return "[" + parts[1] + "]"
+	})
+	return failed
 }
 
 func (o Options) scaled(duration string) (string, error) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/alerts"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/dashboards"
@@ -26,15 +27,21 @@ func (exportCommand) Help() string {
 type exportFlags struct {
 	Directory string            `arg:"" name:"dir" help:"Folder to write to; made if it is not there, its files of the same names are replaced."`
 	Selector  string            `name:"selector" placeholder:"MATCHERS" help:"Label matchers for every series that is asked for, such as job=\"kafka-connect\"."`
-	Format    string            `name:"format" default:"files" enum:"files,kubernetes" help:"Plain files, or Kubernetes resources (PrometheusRule, ConfigMap): ${enum}."`
+	Format    string            `name:"format" default:"files" enum:"files,kubernetes" help:"Plain files, or Kubernetes resources (PrometheusRule, AlertmanagerConfig, ConfigMap): ${enum}."`
 	Labels    map[string]string `name:"label" mapsep:"none" placeholder:"NAME=VALUE" help:"Label of the Kubernetes resources; may be repeated."`
 }
 
 type exportAlertsCommand struct {
 	exportFlags
-	Runbooks     string  `name:"runbooks" placeholder:"URL" help:"Address of the runbooks: a folder, or a pattern in which {alert} stands for the alert's name (default: the pages in the exporter's repository)."`
-	TimeScale    float64 `name:"time-scale" default:"1" placeholder:"FACTOR" help:"Multiplies every time in the rules (for, keep_firing_for, intervals, ranges, offsets): 0.02 makes a demonstration or a test of them quick, with scrapes and evaluations each second."`
-	WakefulNames bool    `name:"wakeful-names" help:"Add recording rules that keep the series' names of wakeful/kafka_connect_exporter."`
+	Fold         []string      `name:"fold" placeholder:"LABEL" help:"Labels of the target, beside instance and pod, that tell replicas of an exporter apart, such as replica or node: they are one to the alerts."`
+	Equal        []string      `name:"equal" placeholder:"LABEL" help:"Labels of the target, beside job, that tell clusters of one name apart, such as env or region: Alertmanager groups and inhibits by them too."`
+	Owner        string        `name:"owner" placeholder:"LABEL" help:"Label of kafka_connect_connector_labels, such as label_owner_team, that becomes the label team of alerts on connectors."`
+	Objective    float64       `name:"objective" default:"0.99" placeholder:"SHARE" help:"Share of the time in which a connector's tasks are to run, from 0.94."`
+	Delay        time.Duration `name:"rebalance-delay" default:"5m" placeholder:"DURATION" help:"The workers' scheduled.rebalance.max.delay.ms, for which tasks stay unassigned in good order."`
+	Grafana      string        `name:"grafana" placeholder:"URL" help:"Address of the Grafana with the dashboards, for the links in the alerts."`
+	Runbooks     string        `name:"runbooks" placeholder:"URL" help:"Address of the runbooks: a folder, or a pattern in which {alert} stands for the alert's name (default: the pages in the exporter's repository)."`
+	TimeScale    float64       `name:"time-scale" default:"1" placeholder:"FACTOR" help:"Multiplies every time in the rules (for, keep_firing_for, intervals, ranges, offsets): 0.02 makes a demonstration or a test of them quick, with scrapes and evaluations each second."`
+	WakefulNames bool          `name:"wakeful-names" help:"Add recording rules that keep the series' names of wakeful/kafka_connect_exporter."`
 }
 
 // Help is shown by export alerts --help.
@@ -43,13 +50,15 @@ func (exportAlertsCommand) Help() string {
 
   kafka-connect-exporter export alerts /etc/prometheus/rules
   kafka-connect-exporter export alerts DIR --selector='job="connect",env="prod"' --runbooks=https://wiki.example/connect
+  kafka-connect-exporter export alerts DIR --fold=replica,node --equal=env,region --grafana=https://grafana.example
   kafka-connect-exporter export alerts DIR --format=kubernetes --label=release=prometheus`
 }
 
 // Run writes the files.
 func (c exportAlertsCommand) Run(sys system) error {
 	files, err := alerts.Render(alerts.Options{
-		Selector: c.Selector, Runbooks: c.Runbooks, TimeScale: c.TimeScale, Migration: c.WakefulNames,
+		Selector: c.Selector, Fold: c.Fold, Equal: c.Equal, Objective: c.Objective, RebalanceDelay: c.Delay, Owner: c.Owner,
+		Runbooks: c.Runbooks, Grafana: c.Grafana, TimeScale: c.TimeScale, Migration: c.WakefulNames,
 		Kubernetes: c.Format == "kubernetes", Labels: c.Labels,
 	})
 	if err != nil {

@@ -1,0 +1,261 @@
+package alerts
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/prometheus/common/model"
+)
+
+// template returns the rules for a site as YAML, before the selector is put into
+// their expressions and the times are scaled. It is a template between [[ and ]],
+// because {{ }} is Prometheus's own; its functions write what many rules say in
+// the same way.
+func (o Options) template() ([]byte, error) {
+	source, err := files.ReadFile(rulesTemplate)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := template.New(rulesTemplate).Delims("[[", "]]").Option("missingkey=error").Funcs(template.FuncMap{
+		"fold":       o.fold,
+		"s":          o.seconds,
+		"delay":      o.delay,
+		"objective":  func() string { return strconv.FormatFloat(o.Objective, 'f', -1, 64) },
+		"owner":      o.owner,
+		"ruleLabels": o.ruleLabels,
+		"told":       o.told,
+		"held":       o.held,
+		"explained":  o.explained,
+		"burnt":      o.burnt,
+		"matchers":   o.matchers,
+		"reason":     reason,
+		"cause":      cause,
+		"causes":     causes,
+		"worker":     worker,
+		"workers":    workers,
+		"since":      since,
+		"more":       o.more,
+	}).Parse(string(source))
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = parsed.Execute(&out, nil)
+	return out.Bytes(), err
+}
+
+// fold lists the labels that tell the replicas of an exporter apart.
+func (o Options) fold() string {
+	return strings.Join(append([]string{"instance", "pod"}, o.Fold...), ", ")
+}
+
+// seconds is a duration as a number to compare with, scaled.
+func (o Options) seconds(duration string) (string, error) {
+	d, err := model.ParseDuration(duration)
+	if err != nil {
+		return "", err
+	}
+	return strconv.FormatFloat(time.Duration(float64(d)*o.TimeScale).Seconds(), 'f', -1, 64), nil
+}
+
+// delay is the time that tasks stay unassigned in good order, and some more.
+func (o Options) delay(more string) (string, error) {
+	d, err := model.ParseDuration(more)
+	return (model.Duration(o.RebalanceDelay) + d).String(), err
+}
+
+// owner adds the label that says whose connector it is.
+func (o Options) owner() string {
+	if o.Owner == "" {
+		return ""
+	}
+	series := "kafka_connect_connector_labels{" + o.inTemplate() + "%s}"
+	return "\n          team: >-\n            " +
+		`{{ $m := "" }}{{ range $name, $value := $labels }}{{ if not (match "^(__name__|state|task|reason|team)$" $name) }}{{ $m = printf "%s%s=%q," $m $name $value }}{{ end }}{{ end }}` +
+		fmt.Sprintf(`{{ with query (printf "%s" $m) }}{{ . | first | label %q }}`, series, o.Owner) +
+		fmt.Sprintf(`{{ else }}{{ with query (printf "last_over_time(%s[1d])" $m) }}{{ . | first | label %q }}{{ else }}{{ $labels.team }}{{ end }}{{ end }}`, series, o.Owner)
+}
+
+// ruleLabels are the labels that stand on ALERTS and not in the expression.
+func (o Options) ruleLabels() string {
+	labels := "alertname, alertstate, severity, long, short"
+	if o.Owner != "" {
+		labels += ", team"
+	}
+	return labels
+}
+
+// told is an alert as it was at the last evaluation, pending or firing, with the
+// labels of its expression. The alert is NAME, NAME/SEVERITY or
+// NAME/SEVERITY/LONG, as far as it takes to tell it from its namesakes.
+func (o Options) told(alert string) string { return o.alerts(alert, "") }
+
+func (o Options) alerts(alert, state string) string {
+	matchers := ""
+	for i, part := range strings.Split(alert, "/") {
+		matchers += fmt.Sprintf("%s=%q, ", []string{"alertname", "severity", "long"}[i], part)
+	}
+	if state != "" {
+		matchers += fmt.Sprintf("alertstate=%q", state)
+	}
+	return fmt.Sprintf("max without (%s) (ALERTS{%s})", o.ruleLabels(), strings.TrimSuffix(matchers, ", "))
+}
+
+// indent is that of what stands inside an expression's parentheses.
+const indent = "\n            "
+
+// held keeps an alert as it is while there is no snapshot. own are the labels that
+// it has beside those of its cluster; known is the metric whose presence ends it,
+// without the labels more.
+func (o Options) held(alert, severity, own, known string, more ...string) string {
+	return o.told(alert+"/"+severity) +
+		indent + "  and " + ignoring(own) + "cluster:kafka_connect_state:held" +
+		indent + "  unless " + ignoring(without(own, "connector", "task", "worker")) +
+		fmt.Sprintf("max without (%s) (%s)", strings.Join(append([]string{o.fold()}, more...), ", "), known)
+}
+
+// explained lets an alert neither begin nor end while one fires that explains it.
+// own are the labels that it has beside those of its cluster. A source is "unseen"
+// (an alert says that the cluster cannot be seen), "held" (there is no snapshot just
+// now), "many" (the headline), or matchers of alerts with the same connector.
+func (o Options) explained(alert, own string, sources ...string) (string, error) {
+	if len(sources) == 0 {
+		return "", fmt.Errorf("%s: explained by nothing", alert)
+	}
+	var begin, end string
+	for i, source := range sources {
+		beside := own
+		switch source {
+		case "unseen":
+			source = "cluster:kafka_connect_unseen:firing"
+		case "held":
+			source = "cluster:kafka_connect_state:held"
+		case "many":
+			source = o.alerts("KafkaConnectManyConnectorsFailed", "firing")
+		default:
+			beside = without(own, "connector")
+			source = fmt.Sprintf("max without (%s, state, task) (ALERTS{%s, alertstate=\"firing\"})", o.ruleLabels(), source)
+		}
+		begin += "unless " + ignoring(beside) + source + indent[:len(indent)-2]
+		end += "or" + indent + o.alerts(alert, "firing") + indent + "  and " + ignoring(beside) + source
+		if i < len(sources)-1 {
+			end += indent[:len(indent)-2]
+		}
+	}
+	return begin + end, nil
+}
+
+// burnt are the connectors of which other alerts told within a window.
+func (o Options) burnt(window string, more ...string) string {
+	names := append([]string{"ConnectorFailed", "AllTasksFailed", "TasksNotRunning", "RunningWithoutTasks", "Unassigned", "Restarting"}, more...)
+	return fmt.Sprintf("max without (%s, state, task) (%smax_over_time(ALERTS{alertname=~\"KafkaConnect(%s)\", alertstate=\"firing\"}[%s])%s)",
+		o.ruleLabels(), indent+"  ", strings.Join(names, "|"), window, indent)
+}
+
+// ignoring is the modifier that leaves labels out of a match.
+func ignoring(labels string) string {
+	if labels == "" {
+		return ""
+	}
+	return "ignoring (" + labels + ") "
+}
+
+// without takes labels out of a list.
+func without(list string, labels ...string) string {
+	if list == "" {
+		return ""
+	}
+	return strings.Join(slices.DeleteFunc(strings.Split(list, ", "), func(label string) bool { return slices.Contains(labels, label) }), ", ")
+}
+
+// What follows is for annotations, which Prometheus expands with {{ }}.
+
+// inTemplate is the selector as it stands in a quoted string of a template that is
+// a format of printf too.
+func (o Options) inTemplate() string {
+	if o.Selector == "" {
+		return ""
+	}
+	quoted := strconv.Quote(o.Selector + ",")
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], "%", "%%")
+}
+
+// matchers sets $m to matchers of the series that an alert is about: all of its
+// labels but those that are named, so that two environments with a cluster of one
+// name are not mixed up.
+func (o Options) matchers(but ...string) string {
+	selector := `""`
+	if o.Selector != "" {
+		selector = strconv.Quote(o.Selector + ",")
+	}
+	pattern := strings.Join(append([]string{"__name__"}, but...), "|")
+	return fmt.Sprintf(`{{ $m := %s }}{{ range $name, $value := $labels }}{{ if not (match "^(%s)$" $name) }}{{ $m = printf "%%s%%s=%%q," $m $name $value }}{{ end }}{{ end }}`, selector, pattern)
+}
+
+// reason says why the last snapshots failed.
+func reason() string {
+	return `{{- with query (printf "topk(1, sum by (reason) (increase(kafka_connect_snapshot_errors_total{%s}[10m])) > 0)" $m) }} (reason: {{ . | first | label "reason" }}){{ end }}`
+}
+
+// cause names the root cause of one connector's or task's failure.
+func cause(of string) string {
+	return first(`(root cause: {{ . | first | label "root_cause" }})`,
+		"kafka_connect_"+of+"_failure_info{%s} == 1", "last_over_time(kafka_connect_"+of+"_failure_info{%s}[6h])")
+}
+
+// causes names the most common root cause of many failures.
+func causes() string {
+	return first(`(root cause of {{ . | first | value }}: {{ . | first | label "root_cause" }})`,
+		"topk(1, count by (root_cause) (kafka_connect_task_failure_info{%[1]s} == 1 or kafka_connect_connector_failure_info{%[1]s} == 1))",
+		"topk(1, count by (root_cause) (last_over_time(kafka_connect_task_failure_info{%[1]s}[6h]) or last_over_time(kafka_connect_connector_failure_info{%[1]s}[6h])))")
+}
+
+// worker names the worker of one connector or task.
+func worker(of string) string {
+	return first(`on worker {{ . | first | label "worker" }}`,
+		"kafka_connect_"+of+"_info{%s} == 1", "last_over_time(kafka_connect_"+of+"_info{%s}[6h])")
+}
+
+// workers names the workers of a connector's tasks, if there are not too many.
+func workers() string {
+	return `{{- with query (printf "count by (worker) (kafka_connect_task_info{%s} == 1)" $m) }}{{ if le (len .) 3 }}, on {{ range $i, $s := . | sortByLabel "worker" }}{{ if $i }}, {{ end }}{{ $s | label "worker" }}{{ end }}{{ end }}{{ end }}`
+}
+
+// since says since when the oldest of a connector's, or its tasks', states lasts.
+func since(of, state string) string {
+	return fmt.Sprintf(`{{- with query (printf "min(%s:kafka_connect_state:since{%%sstate=%s})" $m) }} since {{ . | first | value | humanizeTimestamp }}{{ end }}`, of, `\"`+state+`\"`)
+}
+
+// first says something with the answer to the first of two queries that has one.
+func first(text, query, otherwise string) string {
+	return fmt.Sprintf(`{{- with query (printf "%s" $m) }} %[2]s{{ else }}{{ with query (printf "%[3]s" $m) }} %[2]s{{ end }}{{ end }}`, query, text, otherwise)
+}
+
+// The variables of the dashboards that an alert's link sets.
+var dashboards = map[string][]string{
+	"fleet": {"job"}, "exporter": {"job"}, "cluster": {"job", "connect_cluster"}, "connector": {"job", "connect_cluster", "connector"},
+}
+
+// more ends an alert's annotations: where to look, how to silence just this, and
+// what to do.
+func (o Options) more(alert, dashboard string) (string, error) {
+	variables, ok := dashboards[dashboard]
+	if !ok {
+		return "", fmt.Errorf("%s: no dashboard %q", alert, dashboard)
+	}
+	link := strings.TrimRight(o.Grafana, "/") + "/d/kafka-connect-" + dashboard + "?from=now-6h&to=now"
+	for _, name := range variables {
+		link += fmt.Sprintf(`{{ with $labels.%[1]s }}&var-%[1]s={{ reReplaceAll "[+]" "%%20" (urlquery .) }}{{ end }}`, name)
+	}
+	// Quoted for a shell around matchers that are quoted for amtool.
+	silence := "amtool silence add --duration=2h --comment=" + alert + ` 'alertname="` + alert + `"'` +
+		`{{ range $name, $value := $labels }}{{ if ne $name "__name__" }} '{{ $name }}="{{ reReplaceAll "'" "'\\''" (reReplaceAll "([\"\\\\])" "\\$1" $value) }}"'{{ end }}{{ end }}`
+	return "dashboard_url: >-\n            " + link +
+		"\n          silence: >-\n            " + silence +
+		"\n          runbook_url: " + strings.ReplaceAll(o.Runbooks, "{alert}", alert), nil
+}
