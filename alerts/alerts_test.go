@@ -258,6 +258,35 @@ func TestDescriptionsNameWhatTheAlertIsAbout(t *testing.T) {
 	}
 }
 
+// The page that lists them has each, with its severities.
+func TestPageListsTheAlerts(t *testing.T) {
+	content, err := os.ReadFile("../docs/alerts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	severities, summaries := map[string][]string{}, map[string]string{}
+	for _, r := range rulesOf(t, alerts.Rules) {
+		if r.Alert == "" {
+			continue
+		}
+		if summaries[r.Alert] == "" {
+			summaries[r.Alert] = r.Annotations["summary"]
+		}
+		if severity := r.Labels["severity"]; !slices.Contains(severities[r.Alert], severity) {
+			severities[r.Alert] = append(severities[r.Alert], severity)
+		}
+	}
+	for name, summary := range summaries {
+		row := fmt.Sprintf("| [%[1]s](runbooks/%[1]s.md) | %[2]s | %[3]s |\n", name, strings.Join(severities[name], ", "), summary)
+		if !strings.Contains(string(content), row) {
+			t.Errorf("no row %s", row)
+		}
+	}
+	if rows := strings.Count(string(content), "(runbooks/"); rows != len(summaries) {
+		t.Errorf("%d rows of %d alerts", rows, len(summaries))
+	}
+}
+
 // Whoever is called at night reads the alert first: why, where to look, how to
 // silence just this, what to do.
 func TestPagesSayWhy(t *testing.T) {

@@ -5,6 +5,7 @@
 package artefacts_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/google/go-jsonnet"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
 )
 
 const root = "../.."
@@ -52,7 +55,27 @@ func glob(t *testing.T, pattern string) []string {
 func TestRules(t *testing.T) {
 	promtool := tool(t, "prometheus", "promtool")
 	run(t, promtool, append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, glob(t, root+"/alerts/*.rules.yml")...)...)
-	run(t, promtool, append([]string{"test", "rules"}, glob(t, root+"/alerts/*_test.yml")...)...)
+	for _, file := range glob(t, root+"/alerts/*_test.yml") {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			run(t, promtool, "test", "rules", file)
+		})
+	}
+}
+
+// The oldest Prometheus that the rules are for, as Debian 12 has it.
+func TestRulesOnOldPrometheus(t *testing.T) {
+	folder := t.TempDir()
+	for _, command := range [][]string{{"apt-get", "download", "prometheus=2.42*"}, {"sh", "-c", "dpkg -x prometheus_*.deb old"}} {
+		step := exec.Command(command[0], command[1:]...)
+		step.Dir = folder
+		if output, err := step.CombinedOutput(); err != nil {
+			t.Skipf("no package of Prometheus 2.42: %v\n%.200s", err, output)
+		}
+	}
+	old := filepath.Join(folder, "old/usr/bin/promtool")
+	run(t, old, append([]string{"check", "rules"}, glob(t, root+"/alerts/*.rules.yml")...)...)
+	run(t, old, "test", "rules", root+"/alerts/kafka-connect_test.yml")
 }
 
 // What export writes is checked in its extremes: adapted in every way, plain
@@ -65,18 +88,112 @@ func TestExportedRules(t *testing.T) {
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the exporter: %v\n%s", err, output)
 	}
-	run(t, exporter, "export", "alerts", folder, `--selector=job="it's {odd}",env=~"a|b"`, "--runbooks=https://wiki.example/x",
+	run(t, exporter, "export", "alerts", folder, `--selector=job="it's {odd} 100%",env=~"a|b"`, "--runbooks=https://wiki.example/x",
+		"--grafana=https://grafana.example", "--owner=label_owner_team", "--objective=0.999", "--rebalance-delay=30s", "--equal=env,region",
 		"--time-scale=0.02", "--wakeful-names")
 	run(t, promtool, append([]string{"check", "rules"}, glob(t, folder+"/*.rules.yml")...)...)
 	run(t, tool(t, "alertmanager", "amtool"), "check-config", folder+"/alertmanager.yml")
+
+	// Replicas that a label of their own tells apart, and owners.
+	site := filepath.Join(folder, "site")
+	run(t, exporter, "export", "alerts", site, "--fold=replica,node", "--owner=label_owner_team", `--selector=env=~"prod|stage"`)
+	cases, err := os.ReadFile("testdata/site_test.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(site, "site_test.yml"), cases, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, promtool, "test", "rules", filepath.Join(site, "site_test.yml"))
+
+	// What the Prometheus Operator's definitions allow.
+	kubernetes := filepath.Join(folder, "kubernetes")
+	run(t, exporter, "export", "alerts", kubernetes, "--format=kubernetes", "--label=release=prometheus", "--wakeful-names")
+	for file, definition := range map[string]string{
+		"kafka-connect.rules.yml": "prometheusrules", "migration-wakeful.rules.yml": "prometheusrules", "alertmanager.yml": "alertmanagerconfigs",
+	} {
+		resource := fromYAML(t, filepath.Join(kubernetes, file))
+		schema := definedIn(t, tool(t, "prometheus-operator", "monitoring.coreos.com_"+definition+".yaml"), resource["apiVersion"].(string))
+		compiler := jsonschema.NewCompiler()
+		if err := compiler.AddResource("definition.json", schema); err != nil {
+			t.Fatal(err)
+		}
+		if err := compiler.MustCompile("definition.json").Validate(resource); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+// fromYAML reads a file into what JSON would be read into.
+func fromYAML(t *testing.T, file string) map[string]any {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var value map[string]any
+	if err := yaml.Unmarshal(content, &value); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	plain, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoded, err := jsonschema.UnmarshalJSON(bytes.NewReader(plain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decoded.(map[string]any)
+}
+
+// definedIn returns the schema of one version in a resource's definition. A field
+// that it does not name would be dropped by the API server: here it is an error.
+func definedIn(t *testing.T, definition, apiVersion string) any {
+	t.Helper()
+	spec := fromYAML(t, definition)["spec"].(map[string]any)
+	for _, one := range spec["versions"].([]any) {
+		version := one.(map[string]any)
+		if !strings.HasSuffix(apiVersion, "/"+version["name"].(string)) {
+			continue
+		}
+		schema := version["schema"].(map[string]any)["openAPIV3Schema"].(map[string]any)
+		schema["properties"].(map[string]any)["metadata"] = map[string]any{}
+		closed(schema)
+		return schema
+	}
+	t.Fatalf("%s has no version %s", definition, apiVersion)
+	return nil
+}
+
+func closed(schema any) {
+	switch node := schema.(type) {
+	case map[string]any:
+		if _, has := node["properties"].(map[string]any); has && node["additionalProperties"] == nil && node["x-kubernetes-preserve-unknown-fields"] == nil {
+			node["additionalProperties"] = false
+		}
+		if node["x-kubernetes-int-or-string"] == true {
+			delete(node, "type")
+		}
+		for _, child := range node {
+			closed(child)
+		}
+	case []any:
+		for _, child := range node {
+			closed(child)
+		}
+	}
 }
 
 // routes says where an alert must end up.
-var routes = []struct{ alert, severity, receiver string }{
-	{"KafkaConnectClusterDown", "critical", "pager"},
-	{"KafkaConnectTaskFailed", "warning", "team"},
-	{"KafkaConnectPaused", "info", "digest"},
-	{"SomethingElse", "critical", "team"},
+var routes = []struct{ alert, severity, team, receiver string }{
+	{"KafkaConnectClusterDown", "critical", "", "pager"},
+	{"KafkaConnectClusterUnwatched", "critical", "", "pager"},
+	{"KafkaConnectTaskFailed", "warning", "", "team"},
+	{"KafkaConnectPaused", "info", "", "digest"},
+	{"KafkaConnectTaskFailed", "warning", "payments", "payments"},
+	{"KafkaConnectAllTasksFailed", "critical", "payments", "payments-pager"},
+	{"KafkaConnectAllTasksFailed", "critical", "billing", "pager"},
+	{"SomethingElse", "critical", "", "team"},
 }
 
 func TestAlertmanager(t *testing.T) {
@@ -85,7 +202,7 @@ func TestAlertmanager(t *testing.T) {
 	run(t, amtool, "check-config", file)
 	for _, r := range routes {
 		run(t, amtool, "config", "routes", "test", "--config.file="+file, "--verify.receivers="+r.receiver,
-			"alertname="+r.alert, "severity="+r.severity, "connect_cluster=orders", "job=kafka-connect-exporter")
+			"alertname="+r.alert, "severity="+r.severity, "team="+r.team, "connect_cluster=orders", "job=kafka-connect-exporter")
 	}
 }
 
@@ -118,7 +235,7 @@ func TestMixin(t *testing.T) {
 		local shipped = import %[1]q;
 		local adapted = shipped + { _config+:: { runbooks: 'https://wiki.example/%%s' } };
 		{
-			alerts: adapted.prometheusAlerts, rules: adapted.prometheusRules, dashboards: adapted.grafanaDashboards,
+			alerts: adapted.prometheusAlerts, dashboards: adapted.grafanaDashboards,
 			unchanged: shipped.prometheusAlerts,
 		}`, root+"/mixin.libsonnet"))
 	if err != nil {
@@ -134,8 +251,8 @@ func TestMixin(t *testing.T) {
 		}
 	}
 	var mixin struct {
-		Alerts, Rules, Unchanged rules
-		Dashboards               map[string]json.RawMessage
+		Alerts, Unchanged rules
+		Dashboards        map[string]json.RawMessage
 	}
 	if err := json.Unmarshal([]byte(text), &mixin); err != nil {
 		t.Fatal(err)
@@ -143,17 +260,13 @@ func TestMixin(t *testing.T) {
 	alerts, records := 0, 0
 	for _, group := range mixin.Alerts.Groups {
 		for _, rule := range group.Rules {
+			if rule.Record != "" {
+				records++
+				continue
+			}
 			alerts++
 			if rule.Annotations["runbook_url"] != "https://wiki.example/"+rule.Alert {
 				t.Errorf("%s: runbook_url %s", rule.Alert, rule.Annotations["runbook_url"])
-			}
-		}
-	}
-	for _, group := range mixin.Rules.Groups {
-		for _, rule := range group.Rules {
-			records++
-			if rule.Record == "" {
-				t.Errorf("%s: an alert among the recording rules", group.Name)
 			}
 		}
 	}
@@ -164,8 +277,10 @@ func TestMixin(t *testing.T) {
 	if a, r := strings.Count(string(source), "- alert: "), strings.Count(string(source), "- record: "); alerts != a || records != r {
 		t.Errorf("%d alerts and %d recording rules, want %d and %d", alerts, records, a, r)
 	}
-	if first := mixin.Unchanged.Groups[0].Rules[0].Annotations["runbook_url"]; !strings.Contains(first, "/docs/runbooks/") {
-		t.Errorf("without a configuration the runbook is at %s", first)
+	for _, rule := range mixin.Unchanged.Groups[0].Rules {
+		if rule.Alert != "" && !strings.Contains(rule.Annotations["runbook_url"], "/docs/runbooks/") {
+			t.Errorf("without a configuration the runbook is at %s", rule.Annotations["runbook_url"])
+		}
 	}
 	for _, file := range glob(t, root+"/dashboards/*.json") {
 		if _, ok := mixin.Dashboards[filepath.Base(file)]; !ok {
@@ -174,12 +289,7 @@ func TestMixin(t *testing.T) {
 	}
 	// Prometheus reads JSON as the YAML that it is.
 	folder := t.TempDir()
-	for name, part := range map[string]rules{"alerts.yml": mixin.Alerts, "rules.yml": mixin.Rules} {
-		if len(part.Groups) == 0 {
-			t.Errorf("%s is empty", name)
-		}
-	}
-	for name, expression := range map[string]string{"alerts.json": "prometheusAlerts", "rules.json": "prometheusRules"} {
+	for name, expression := range map[string]string{"alerts.json": "prometheusAlerts"} {
 		text, err := vm.EvaluateAnonymousSnippet("test.jsonnet", fmt.Sprintf(`(import %q).%s`, root+"/mixin.libsonnet", expression))
 		if err != nil {
 			t.Fatal(err)
