@@ -44,7 +44,8 @@ func (l *loader) loadOTLP(place func(field string) string) error {
 	written := document.OTLP
 	document.OTLP = nil
 	given := l.environment.otlp()
-	if written == nil && !given.on() {
+	own := written != nil && written.Endpoint != ""
+	if written == nil && !given.on() || !own && !given.exports {
 		l.environment.warnOfExporter()
 		return nil
 	}

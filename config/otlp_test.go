@@ -223,6 +223,9 @@ func TestOTLPVariablesOfThePlatform(t *testing.T) {
 			t.Errorf("%s: %q", exporter, got)
 		}
 	}
+	if otlp := mustLoad(t, minimal+"otlp: {interval: 7s}\n", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_METRICS_EXPORTER=none").OTLP(); otlp != nil {
+		t.Errorf("the environment's endpoint is used although it says none: %+v", otlp)
+	}
 	// What the file says is not asked of the environment.
 	config := mustLoad(t, minimal+"otlp: {endpoint: \"http://c:4318\", timeout: 3s, interval: 7s, headers: {a: b}, protocol: grpc, compression: none}\n",
 		"OTEL_EXPORTER_OTLP_TIMEOUT=10s", "OTEL_EXPORTER_OTLP_HEADERS=x", "OTEL_METRIC_EXPORT_INTERVAL=1m", "OTEL_EXPORTER_OTLP_INSECURE=1", "OTEL_EXPORTER_OTLP_PROTOCOL=x", "OTEL_EXPORTER_OTLP_COMPRESSION=x", "OTEL_METRICS_EXPORTER=none")
