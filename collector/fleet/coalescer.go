@@ -84,7 +84,7 @@ func newCoalescer(f *Fleet, cluster Cluster, before *coalescer) *coalescer {
 		// Other settings, but most likely the same cluster: counters go on.
 		before.mu.Lock()
 		defer before.mu.Unlock()
-		c.success, c.history, c.health = before.success, before.history, before.health
+		c.success, c.history, c.health = before.success, before.history.Renewed(), before.health
 	}
 	return c
 }
@@ -252,7 +252,7 @@ func (c *coalescer) startAnew(w *caller) *flight {
 	}
 	c.hung++
 	c.leftAt = time.Now()
-	c.observer, c.flight = nil, nil
+	c.observer, c.flight, c.history = nil, nil, c.history.Renewed()
 	c.fleet.options.Logger.Warn("call to the cluster does not end, leaving it behind", "cluster", c.Name, "left", c.hung)
 	return c.start(w)
 }

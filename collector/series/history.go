@@ -80,6 +80,19 @@ func (r *Result) Pasts() []*Past {
 	return pasts
 }
 
+// Renewed returns the history for another observer of the cluster, whose brokers
+// begin to count anew.
+func (h *History) Renewed() History {
+	n := *h
+	n.connectors = slices.Clone(h.connectors)
+	for i := range n.connectors {
+		if n.connectors[i].events != nil {
+			n.connectors[i].events = &connect.Events{}
+		}
+	}
+	return n
+}
+
 // Next returns the history after another snapshot.
 func (h *History) Next(snapshot *connect.Snapshot, now time.Time) History {
 	n := History{connectors: h.connectors, absent: h.absent, revision: h.revision, since: h.since, newest: snapshot, summary: h.summary}

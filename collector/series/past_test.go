@@ -194,6 +194,9 @@ func TestEventsOfBrokers(t *testing.T) {
 	step(5*time.Second, collectortest.Cluster("a:running 0:running"), map[string]*connect.Events{}, all(0, 0, 43, 22, 21, 1)...)
 	anew := &connect.Events{State: connect.StateRunning, TaskFailures: 1, TaskStateChanges: 50}
 	step(6*time.Second, collectortest.Cluster("a:running 0:running"), map[string]*connect.Events{"a": anew}, all(0, 0, 50, 23, 21, 1)...)
+	// Another observer counts from the beginning.
+	h = h.Renewed()
+	step(7*time.Second, collectortest.Cluster("a:running 0:running"), map[string]*connect.Events{"a": {State: connect.StateRunning, TaskFailures: 2, TaskStateChanges: 60}}, all(0, 0, 110, 25, 21, 1)...)
 }
 
 // TestRevision: it changes if and only if series of connectors do.
