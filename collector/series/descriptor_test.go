@@ -110,8 +110,10 @@ applies to OTLP, in a backend that the exporter pushes to.
   provider knows as 0 or 1, at about six times the series. Alert with ` + "`== 1`" + `: that is right in both modes.
 * States: ` + "`running` `paused` `stopped` `failed` `unassigned` `restarting` `degraded` `provisioning` `deleting` `unknown`" + `.
 * Workers stand on ` + "`_info` and `kafka_connect_worker_*`" + ` series only, so that a rebalance ends no other series.
-* While a cluster cannot be observed, only ` + "`kafka_connect_up`" + `, ` + "`kafka_connect_snapshot_timestamp_seconds`" + ` and what the
-  exporter measures itself are there: nothing old is shown as if it were new.
+* While a cluster cannot be observed, only ` + "`kafka_connect_up`" + `, ` + "`kafka_connect_snapshot_timestamp_seconds`" + `, what is
+  configured, when certificates expire, what the brokers tell and what the exporter measures itself are there: nothing
+  old is shown as if it were new. Counters, and since when a state is so, go on where they were.
+* The ` + "`labels`" + ` of a cluster in the configuration stand on all of its series.
 * Clusters that tell nothing of tasks (MSK Connect) have no series of tasks.
 * Over OTLP a series that ended is sent without a value and with the flag ` + "`NO_RECORDED_VALUE`" + `, when it ends and for
   ten minutes: Prometheus writes a stale marker for it, the Collector's Prometheus exporter drops the series.
