@@ -21,7 +21,7 @@ const (
 	// gatePatience is how long a request waits for a place.
 	gatePatience = 5 * time.Second
 	// queueFactor times as many as have a place may wait for one.
-	queueFactor = 10
+	queueFactor = 5
 	// pieceSize of an answer, in bytes.
 	pieceSize = 32 << 10
 )

@@ -18,9 +18,10 @@ import (
 const scrapeTimeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 
 const (
-	// waitFactor times MaxRequests scrapes may wait for clusters: waiting costs
-	// little, and must not be what keeps others from being answered.
-	waitFactor = 25
+	// waitFactor times MaxRequests probes may wait for their cluster: waiting costs
+	// little, and must not be what keeps others from being answered. Who asks for
+	// all clusters waits for each: wholeFactor times.
+	waitFactor, wholeFactor = 25, 2
 	// maxParted is how many requests go on whose client has closed its side.
 	maxParted = 64
 )
@@ -72,9 +73,13 @@ func (s *server) results(ctx context.Context, timeout time.Duration, w http.Resp
 	defer stop()
 	defer s.parting(r, cancel)()
 
-	p, err := s.waiting.enter(strings.Join(names, ","), func() { cancel(errCrowded) })
+	waiting := s.waiting
+	if len(names) == 0 {
+		waiting = s.waitingAll
+	}
+	p, err := waiting.enter(strings.Join(names, ","), func() { cancel(errCrowded) })
 	if err != nil {
-		busy(w, s.waiting)
+		busy(w, waiting)
 		return nil, false
 	}
 	defer p.leave()
@@ -82,7 +87,7 @@ func (s *server) results(ctx context.Context, timeout time.Duration, w http.Resp
 	results := ask(ctx, names...)
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errCrowded):
-		busy(w, s.waiting)
+		busy(w, waiting)
 		return nil, false
 	case errors.Is(cause, errParted), errors.Is(cause, context.Canceled):
 		// There is nobody to answer. Not to answer is what keeps a client that

@@ -102,9 +102,9 @@ type server struct {
 	Options
 	hosts []string
 
-	// What requests may do at the same time: wait for clusters; be written the
-	// series of clusters, the exporter's own, a page, a profile.
-	waiting, scrapes, own, pages, profiles *gate
+	// What requests may do at the same time: wait for a cluster, or for all; be
+	// written the series of clusters, the exporter's own, a page, a profile.
+	waiting, waitingAll, scrapes, own, pages, profiles *gate
 	// rendering has room for the answers that are made at the same time, parted
 	// for the requests that go on though their client has closed its side.
 	rendering, parted chan struct{}
@@ -131,7 +131,8 @@ func New(o Options) (public, admin http.Handler, err error) {
 	}
 	s := &server{
 		Options: o, hosts: o.names(),
-		waiting: newGate(waitFactor*o.MaxRequests, 0), scrapes: newGate(o.MaxRequests, stillness), own: newGate(o.MaxRequests, stillness),
+		waiting: newGate(waitFactor*o.MaxRequests, 0), waitingAll: newGate(wholeFactor*o.MaxRequests, 0),
+		scrapes: newGate(o.MaxRequests, stillness), own: newGate(o.MaxRequests, stillness),
 		pages: newGate(maxPages, stillness), profiles: newGate(maxProfiles, stillness),
 		rendering: make(chan struct{}, runtime.GOMAXPROCS(0)), parted: make(chan struct{}, maxParted),
 	}
