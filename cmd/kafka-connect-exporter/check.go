@@ -103,7 +103,7 @@ func reach(ctx context.Context, sys system, clusters []fleet.Cluster) (verdict e
 		}
 		fmt.Fprintf(sys.Stdout, "%s: %s\n", printable(r.cluster), found(r))
 		for _, line := range foundByBrokers(r.brokers) {
-			fmt.Fprintf(sys.Stdout, "%s: %s\n", printable(r.cluster), line)
+			fmt.Fprintf(sys.Stdout, "%s: %s\n", printable(r.cluster), printable(line))
 		}
 	}
 	return verdict

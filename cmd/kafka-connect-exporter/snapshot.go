@@ -173,7 +173,7 @@ func writeTable(w io.Writer, results []result, coloured bool) error {
 		}
 		fmt.Fprintf(&out, "%s: %s\n", printable(r.cluster), found(r))
 		for _, line := range foundByBrokers(r.brokers) {
-			fmt.Fprintf(&out, "%s: %s\n", printable(r.cluster), line)
+			fmt.Fprintf(&out, "%s: %s\n", printable(r.cluster), printable(line))
 		}
 		if r.err != nil || len(r.snapshot.Connectors) == 0 {
 			continue
