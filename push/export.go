@@ -262,7 +262,7 @@ func secrets(headers map[string]string) (pairs []string) {
 	}
 	for _, value := range headers {
 		add(value)
-		for _, word := range strings.Fields(value) {
+		for word := range strings.FieldsSeq(value) {
 			if slices.Contains([]string{"basic", "bearer", "digest", "token"}, strings.ToLower(word)) {
 				continue
 			}

@@ -11,8 +11,12 @@ import (
 // is short and shows no secret.
 func FuzzAnswers(f *testing.F) {
 	for _, seed := range []struct{ kind, body, after string }{
-		{"", "", ""}, {protobufType, "\x0a\x04\x08\x02\x12\x00", "3"}, {"application/json", `{"partialSuccess":{"rejectedDataPoints":"2"}}`, "Fri, 27 Nov 2026 12:00:07 GMT"},
-		{"text/html; charset=utf-8", "<html>", "-1"}, {"application/json", `{"partial_success":{"error_message":"s3cret-key"}}`, ""}, {"; bad", "\xff\xfe", "\x00"},
+		{"", "", ""},
+		{protobufType, "\x0a\x04\x08\x02\x12\x00", "3"},
+		{"application/json", `{"partialSuccess":{"rejectedDataPoints":"2"}}`, "Fri, 27 Nov 2026 12:00:07 GMT"},
+		{"text/html; charset=utf-8", "<html>", "-1"},
+		{"application/json", `{"partial_success":{"error_message":"s3cret-key"}}`, ""},
+		{"; bad", "\xff\xfe", "\x00"},
 	} {
 		f.Add(seed.kind, []byte(seed.body), seed.after)
 	}

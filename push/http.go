@@ -95,7 +95,7 @@ func (s *overHTTP) send(ctx context.Context, headers map[string]string, message 
 	if s.packed != nil {
 		request.Header.Set("Content-Encoding", "gzip")
 	}
-	answer, err := s.client.Do(request) //nolint:gosec // The operator says where to.
+	answer, err := s.client.Do(request)
 	if err != nil {
 		if at, ok := errors.AsType[*url.Error](err); ok {
 			err = at.Err // The endpoint is told beside it.

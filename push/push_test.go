@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -154,9 +155,7 @@ func hangs(r *receiver, asked chan<- struct{}) {
 func refuses(r *receiver, times int64, code int, header http.Header, said *status.Status) {
 	var n atomic.Int64
 	inHTTP := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		for name, values := range header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), header)
 		if n.Add(1) == times {
 			r.answerHTTP.Store(nil)
 		}

@@ -29,7 +29,7 @@ type batch struct {
 	now     time.Time
 	stopped bool // nobody wants more
 
-	list          []*metrics.Metric
+	list, ends    []*metrics.Metric // ends stand behind what goes on
 	byName        map[string]*metrics.Metric
 	points, bytes int
 }
@@ -115,7 +115,7 @@ func (b *batch) end(f *family, attributes []*common.KeyValue, start time.Time, b
 	} else {
 		b.addNumber(m, &metrics.NumberDataPoint{Attributes: attributes, StartTimeUnixNano: nanoseconds(start), Flags: noValue})
 	}
-	b.list = append(b.list, m)
+	b.ends = append(b.ends, m)
 	b.added(proto.Size(m))
 }
 
@@ -131,10 +131,10 @@ func (b *batch) added(bytes int) {
 func (b *batch) flush() {
 	if b.points > 0 && !b.stopped {
 		b.stopped = !b.yield(&metrics.ScopeMetrics{
-			Scope: &common.InstrumentationScope{Name: series.ScopeName, Version: b.version}, Metrics: b.list,
+			Scope: &common.InstrumentationScope{Name: series.ScopeName, Version: b.version}, Metrics: append(b.list, b.ends...),
 		})
 	}
-	b.list, b.byName, b.points, b.bytes = nil, nil, 0, 0
+	b.list, b.ends, b.byName, b.points, b.bytes = nil, nil, nil, 0, 0
 }
 
 // pairs are the attributes of a series of a cluster.
@@ -153,7 +153,7 @@ func pairsOf(set *attribute.Set) []*common.KeyValue {
 	all := make([]*common.KeyValue, 0, set.Len())
 	for i := set.Iter(); i.Next(); {
 		kv := i.Attribute()
-		all = append(all, pair(string(kv.Key), kv.Value.Emit()))
+		all = append(all, pair(string(kv.Key), kv.Value.String()))
 	}
 	return all
 }
@@ -166,5 +166,5 @@ func nanoseconds(t time.Time) uint64 {
 	if t.IsZero() {
 		return 0 // Not known.
 	}
-	return uint64(t.UnixNano()) //nolint:gosec // After 1970.
+	return uint64(t.UnixNano())
 }
