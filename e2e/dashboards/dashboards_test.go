@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +38,13 @@ func empty() map[string]string {
 		"kafka-connect-connector: Runtime B":                          "no cluster of the demo is managed",
 		"kafka-connect-connector: Runtime C":                          "no cluster of the demo is managed",
 		"kafka-connect-fleet: annotation Alerts firing":               "no rules are loaded here",
+		"kafka-connect-cluster: annotation Configuration changed":     "nobody changes a configuration in the incident",
+		"kafka-connect-connector: annotation Configuration changed":   "likewise",
+		"kafka-connect-cluster: annotation Plugin changed":            "nobody upgrades a plugin in the incident",
+		"kafka-connect-connector: annotation Plugin changed":          "likewise",
+		"kafka-connect-cluster: annotation Number of tasks changed":   "nobody changes tasks.max in the incident",
+		"kafka-connect-connector: annotation Number of tasks changed": "likewise",
+		"kafka-connect-fleet: Failing now D":                          "the demo chooses no labels of connectors",
 		"kafka-connect-cluster: annotation Alerts firing":             "no rules are loaded here",
 		"kafka-connect-connector: annotation Alerts firing":           "no rules are loaded here",
 		"kafka-connect-exporter: annotation Exporter restarted":       "the exporter is not restarted",
@@ -79,13 +87,13 @@ func (d dashboard) queries() map[string]string {
 	return found
 }
 
-var variable = regexp.MustCompile(`\$\w+`)
+var variable = regexp.MustCompile(`\$[a-z_]\w*`) // $1 is of label_replace.
 
 // fill puts values in place of the dashboards' variables.
 func fill(t *testing.T, query, cluster string) string {
 	values := map[string]string{
 		"$job": ".+", "$instance": ".+", "$connector": ".+", "$connect_cluster": cluster,
-		"$__rate_interval": "10s", "$__range": "5m",
+		"$__rate_interval": "10s", "$__range": "5m", "$owner": "label_team",
 	}
 	return variable.ReplaceAllStringFunc(query, func(name string) string {
 		value, ok := values[name]
@@ -126,6 +134,11 @@ func TestQueries(t *testing.T) {
 					break
 				}
 				series += len(answer)
+			}
+			// The demo's fleet has no brokers; with real ones the series are asked for in
+			// the suite's folder brokers.
+			if strings.HasPrefix(name, "kafka-connect-dataflow: ") {
+				continue
 			}
 			if series == 0 && excused[name] == "" {
 				t.Errorf("%s: nothing answers %s", name, query)

@@ -47,7 +47,7 @@ function check(where, validate, value) {
 // The Prometheus data source keeps its part of an annotation beside the common
 // keys, where the common type does not know them.
 function withoutPrometheusKeys(d) {
-  const list = (d.annotations?.list ?? []).map(({ expr, step, titleFormat, textFormat, ...common }) => common);
+  const list = (d.annotations?.list ?? []).map(({ expr, step, titleFormat, textFormat, useValueForTime, ...common }) => common);
   return { ...d, annotations: { ...d.annotations, list } };
 }
 
