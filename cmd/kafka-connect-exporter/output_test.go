@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
 )
 
 func TestEscaped(t *testing.T) {
@@ -119,4 +122,34 @@ func TestRelayNeverWaits(t *testing.T) {
 			t.Errorf("%d dropped, and written: %.200s", r.dropped.Load(), got[max(0, len(got)-200):])
 		}
 	})
+}
+
+// Whatever a connector is called, no command and no log writes what drives a
+// terminal.
+func TestNamesDriveNoTerminal(t *testing.T) {
+	const name = "a\u009b31m\u202eb\x1b[2J\u2028\u0007c\U000E0041"
+	c := connecttest.NewCluster(connecttest.Options{Version: "2.2.2"})
+	c.Create(connecttest.Connector{Name: name, Class: "org.example.Sink\u202e", Type: "sink", Tasks: 1})
+	worker := httptest.NewServer(c.Handler(c.Workers()[0]))
+	defer worker.Close()
+	for _, command := range [][]string{{"snapshot"}, {"snapshot", "-o", "json"}, {"check", "--connect"}, {"check"}} {
+		var out bytes.Buffer
+		execute(t.Context(), append(command, "--connect.url="+worker.URL), system{Stdout: &out, Stderr: escapeWriter{&out}})
+		if text := out.String(); strings.ContainsFunc(text, drivesTerminal) || text == "" {
+			t.Errorf("%q prints %q", command, text)
+		}
+	}
+	for _, format := range []string{"json", "logfmt"} {
+		log := newConsole()
+		stop := background(t, system{Stdout: io.Discard, Stderr: escapeWriter{log}}, "--connect.url="+worker.URL, "--web.listen-address=127.0.0.1:0", "--log.level=debug", "--log.format="+format)
+		address := log.await(t, `(127\.0\.0\.1:[1-9]\d*)`)
+		get(t, "http://"+address+"/metrics")
+		log.await(t, `[:=]"?status\b`)
+		if status := stop(); status != exitWell {
+			t.Errorf("serve ended with %d", status)
+		}
+		if text := log.buffer.String(); strings.ContainsFunc(text, drivesTerminal) {
+			t.Errorf("logged in %s: %q", format, text)
+		}
+	}
 }
