@@ -28,7 +28,8 @@ release-snapshot: ## Archives and packages of all platforms, in dist/; images, s
 test: ## Every test, with the race detector.
 	$(GO) test -race ./...
 
-vet: ## What needs no linter: formatting and go vet.
+vet: ## What needs no linter: formatting, no conflict left behind, go vet.
+	@! git grep -nE '^(<<<<<<<|>>>>>>>) ' || { echo "solve these conflicts"; exit 1; }
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt these files:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 

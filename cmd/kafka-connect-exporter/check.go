@@ -29,11 +29,9 @@ func (checkCommand) Help() string {
   kafka-connect-exporter check --config.file=clusters.yml
   kafka-connect-exporter check --config.file=clusters.yml --connect
 
-<<<<<<< HEAD
 What is printed is a configuration file in turn, with what CONNECT_* variables and flags say in it.
-=======
+
 Manifests that discovery.files names are compared with Aiven's definition; a field that it does not know is a warning.
->>>>>>> a6e3fcc (cmd: check manifests, and print the resources that are found)
 
 Exit status: 0 it is right, 2 it is not, or a cluster does not answer.`
 }
