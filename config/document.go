@@ -47,7 +47,7 @@ type clusterSettings struct {
 	Connectors         filterSettings             `yaml:"connectors,omitempty" doc:"Which connectors are watched."`
 	HTTPClient         commoncfg.HTTPClientConfig `yaml:"http_client" doc:"Credentials, TLS and proxy. Not sent to MSK Connect, which has AWS credentials."`
 	Labels             map[string]string          `yaml:"labels,omitempty" doc:"Labels of all series of the cluster, such as {team: orders}. No name of a label that the exporter or Prometheus sets."`
-	ConnectorLabels    []string                   `yaml:"connector_labels,omitempty" doc:"Keys of connectors' configurations whose values become labels of kafka_connect_connector_labels, such as owner.team. None that may hold a secret. Not for msk."`
+	ConnectorLabels    []string                   `yaml:"connector_labels,omitempty" doc:"Keys of connectors' configurations whose values become labels of kafka_connect_connector_labels, such as owner.team. None that may hold a secret: neither by its name, nor by what the connector's plugin says of it (Kafka 3.2 and later), nor by its value. Not for msk."`
 	ExpectedWorkers    *int                       `yaml:"expected_workers,omitempty" doc:"How many workers the cluster should have, for alerts. Not for confluent-cloud and msk."`
 	providerSettings   `yaml:",inline"`
 	Kafka              *kafkaSettings `yaml:"kafka,omitempty" doc:"Read the brokers behind the cluster: every transition, the workers' group, lag and progress."`

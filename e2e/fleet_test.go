@@ -294,7 +294,7 @@ func (f *fleet) configuration() string {
 				}
 				urls = append(urls, strconv.Quote(base.String()))
 			}
-			fmt.Fprintf(&b, "  - name: %s\n    urls: [%s]\n    observation_version: %s\n", c.entry(v), strings.Join(urls, ", "), v)
+			fmt.Fprintf(&b, "  - name: %s\n    urls: [%s]\n    observation_version: %s\n    connector_labels: [topic]\n", c.entry(v), strings.Join(urls, ", "), v)
 			if c.http != "" {
 				fmt.Fprintf(&b, "    http_client:\n%s", c.http)
 			}

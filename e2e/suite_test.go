@@ -110,10 +110,13 @@ func checkScenario(t *testing.T, c *cluster, v string) {
 // ask for.
 func TestVersionsAgree(t *testing.T) {
 	// Counts differ by what version 1 cannot see on 4.x, so the series of
-	// connectors and tasks are compared; oracle.Series has held the counts.
+	// connectors and tasks are compared; oracle.Series has held the counts. What
+	// was seen, and when, is each one's own.
 	const families = "kafka_connect_(cluster_info|connector_.*|task_.*)"
 	compared := func(series []string) []string {
-		return slices.DeleteFunc(slices.Clone(series), func(s string) bool { return strings.Contains(s, "_state_changes_total") })
+		return slices.DeleteFunc(slices.Clone(series), func(s string) bool {
+			return strings.Contains(s, "_total") || strings.Contains(s, "_timestamp_seconds")
+		})
 	}
 	for _, c := range parts.clusters {
 		t.Run(c.name, func(t *testing.T) {
@@ -137,6 +140,29 @@ func TestVersionsAgree(t *testing.T) {
 				return nil
 			})
 		})
+	}
+}
+
+// TestBeside holds what is asked beside the snapshots against what the clusters
+// are: health where Kafka tells it, the certificate where there is one, a chosen
+// setting, and that two workers of a cluster are one.
+func TestBeside(t *testing.T) {
+	for _, c := range parts.clusters {
+		for _, v := range works(c) {
+			t.Run(c.entry(v), func(t *testing.T) {
+				cluster := fmt.Sprintf("connect_cluster=%q", c.entry(v))
+				if kafka.AtLeast(c.version, "3.9") {
+					expect(t, fmt.Sprintf("min(kafka_connect_worker_healthy{%s})", cluster), 1)
+				} else {
+					expectNone(t, fmt.Sprintf("kafka_connect_worker_healthy{%s}", cluster))
+				}
+				if c.workers[0].URL.Scheme == "https" {
+					expect(t, fmt.Sprintf("min(kafka_connect_tls_certificate_not_after_timestamp_seconds{%s} > bool time())", cluster), 1)
+				}
+				expect(t, fmt.Sprintf("count(kafka_connect_connector_labels{%s, connector=%q, label_topic=%q})", cluster, scenario.Source, "orders"), 1)
+				expectNone(t, fmt.Sprintf("kafka_connect_foreign_url{%s}", cluster))
+			})
+		}
 	}
 }
 
