@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -148,6 +149,20 @@ func TestComposeConnectorsAreConfigurations(t *testing.T) {
 		var configuration map[string]string
 		if err := json.Unmarshal(content, &configuration); err != nil || configuration["connector.class"] == "" {
 			t.Errorf("%s: %v, %v", file, configuration, err)
+		}
+	}
+}
+
+// An image without a fixed tag is another one tomorrow.
+func TestImagesAreNamedByTag(t *testing.T) {
+	for name, s := range services(t) {
+		image := regexp.MustCompile(`\$\{\w+:-([^}]+)\}`).ReplaceAllString(s.Image, "$1")
+		if image == "kafka-connect-exporter" {
+			continue // It is built from this repository.
+		}
+		_, tag, found := strings.Cut(image, ":")
+		if !found || !regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+$`).MatchString(tag) {
+			t.Errorf("%s: the image %s has no fixed tag", name, s.Image)
 		}
 	}
 }
