@@ -46,6 +46,8 @@ func TestChartFiles(t *testing.T) {
 	for _, board := range boards {
 		want = append(want, board.Name)
 	}
+	config := routes(t)
+	generated(t, filepath.Join(chart, "files", "alertmanagerconfig.yml"), config)
 	slices.Sort(want)
 	entries, err := os.ReadDir(filepath.Join(chart, "files"))
 	if err != nil {
@@ -53,6 +55,9 @@ func TestChartFiles(t *testing.T) {
 	}
 	var linked []string
 	for _, entry := range entries {
+		if entry.Name() == "alertmanagerconfig.yml" {
+			continue // Made for Kubernetes, and nowhere else.
+		}
 		linked = append(linked, entry.Name())
 		if _, err := os.Stat(filepath.Join(chart, "files", entry.Name())); err != nil || entry.Type()&os.ModeSymlink == 0 {
 			t.Errorf("files/%s is no link to what ships: %v", entry.Name(), err)
@@ -61,6 +66,22 @@ func TestChartFiles(t *testing.T) {
 	if !slices.Equal(linked, want) {
 		t.Errorf("the chart has %q, what ships is %q", linked, want)
 	}
+}
+
+// routes is the AlertmanagerConfig that the exporter exports.
+func routes(t *testing.T) []byte {
+	t.Helper()
+	files, err := alerts.Render(alerts.Options{Kubernetes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if bytes.Contains(file.Content, []byte("kind: AlertmanagerConfig")) {
+			return file.Content
+		}
+	}
+	t.Fatal("no AlertmanagerConfig is exported")
+	return nil
 }
 
 // A value is a setting of the chart, as values.yaml has it.

@@ -431,7 +431,7 @@ func TestServerTakesIt(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{"Deployment", "Service", "ServiceAccount", "ConfigMap", "Secret", "Role", "RoleBinding", "ClusterRole",
-		"ClusterRoleBinding", "NetworkPolicy", "PodDisruptionBudget", "ServiceMonitor", "ScrapeConfig", "PodMonitor", "PrometheusRule"} {
+		"ClusterRoleBinding", "NetworkPolicy", "PodDisruptionBudget", "ServiceMonitor", "ScrapeConfig", "PodMonitor", "PrometheusRule", "AlertmanagerConfig"} {
 		if taken[kind] == 0 {
 			t.Errorf("no file of values has a %s", kind)
 		}
