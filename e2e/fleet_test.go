@@ -77,6 +77,7 @@ func (c *cluster) calls(observationVersion string) map[string]int {
 // A fleet is all real parts, started once for all tests.
 type fleet struct {
 	directory  string
+	kept       string // Folder of the tables that are printed at the end.
 	group      *process.Group
 	ports      *process.Ports
 	broker     *kafka.Broker
@@ -126,15 +127,18 @@ func run(m *testing.M) (status int) {
 func start(ctx context.Context) (*fleet, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
-	directory, err := filepath.Abs(filepath.Join("..", ".e2e"))
+	kept, err := filepath.Abs(filepath.Join("..", ".e2e")) // Other packages' logs stand there too.
 	if err != nil {
 		return nil, err
 	}
-	if err := os.RemoveAll(directory); err != nil {
-		return nil, err
+	directory, logs := filepath.Join(kept, "fleet"), filepath.Join(kept, "logs", "fleet")
+	for _, last := range []string{directory, logs} {
+		if err := os.RemoveAll(last); err != nil {
+			return nil, err
+		}
 	}
-	f := &fleet{directory: directory, ports: process.NewPorts(18300, 18999)}
-	if f.group, err = process.NewGroup(filepath.Join(directory, "logs")); err != nil {
+	f := &fleet{directory: directory, kept: kept, ports: process.NewPorts(18300, 18999)}
+	if f.group, err = process.NewGroup(logs); err != nil {
 		return nil, err
 	}
 	begin := time.Now()

@@ -38,7 +38,7 @@ func (l *timeline) finish(t *testing.T, name string) {
 	t.Helper()
 	table := strings.Join(l.rows, "\n") + "\n"
 	t.Logf("\n%s", table)
-	if err := os.WriteFile(filepath.Join(parts.directory, name), []byte(table), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(parts.kept, name), []byte(table), 0o644); err != nil {
 		t.Error(err)
 	}
 }
