@@ -322,6 +322,16 @@ func TestDeployment(t *testing.T) {
 			security["allowPrivilegeEscalation"] != false || security["readOnlyRootFilesystem"] != true || len(drop) != 1 || drop[0] != "ALL" {
 			t.Errorf("%s: the pod is not restricted: %v, %v", values, pod["securityContext"], security)
 		}
+		// Where the metrics ask for credentials, no pod reaches the port that does not.
+		arguments, _ := container(t, deployment)["args"].([]any)
+		guarded := slices.ContainsFunc(arguments, func(a any) bool { return strings.HasPrefix(a.(string), "--web.config.file") })
+		closed := slices.ContainsFunc(rendered, func(o object) bool {
+			ingress, _ := o.at("spec", "ingress").([]any)
+			return o.text("kind") == "NetworkPolicy" && len(ingress) == 1 && !strings.Contains(fmt.Sprint(ingress), "admin")
+		})
+		if guarded && !closed {
+			t.Errorf("%s: other pods reach the admin port", values)
+		}
 		discovers := slices.ContainsFunc(rendered, func(o object) bool { return strings.HasSuffix(o.text("kind"), "Role") })
 		if pod["automountServiceAccountToken"] != discovers {
 			t.Errorf("%s: a token is mounted: %v, and there are roles: %v", values, pod["automountServiceAccountToken"], discovers)
