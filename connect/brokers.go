@@ -44,7 +44,7 @@ type Brokers struct {
 	Sources []Source
 }
 
-// Unavailable: brokers answer, but what was asked for is not there just now: a
+// Unavailable says that brokers answer, but what was asked for is not there just now: a
 // partition without a leader, a coordinator that is loading.
 const Unavailable Reason = "unavailable"
 

@@ -3,6 +3,7 @@ package connect
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 )
@@ -46,12 +47,12 @@ func TestConnectorEqualKnowsEveryField(t *testing.T) {
 func fill(t *testing.T, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
-		if _, ok := v.Interface().(time.Time); ok {
+		if _, ok := reflect.TypeAssert[time.Time](v); ok {
 			change(t, v)
 			return
 		}
-		for i := range v.NumField() {
-			fill(t, v.Field(i))
+		for _, field := range v.Fields() {
+			fill(t, field)
 		}
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
@@ -70,11 +71,11 @@ func fill(t *testing.T, v reflect.Value) {
 // fields, and that a slice or pointer is there at all.
 func walk(t *testing.T, v reflect.Value, path string, leaf func(path string, steps []int), steps ...int) {
 	step := func(v reflect.Value, path string, i int) {
-		walk(t, v, path, leaf, append(steps[:len(steps):len(steps)], i)...)
+		walk(t, v, path, leaf, append(slices.Clip(steps), i)...)
 	}
 	switch v.Kind() {
 	case reflect.Struct:
-		if _, ok := v.Interface().(time.Time); ok {
+		if _, ok := reflect.TypeAssert[time.Time](v); ok {
 			leaf(path, steps)
 			return
 		}

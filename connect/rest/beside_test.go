@@ -113,7 +113,7 @@ func TestCloseEndsWhatIsAskedBeside(t *testing.T) {
 		c.SetFault(connecttest.Match{Endpoint: endpoint}, connecttest.Hang(nil))
 	}
 	o := newObserver(t, serve(t, c), version(Version1), requestTimeout(time.Hour))
-	o.patience = beside.Stall
+	o.patience = 50 * time.Millisecond
 	mustObserve(t, o)
 	o.Close() // goleak finds what has not ended
 }

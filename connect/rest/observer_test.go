@@ -98,16 +98,19 @@ func mustObserve(t testing.TB, o *Observer) *connect.Snapshot {
 	return s
 }
 
-// content is a snapshot without what differs from one look to the next.
-func content(s *connect.Snapshot) connect.Snapshot {
-	c := *s
-	c.ObservationVersion, c.Bytes, c.Taken = "", 0, time.Time{}
-	c.Health = nil // is asked beside
-	c.Connectors = slices.Clone(c.Connectors)
-	for i := range c.Connectors {
-		c.Connectors[i].ConfigChanged = time.Time{}
+// seen is what a snapshot says of a cluster, without what is each observer's own.
+type seen struct {
+	Version, Commit, KafkaClusterID string
+	Connectors                      []connect.Connector
+	Unobserved                      []connect.Unobserved
+}
+
+func content(s *connect.Snapshot) seen {
+	connectors := slices.Clone(s.Connectors)
+	for i := range connectors {
+		connectors[i].ConfigChanged = time.Time{}
 	}
-	return c
+	return seen{s.Version, s.Commit, s.KafkaClusterID, connectors, s.Unobserved}
 }
 
 func find(s *connect.Snapshot, name string) *connect.Connector {
@@ -554,7 +557,11 @@ func TestFailedSnapshot(t *testing.T) {
 				for i := range 3 {
 					c.Create(connecttest.Connector{Name: fmt.Sprint("c", i), Tasks: 2})
 				}
-				o := newObserver(t, serve(t, c), version(v), requestTimeout(4*time.Second), func(o *Options) { o.MaxBodyBytes = 4 << 20 })
+				timeout := 5 * time.Second
+				if test.want == connect.Timeout {
+					timeout = time.Second
+				}
+				o := newObserver(t, serve(t, c), version(v), requestTimeout(timeout), func(o *Options) { o.MaxBodyBytes = 4 << 20 })
 				clear := c.SetFault(connecttest.Match{}, test.fault)
 				_, err := observe(t, o)
 				if !errors.Is(err, test.want) {
@@ -593,19 +600,22 @@ func TestOddConnectors(t *testing.T) {
 			connecttest.EditBytes(func(body []byte) []byte { return append(body[:len(body)-1], `,"x\ud800"]`...) }),
 			connecttest.EditBytes(func(body []byte) []byte {
 				return append(body[:len(body)-1], `,"x\ud800":{"status":{"connector":{"state":"RUNNING"},"tasks":[]}}}`...)
-			}), map[string]connect.Reason{`x\ud800`: connect.Decode},
+			}),
+			map[string]connect.Reason{`x\ud800`: connect.Decode},
 		},
 		"two lone surrogates": {
 			connecttest.EditBytes(func(body []byte) []byte { return append(body[:len(body)-1], `,"x\ud800","x\ud801"]`...) }),
 			connecttest.EditBytes(func(body []byte) []byte {
 				return append(body[:len(body)-1], `,"x\ud800":{},"x\ud801":{"status":null}}`...)
-			}), map[string]connect.Reason{`x\ud800`: connect.Decode, `x\ud801`: connect.Decode},
+			}),
+			map[string]connect.Reason{`x\ud800`: connect.Decode, `x\ud801`: connect.Decode},
 		},
 		"a long name": {
 			connecttest.EditBytes(func(body []byte) []byte { return append(body[:len(body)-1], `,"`+strings.Repeat("n", 1<<20)+`"]`...) }),
 			connecttest.EditBytes(func(body []byte) []byte {
 				return append(body[:len(body)-1], `,"`+strings.Repeat("n", 1<<20)+`":{"status":{"connector":{"state":"RUNNING"},"tasks":[]}}}`...)
-			}), map[string]connect.Reason{strings.Repeat("n", maxShown) + "…": connect.TooLarge},
+			}),
+			map[string]connect.Reason{strings.Repeat("n", maxShown) + "…": connect.TooLarge},
 		},
 		"a long worker id":           {nil, connecttest.SetMember("c1", long, "status", "connector", "worker_id"), map[string]connect.Reason{"c1": connect.TooLarge}},
 		"a state of the wrong type":  {nil, connecttest.SetMember("c1", 7, "status", "connector", "state"), map[string]connect.Reason{"c1": connect.Decode}},

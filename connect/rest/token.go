@@ -103,7 +103,7 @@ func (a *authorized) get(ctx context.Context) (*oauth2.Token, error) {
 	if f == nil {
 		f = &fetch{done: make(chan struct{})}
 		a.fetching = f
-		go a.fetch(f, a.source)
+		go a.fetch(f, a.source) //nolint:gosec // Others than the one who began may wait for it.
 	}
 	a.mu.Unlock()
 	select {

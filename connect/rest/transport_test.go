@@ -153,20 +153,26 @@ func TestConnectionsHaveALifetime(t *testing.T) {
 			}
 			end := func(response *http.Response) string {
 				t.Helper()
-				defer func() { _ = response.Body.Close() }()
 				text, err := io.ReadAll(response.Body)
 				if err != nil || !strings.HasPrefix(string(text), proto+" ") {
 					t.Fatal(string(text), err)
 				}
 				return string(text)
 			}
-			first := end(begin("/"))
-			if again := end(begin("/")); again != first {
+			get := func() string {
+				t.Helper()
+				response := begin("/")
+				defer func() { _ = response.Body.Close() }()
+				return end(response)
+			}
+			first := get()
+			if again := get(); again != first {
 				t.Errorf("a connection was not kept: %s after %s", again, first)
 			}
 			hanging := begin("/hang")
+			defer func() { _ = hanging.Body.Close() }()
 			now = now.Add(connectionLifetime)
-			second := end(begin("/"))
+			second := get()
 			if second == first {
 				t.Error("the connection outlives its lifetime")
 			}
@@ -179,7 +185,7 @@ func TestConnectionsHaveALifetime(t *testing.T) {
 					t.Errorf("%s was closed, not %s", gone, first)
 				}
 			}
-			if again := end(begin("/")); again != second {
+			if again := get(); again != second {
 				t.Errorf("a connection was not kept: %s after %s", again, second)
 			}
 		})

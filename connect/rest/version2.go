@@ -49,7 +49,7 @@ func (d *draft) version2(ctx context.Context) (list []listed, err error) {
 	expandsBoth := d.options.Dialect.ExpandQuery != ""
 	infoDue := d.began.Sub(d.infos.all) >= d.options.InfoMaxAge
 	ask := !expandsBoth && d.infoAsk.Due(d.began)
-	reuse := d.same.known && !d.infos.changed && !(ask && (infoDue || d.infos.due(d.began)))
+	reuse := d.same.known && !d.infos.changed && (!ask || !infoDue && !d.infos.due(d.began))
 	var got []named
 	var statuses int
 	list, d.reused, err = d.expandStatuses(ctx, query, reuse, func(e *entry) error {
@@ -157,7 +157,7 @@ func (d *draft) version2Info() {
 		if err != nil {
 			return nil, 0, err
 		}
-		return func() { d.putInfos(got, d.Observer.now()) }, 0, nil
+		return func() { d.putInfos(got, d.now()) }, 0, nil
 	})
 }
 

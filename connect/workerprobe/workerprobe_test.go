@@ -342,7 +342,7 @@ func TestAFailedLookAsksNobody(t *testing.T) {
 
 func TestOverlappingSnapshots(t *testing.T) {
 	inner := &names{workers: []string{"a:1", "b:1"}}
-	answers := client(func(r *http.Request) (*http.Response, error) { return status(http.StatusOK), nil })
+	answers := client(func(*http.Request) (*http.Response, error) { return status(http.StatusOK), nil })
 	o := New(Options{
 		Observer: inner, Scheme: "http", Anonymous: answers, Authenticated: answers,
 		SendCredentials: func(string) bool { return false },

@@ -7,17 +7,15 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
+// Times of GET /health.
 const (
 	// HealthTimeout lies above the 10 s that a worker takes to find out that it
 	// cannot answer (KIP-1017).
 	HealthTimeout = 12 * time.Second
-	// HealthEvery is how often a worker is asked, HealthSeldom one that does not
-	// answer, HealthRarely one that knows no such question, and HealthAge how long
-	// an answer is shown.
-	HealthEvery  = 10 * time.Second
-	HealthSeldom = time.Minute
-	HealthRarely = 10 * time.Minute
-	HealthAge    = 5 * time.Minute
+	HealthEvery   = 10 * time.Second // how often a worker is asked
+	HealthSeldom  = time.Minute      // how often one that does not answer is
+	HealthRarely  = 10 * time.Minute // how often one that knows no such question is
+	HealthAge     = 5 * time.Minute  // how long an answer is shown
 )
 
 // Health is what an answer to GET /health (Kafka 3.9) says.
