@@ -238,7 +238,7 @@ func TestDescribeStopsWhenThrottledAndLeavesTimeForTheSnapshot(t *testing.T) {
 		t.Errorf("%d calls although throttled", calls)
 	}
 	simulated.SetFault("DescribeConnector", msktest.Fault{Hang: true})
-	snapshot, err := o.Observe(within(t, 2*time.Second), nil)
+	snapshot, err := o.Observe(within(t, time.Second), nil)
 	if err != nil || len(snapshot.Connectors) != 50 {
 		t.Errorf("calls that hang cost the snapshot: %v", err)
 	}

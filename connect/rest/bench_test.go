@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -120,8 +121,8 @@ func decodeSnapshot(t testing.TB, r io.Reader, strings *interner, want int) ([]c
 // The heap that decoding the largest answer needs stays a fraction of the
 // answer: a quarter of a gigabyte of configurations must not become one here.
 func TestDecodePeakHeap(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a 29 MB answer; run without -short")
+	if os.Getenv("BENCH") == "" {
+		t.Skip("make bench runs it")
 	}
 	const connectors, ceiling = 10_000, 16 << 20
 	answer := expandedAnswer(connectors, 4)

@@ -107,6 +107,7 @@ func TestWhatHangsBeside(t *testing.T) {
 
 // What is being asked when an observer is closed ends.
 func TestCloseEndsWhatIsAskedBeside(t *testing.T) {
+	t.Parallel()
 	c := connecttest.NewCluster(connecttest.Options{})
 	c.Create(connecttest.Connector{Name: "x", Tasks: 1})
 	for _, endpoint := range []string{connecttest.EndpointRoot, connecttest.EndpointHealth, connecttest.EndpointInfo} {

@@ -67,6 +67,7 @@ func TestTokenEndpointHangs(t *testing.T) {
 // One that goes on sending without ever ending is not waited for either: neither
 // beyond its time, nor by a request whose own time is over before.
 func TestTokenEndpointDrips(t *testing.T) {
+	t.Parallel()
 	endpoint := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			_, _ = io.WriteString(w, " ")
