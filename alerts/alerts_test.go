@@ -88,7 +88,7 @@ func seriesKnown(t *testing.T) known {
 	}
 	for _, r := range rulesOf(t, alerts.Rules) {
 		if r.Record != "" {
-			level, _, _ := strings.Cut(r.Record, ":")
+			level, _, _ := strings.Cut(r.Record, ":") // Rules' own have no labels.
 			all[r.Record] = map[string][]string{
 				"target": {"connect_cluster"}, "cluster": {"connect_cluster"},
 				"connector": {"connect_cluster", "connector", "state"}, "task": {"connect_cluster", "connector", "task", "state"},
@@ -165,7 +165,9 @@ func TestExpressionsNameWhatExists(t *testing.T) {
 	for _, file := range []string{alerts.Rules, alerts.MigrationRules} {
 		for _, r := range rulesOf(t, file) {
 			t.Run(r.name(), func(t *testing.T) {
-				series.check(t, r.Expr)
+				if r.Expr != "vector(1)" {
+					series.check(t, r.Expr)
+				}
 				for _, query := range queriesOf(r) {
 					series.check(t, query)
 				}

@@ -32,6 +32,7 @@ func (o Options) template() ([]byte, error) {
 		"held":       o.held,
 		"explained":  o.explained,
 		"burnt":      o.burnt,
+		"share":      share,
 		"matchers":   o.matchers,
 		"reason":     reason,
 		"cause":      cause,
@@ -155,6 +156,12 @@ func (o Options) burnt(window string, more ...string) string {
 	names := append([]string{"ConnectorFailed", "AllTasksFailed", "TasksNotRunning", "RunningWithoutTasks", "Unassigned", "Restarting"}, more...)
 	return fmt.Sprintf("max without (%s, state, task) (%smax_over_time(ALERTS{alertname=~\"KafkaConnect(%s)\", alertstate=\"firing\"}[%s])%s)",
 		o.ruleLabels(), indent+"  ", strings.Join(names, "|"), window, indent)
+}
+
+// share is the sum of a record over a window, divided by the evaluations in it, of
+// which there are to be as many as it has minutes.
+func share(record, window string, minutes int) string {
+	return fmt.Sprintf("sum_over_time(%[1]s[%[2]s]) / scalar(clamp_min(count_over_time(rules:kafka_connect_evaluations:one[%[2]s]), %[3]d))", record, window, minutes)
 }
 
 // ignoring is the modifier that leaves labels out of a match.

@@ -16,6 +16,9 @@ command -v mvn >/dev/null || missing+=(maven)
 command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
 command -v buildah >/dev/null || missing+=(buildah)
 command -v npm >/dev/null || missing+=(nodejs npm)
+for program in curl jq openssl; do # The runbooks' own.
+  command -v "$program" >/dev/null || missing+=("$program")
+done
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing ${missing[*]}"
   sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
@@ -44,7 +47,7 @@ go test -p 2 -count=1 -v -timeout 22m "$@" "${others[@]}" 2>&1 | tee -a "$output
 # The status page in a browser, a module of its own.
 (cd page && go test -count=1 -v -timeout 5m "$@" ./...) 2>&1 | tee -a "$output" || status=$?
 # Rules, routes, mixin and compose file by the tools that read them, likewise.
-(cd ../tools/artefacts && go test -count=1 -v -timeout 5m "$@" ./...) 2>&1 | tee -a "$output" || status=$?
+(cd ../tools/artefacts && go test -count=1 -v -timeout 12m "$@" ./...) 2>&1 | tee -a "$output" || status=$?
 
 echo
 echo "== summary: $((SECONDS - start)) s"

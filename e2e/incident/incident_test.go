@@ -7,8 +7,10 @@ package incident
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,7 +36,16 @@ const (
 	stopped   = "stopped-source"  // likewise
 	few       = "few-tasks"       // has fewer tasks than it may have
 	flapping  = "flapping-source" // is paused and resumed again and again
+	restarted = "restarted-sink"  // one of its four tasks fails and is restarted
 )
+
+// many are connectors that fail together.
+func many() (names []string) {
+	for i := range 9 {
+		names = append(names, fmt.Sprint("many-", i))
+	}
+	return names
+}
 
 // addressless names cannot be asked for on Kafka 4, and of two workers only the
 // leader gets tasks for them.
@@ -115,6 +126,20 @@ func (p *parts) heldBack(t *testing.T, l labels, by string) {
 	})
 }
 
+// notBegun fails the test if an alert fires: another explains it.
+func (p *parts) notBegun(t *testing.T, l labels) {
+	t.Helper()
+	var matchers []string
+	for name, value := range l {
+		matchers = append(matchers, fmt.Sprintf("%s=%q", name, value))
+	}
+	firing, err := p.prometheus.Query(t.Context(), `ALERTS{alertstate="firing",`+strings.Join(matchers, ",")+`}`)
+	if err != nil || len(firing) > 0 {
+		t.Errorf("%s is explained by another, and fires: %v, %v", l, firing, err)
+	}
+	p.untold(t, l)
+}
+
 // untold fails the test if anybody was told that an alert fires. That one ended
 // of which nobody was told may be said, in company of others of its group.
 func (p *parts) untold(t *testing.T, l labels) {
@@ -163,7 +188,7 @@ func mirror(bootstrap string) map[string]any {
 
 func TestIncident(t *testing.T) {
 	t.Chdir("..")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	defer cancel()
 	p := start(ctx, t)
 	for _, act := range []struct {
@@ -171,10 +196,13 @@ func TestIncident(t *testing.T) {
 		play func(*parts, *testing.T)
 	}{
 		{"connectors and tasks", (*parts).playConnectors},
+		{"many connectors fail", (*parts).playMany},
+		{"restarts hide failures", (*parts).playRestarts},
 		{"a worker leaves in order", (*parts).playTermination},
 		{"a worker is killed", (*parts).playKill},
 		{"the cluster is killed", (*parts).playClusterDown},
 		{"the exporter is gone", (*parts).playExporterDown},
+		{"everything vanishes", (*parts).playVanished},
 	} {
 		begin := time.Now()
 		if !t.Run(act.name, func(t *testing.T) { act.play(p, t) }) {
@@ -231,8 +259,7 @@ func (p *parts) playConnectors(t *testing.T) {
 	p.raised(t, allFailed(partly))
 	p.raised(t, allFailed(lasting))
 	for _, task := range []string{"0", "1"} {
-		p.heldBack(t, taskFailed(partly, task), "KafkaConnectAllTasksFailed")
-		p.untold(t, taskFailed(partly, task))
+		p.notBegun(t, taskFailed(partly, task))
 	}
 	// One of two tasks is mended.
 	must(os.MkdirAll(missing, 0o755))
@@ -245,7 +272,7 @@ func (p *parts) playConnectors(t *testing.T) {
 
 	// What the exporter cannot do.
 	p.raised(t, alert("KafkaConnectCredentialsRefused", "critical", refused))
-	p.heldBack(t, alert("KafkaConnectClusterDown", "critical", refused), "KafkaConnectCredentialsRefused")
+	p.notBegun(t, alert("KafkaConnectClusterDown", "critical", refused))
 	reloadFailed := labels{"alertname": "KafkaConnectExporterReloadFailed", "severity": "warning", "job": job, "instance": p.address}
 	p.raised(t, reloadFailed)
 	partial := alert("KafkaConnectSnapshotPartial", "warning", byName, "reason", "unaddressable")
@@ -279,8 +306,8 @@ func (p *parts) playConnectors(t *testing.T) {
 	must(p.line.mend(ctx))
 
 	// What is for information, after hours.
-	pausedLong := alert("KafkaConnectPaused", "info", orders, "connector", paused, "state", "paused")
-	stoppedLong := alert("KafkaConnectPaused", "info", orders, "connector", stopped, "state", "stopped")
+	pausedLong := alert("KafkaConnectPaused", "info", orders, "connector", paused)
+	stoppedLong := alert("KafkaConnectPaused", "info", orders, "connector", stopped)
 	fewer := alert("KafkaConnectFewerTasksThanMaximum", "info", orders, "connector", few)
 	for _, l := range []labels{pausedLong, stoppedLong, fewer} {
 		p.raised(t, l)
@@ -370,6 +397,7 @@ func (p *parts) playTermination(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What a worker's answer says to be unassigned, of those that nothing else ails.
+	// Where most tasks do not run it is a page; a connector whose tasks run is not.
 	var unassigned []labels
 	eventually(t, "connectors and tasks are unassigned", func(ctx context.Context) error {
 		statuses, err := p.workers[0].Statuses(ctx)
@@ -377,20 +405,27 @@ func (p *parts) playTermination(t *testing.T) {
 			return err
 		}
 		unassigned = nil
-		tasks := 0
-		for _, name := range []string{steady, partly, paused, stopped, few, flapping} {
+		stopped, running := 0, 0
+		for _, name := range []string{steady, partly, paused, few, flapping, restarted} {
 			s := statuses[name]
-			if s.Connector.State == "UNASSIGNED" {
-				unassigned = append(unassigned, alert("KafkaConnectUnassigned", "warning", orders, "connector", name, "state", "unassigned"))
-			}
+			var tasks []labels
 			for _, task := range s.Tasks {
 				if task.State == "UNASSIGNED" {
-					tasks++
-					unassigned = append(unassigned, alert("KafkaConnectUnassigned", "warning", orders, "connector", name, "state", "unassigned", "task", fmt.Sprint(task.ID)))
+					tasks = append(tasks, alert("KafkaConnectUnassigned", "warning", orders, "connector", name, "state", "unassigned", "task", fmt.Sprint(task.ID)))
 				}
 			}
+			if 2*len(tasks) > len(s.Tasks) {
+				stopped++
+				unassigned = append(unassigned, alert("KafkaConnectTasksNotRunning", "critical", orders, "connector", name))
+				continue
+			}
+			unassigned = append(unassigned, tasks...)
+			if s.Connector.State == "UNASSIGNED" {
+				running++
+				unassigned = append(unassigned, alert("KafkaConnectUnassigned", "warning", orders, "connector", name, "state", "unassigned"))
+			}
 		}
-		if tasks == 0 || tasks == len(unassigned) {
+		if stopped == 0 || running == 0 {
 			return fmt.Errorf("only %v", unassigned)
 		}
 		return nil
@@ -409,7 +444,7 @@ func (p *parts) playTermination(t *testing.T) {
 	left.Options.Version = older
 	ready(t, left)
 	p.placed(t, left)
-	if text := p.raised(t, mixed)["description"]; !strings.Contains(text, " 2 different") {
+	if text := p.raised(t, mixed)["description"]; !strings.Contains(text, older+" on 1, "+version+" on 1") {
 		t.Errorf("the description does not count the versions: %s", text)
 	}
 	p.resolved(t, alert("KafkaConnectFlapping", "warning", orders, "connector", flapping))
@@ -460,7 +495,7 @@ func (p *parts) playClusterDown(t *testing.T) {
 		w.Kill()
 	}
 	var down []labels
-	for _, cluster := range []string{orders, byName, refused, distant} {
+	for _, cluster := range []string{orders, byName, refused, distant, also} {
 		down = append(down, alert("KafkaConnectClusterDown", "critical", cluster))
 	}
 	for _, l := range down {
@@ -469,14 +504,16 @@ func (p *parts) playClusterDown(t *testing.T) {
 	// What follows from it is held back: a new alert is told to nobody, and what
 	// was told before is not called resolved because its series are gone.
 	failing := alert("KafkaConnectSnapshotFailing", "warning", distant, "reason", "unreachable")
-	p.heldBack(t, failing, "KafkaConnectClusterDown")
-	eventually(t, "the series of what failed are gone", func(ctx context.Context) error {
-		firing, err := p.prometheus.Query(ctx, `ALERTS{connector!="", alertstate="firing"}`)
-		if err == nil && len(firing) > 0 {
-			err = fmt.Errorf("%v", firing)
-		}
-		return err
-	})
+	for _, l := range failed {
+		p.heldBack(t, l, "KafkaConnectClusterDown")
+	}
+	// Longer than the alerts keep firing of themselves, and than their series are
+	// looked back at.
+	p.settled(t)
+	for _, l := range failed {
+		p.heldBack(t, l, "KafkaConnectClusterDown")
+	}
+	p.notBegun(t, failing)
 	// By when Alertmanager has told of a group that it has, it has told of all.
 	p.settled(t)
 	p.untold(t, failing)
@@ -524,24 +561,228 @@ func (p *parts) settled(t *testing.T) {
 	}
 }
 
-// playExporterDown ends the exporter, and with it all that is known.
+// playExporterDown ends one exporter, then the other, and with them all that is
+// known. What is failed stays so.
 func (p *parts) playExporterDown(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
+	p.create(t, "failed-before", "", sink(1, filepath.Join(p.directory, "absent", "x.txt")))
+	lastingFailed := alert("KafkaConnectAllTasksFailed", "critical", orders, "connector", "failed-before")
+	p.raised(t, lastingFailed)
 	if err := p.exporter.Terminate(ctx); err != nil {
 		t.Fatal(err)
 	}
-	gone := []labels{
-		{"alertname": "KafkaConnectExporterAbsent", "severity": "critical"},
-		{"alertname": "KafkaConnectExporterUnreachable", "severity": "warning", "job": job, "instance": p.address},
+	gone := []labels{{"alertname": "KafkaConnectExporterUnreachable", "severity": "warning", "job": job, "instance": p.address}}
+	for _, cluster := range []string{orders, byName, refused, distant} {
+		gone = append(gone, alert("KafkaConnectClusterUnwatched", "critical", cluster))
 	}
 	for _, l := range gone {
 		p.raised(t, l)
 	}
+	if group := p.webhook.of(gone[1]).group; strings.Contains(group, "connect_cluster") {
+		t.Errorf("the clusters of an exporter are incidents of their own: %s", group)
+	}
+	absent := labels{"alertname": "KafkaConnectExporterAbsent", "severity": "critical"}
+	p.notBegun(t, absent)
+	if err := p.second.Terminate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	more := alert("KafkaConnectClusterUnwatched", "critical", also)
+	p.raised(t, absent)
+	p.raised(t, more)
+	p.settled(t)
+	if now := p.webhook.of(lastingFailed); now.status != "firing" || now.resolved > 0 {
+		t.Errorf("nobody can see whether %s is mended, and it was told: %+v", lastingFailed, now)
+	}
 	if err := p.startExporter(ctx); err != nil {
 		t.Fatal(err)
 	}
-	for _, l := range gone {
+	if err := p.second.start(ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range append(gone, absent, more) {
 		p.resolved(t, l)
 	}
+	if now := p.webhook.of(lastingFailed); now.status != "firing" || now.resolved > 0 {
+		t.Errorf("%s is failed still, and was told: %+v", lastingFailed, now)
+	}
+	p.do(t, http.MethodDelete, kafka.ConnectorPath("failed-before"), nil)
+	p.resolved(t, lastingFailed)
+}
+
+// playMany lets many connectors fail at once while others have failed before, then
+// one more by itself.
+func (p *parts) playMany(t *testing.T) {
+	before := []labels{
+		alert("KafkaConnectAllTasksFailed", "critical", orders, "connector", lasting),
+		alert("KafkaConnectConnectorFailed", "critical", orders, "connector", unstarted, "state", "failed"),
+	}
+	folder := filepath.Join(p.directory, "many")
+	for _, name := range many() {
+		p.create(t, name, "", sink(1, filepath.Join(folder, name)))
+	}
+	headline := alert("KafkaConnectManyConnectorsFailed", "critical", orders)
+	text := p.raised(t, headline)["description"]
+	for _, want := range []string{"java.nio.file.NoSuchFileException", " connectors of Kafka Connect cluster " + orders, "on worker 127.0.0.1:"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the headline does not say %q: %s", want, text)
+		}
+	}
+	p.settled(t)
+	single := func(name string) labels {
+		return alert("KafkaConnectAllTasksFailed", "critical", orders, "connector", name)
+	}
+	for _, name := range many() {
+		p.notBegun(t, single(name))
+	}
+	for _, l := range before {
+		if now := p.webhook.of(l); now.status != "firing" || now.resolved > 0 {
+			t.Errorf("%s is not mended, and was told: %+v", l, now)
+		}
+		p.heldBack(t, l, "KafkaConnectManyConnectorsFailed")
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range many() {
+		p.do(t, http.MethodPost, kafka.ConnectorPath(name)+"/tasks/0/restart", nil)
+	}
+	p.resolved(t, headline)
+	p.settled(t)
+	for _, name := range many() {
+		p.untold(t, single(name))
+	}
+	// One that fails later does not drown in what somebody works on.
+	p.create(t, "one-more", "", sink(1, filepath.Join(p.directory, "absent", "x.txt")))
+	later := single("one-more")
+	p.raised(t, later)
+	if group := p.webhook.of(later).group; !strings.Contains(group, `connector="one-more"`) || group == p.webhook.of(before[0]).group {
+		t.Errorf("it is no incident of its own: %s", group)
+	}
+	p.silence(t, p.webhook.of(later).annotations["silence"], later)
+	for _, name := range append(many(), "one-more") {
+		p.do(t, http.MethodDelete, kafka.ConnectorPath(name), nil)
+	}
+	eventually(t, later.String()+" ends", func(ctx context.Context) error {
+		firing, err := p.prometheus.Query(ctx, `ALERTS{alertstate="firing", connector="one-more"}`)
+		if err == nil && len(firing) > 0 {
+			err = fmt.Errorf("%v", firing)
+		}
+		return err
+	})
+}
+
+// silence runs the command that an alert carries, and sees that it silences that.
+func (p *parts) silence(t *testing.T, command string, l labels) {
+	t.Helper()
+	shell := exec.Command("bash", "-c", command)
+	shell.Env = append(os.Environ(), "PATH="+p.amtool+":"+os.Getenv("PATH"))
+	// amtool takes the address as a flag.
+	shell.Args[2] = strings.Replace(command, "amtool ", "amtool --alertmanager.url="+p.alerts.url+" ", 1)
+	if output, err := shell.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, output)
+	}
+	eventually(t, l.String()+" is silenced", func(ctx context.Context) error {
+		var all []struct {
+			Labels labels
+			Status struct{ SilencedBy []string }
+		}
+		if err := call(ctx, http.MethodGet, p.alerts.url+"/api/v2/alerts", nil, &all); err != nil {
+			return err
+		}
+		silenced := 0
+		for _, alert := range all {
+			if len(alert.Status.SilencedBy) > 0 {
+				if silenced++; alert.Labels.String() != l.String() {
+					return fmt.Errorf("%s is silenced, too", alert.Labels)
+				}
+			}
+		}
+		if silenced != 1 {
+			return fmt.Errorf("%d of %d alerts are silenced", silenced, len(all))
+		}
+		return nil
+	})
+}
+
+// playRestarts lets one of four tasks fail for a moment, again and again.
+func (p *parts) playRestarts(t *testing.T) {
+	folder := filepath.Join(p.directory, "restarted")
+	there := func(is bool) {
+		t.Helper()
+		err := os.RemoveAll(folder)
+		if err == nil && is {
+			err = os.MkdirAll(folder, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := func(want string) {
+		t.Helper()
+		series := fmt.Sprintf("kafka_connect_task_state{connect_cluster=%q,connector=%q,state=%q,task=\"1\"} 1", orders, restarted, want)
+		eventually(t, series, func(ctx context.Context) error {
+			text, err := fetch(ctx, "http://"+p.address+"/probe?cluster="+orders)
+			if err == nil && !strings.Contains(text, series) {
+				err = fmt.Errorf("%d bytes without it", len(text))
+			}
+			return err
+		})
+	}
+	state := func(want string) {
+		t.Helper()
+		p.do(t, http.MethodPost, kafka.ConnectorPath(restarted)+"/tasks/1/restart", nil)
+		seen(want)
+	}
+	there(true)
+	p.create(t, restarted, "", sink(4, filepath.Join(folder, "x.txt")))
+	failing := alert("KafkaConnectFailingAgain", "warning", orders, "connector", restarted)
+	told := false
+	seen("running")
+	for range 12 {
+		there(false)
+		state("failed")
+		there(true)
+		state("running")
+		// A third of the spans of five minutes, which are nine seconds here.
+		select {
+		case <-time.After(3 * time.Second):
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		}
+		if told = p.webhook.of(failing).firing > 0; told {
+			break
+		}
+	}
+	if !told {
+		p.raised(t, failing)
+	}
+	p.untold(t, alert("KafkaConnectTaskFailed", "warning", orders, "connector", restarted, "task", "1", "state", "failed"))
+}
+
+// playVanished starts the workers with another configuration topic, as a wrong
+// deployment does: they answer, and know of nothing.
+func (p *parts) playVanished(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	for _, w := range p.workers {
+		if err := w.Terminate(ctx); err != nil {
+			t.Fatal(err)
+		}
+		w.Options.Properties = maps.Clone(w.Options.Properties)
+		w.Options.Properties["config.storage.topic"] = "wrong-configs"
+	}
+	ready(t, p.workers...)
+	vanished := alert("KafkaConnectConnectorsVanished", "critical", orders)
+	if text := p.raised(t, vanished)["description"]; !strings.Contains(text, "within the last day") {
+		t.Errorf("the description does not say how many there were: %s", text)
+	}
+	for _, w := range p.workers {
+		if err := w.Terminate(ctx); err != nil {
+			t.Fatal(err)
+		}
+		delete(w.Options.Properties, "config.storage.topic")
+	}
+	ready(t, p.workers...)
+	p.resolved(t, vanished)
 }

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e/kafka"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e/process"
@@ -25,21 +27,20 @@ import (
 )
 
 const (
-	// scale shortens the rules' times. With it the difference between the wait of
-	// ClusterDown and the time for which other alerts keep firing is two seconds:
-	// more than an evaluation takes to come round.
+	// scale shortens the rules' times: their group is evaluated every 1.8 s.
 	scale = 0.03
 	// longScale is for the alerts that wait for hours: a day becomes 17 s.
 	longScale = 0.0002
 	// longest is how long Alertmanager waits at most before it tells of a group.
 	longest = 3 * time.Second
-	// delay is scheduled.rebalance.max.delay.ms: longer than the wait of
-	// KafkaConnectUnassigned, which is 14 s here.
+	// delay is scheduled.rebalance.max.delay.ms: longer than the waits of
+	// KafkaConnectTasksNotRunning and KafkaConnectUnassigned, 13 and 14 s here.
 	delay = 30 * time.Second
 
 	version, older = "4.3.1", "3.9.1"
 	user, password = "exporter", "b4sic-s3cret"
-	job            = "kafka-connect-exporter"
+	job            = "connect" // No rule knows it.
+	also           = "also"    // the cluster as a second exporter sees it
 	orders         = "orders"  // the cluster, observation version 2
 	byName         = "by-name" // the same by version 1, which cannot ask for some names
 	refused        = "refused" // the same with a password that can be wrong
@@ -56,7 +57,9 @@ type parts struct {
 	group      *process.Group
 	ports      *process.Ports
 	exporter   *process.Process
+	second     second
 	binary     string
+	amtool     string // its folder
 	address    string // of the exporter
 	bootstrap  string // address of the broker
 	workers    []*kafka.Worker
@@ -108,6 +111,7 @@ func start(ctx context.Context, t *testing.T) *parts {
 		tools[name], err = e2e.Tool(ctx, name)
 		must(err)
 	}
+	p.amtool = tools["alertmanager"]
 	p.binary, err = e2e.BuildExporter(ctx, directory)
 	must(err)
 	step("programs are built")
@@ -120,6 +124,7 @@ func start(ctx context.Context, t *testing.T) *parts {
 	must(err)
 	must(p.configure())
 	must(p.startExporter(ctx))
+	must(p.second.start(ctx, p))
 	rules := p.export("rules", scale)
 	p.alerts, err = startAlertmanager(ctx, p, tools["alertmanager"], p.routes(filepath.Join(filepath.Dir(rules), "alertmanager.yml")))
 	must(err)
@@ -129,8 +134,8 @@ rule_files: [%q, %q]
 alerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}
 scrape_configs:
   - job_name: %s
-    static_configs: [{targets: [%q]}]
-`, rules, p.hours(), strings.TrimPrefix(p.alerts.url, "http://"), job, p.address))
+    static_configs: [{targets: [%q, %q]}]
+`, rules, p.hours(), strings.TrimPrefix(p.alerts.url, "http://"), job, p.address, p.second.address))
 	must(err)
 	step("exporter, Prometheus and Alertmanager run")
 	return p
@@ -208,6 +213,36 @@ func (p *parts) startExporter(ctx context.Context) (err error) {
 	return answers(ctx, p.exporter, "http://"+p.address+"/-/ready")
 }
 
+// A second exporter of the same job, which watches one cluster that the first does
+// not.
+type second struct {
+	*process.Process
+	address string
+}
+
+func (s *second) start(ctx context.Context, p *parts) (err error) {
+	if s.address == "" {
+		if s.address, err = free(p.ports); err != nil {
+			return err
+		}
+	}
+	file := filepath.Join(p.directory, "second.yml")
+	if err := os.WriteFile(file, []byte(fmt.Sprintf(`
+clusters:
+  - name: %s
+    urls: ["http://%s", "http://%s"]
+    connectors: {include: ["^none$"]}
+    http_client: {basic_auth: {username: %s, password: %s}}
+`, also, p.workers[0].ID(), p.workers[1].ID(), user, password)), 0o600); err != nil {
+		return err
+	}
+	s.Process, err = p.group.Start("second", []string{p.binary, "--config.file=" + file, "--web.listen-address=" + s.address, "--timeout-offset=200ms"})
+	if err != nil {
+		return err
+	}
+	return answers(ctx, s.Process, "http://"+s.address+"/-/ready")
+}
+
 // export runs the command that users run and returns the path of the rules.
 func (p *parts) export(name string, scale float64) string {
 	p.t.Helper()
@@ -219,8 +254,8 @@ func (p *parts) export(name string, scale float64) string {
 	return filepath.Join(directory, "kafka-connect.rules.yml")
 }
 
-// hours returns the path of rules with the alerts alone that wait for hours.
-// The others would be asked every few milliseconds.
+// hours returns the path of rules with the alerts alone that wait for hours, asked
+// twice a second. What they build upon is recorded by the others.
 func (p *parts) hours() string {
 	p.t.Helper()
 	file := p.export("hours", longScale)
@@ -228,13 +263,29 @@ func (p *parts) hours() string {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	const start, information = "\n  - name: ", "kafka-connect-information\n"
-	_, group, found := strings.Cut(string(text), start+information)
-	if !found {
-		p.t.Fatal("there is no group of the alerts that wait for hours")
+	var rules struct {
+		Groups []struct {
+			Rules []map[string]any
+		}
 	}
-	group, _, _ = strings.Cut(group, start)
-	if err := os.WriteFile(file, []byte("groups:"+start+information+group+"\n"), 0o600); err != nil {
+	if err := yaml.Unmarshal(text, &rules); err != nil {
+		p.t.Fatal(err)
+	}
+	var kept []map[string]any
+	for _, rule := range rules.Groups[0].Rules {
+		switch rule["alert"] {
+		case "KafkaConnectPaused", "KafkaConnectFewerTasksThanMaximum", "KafkaConnectMixedWorkerVersions":
+			kept = append(kept, rule)
+		}
+	}
+	if len(kept) != 3 {
+		p.t.Fatalf("%d alerts wait for hours", len(kept))
+	}
+	text, err = yaml.Marshal(map[string]any{"groups": []any{map[string]any{"name": "hours", "interval": "500ms", "rules": kept}}})
+	if err == nil {
+		err = os.WriteFile(file, text, 0o600)
+	}
+	if err != nil {
 		p.t.Fatal(err)
 	}
 	return file

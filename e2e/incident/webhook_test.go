@@ -22,6 +22,7 @@ func (l labels) String() string { return prometheus.Series(l) }
 // A told alert is what the webhook was told of it so far.
 type told struct {
 	receiver, status string
+	group            string // the notification's own labels
 	annotations      map[string]string
 	firing, resolved int
 }
@@ -48,8 +49,9 @@ func newWebhook(t *testing.T) *webhook {
 // version 4.
 func (w *webhook) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	var notification struct {
-		Receiver string
-		Alerts   []struct {
+		Receiver    string
+		GroupLabels labels
+		Alerts      []struct {
 			Status              string
 			Labels, Annotations map[string]string
 		}
@@ -70,6 +72,7 @@ func (w *webhook) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 			note("%-8s %-6s %s", alert.Status, notification.Receiver, key)
 		}
 		known.receiver, known.status, known.annotations = notification.Receiver, alert.Status, alert.Annotations
+		known.group = notification.GroupLabels.String()
 		if alert.Status == "resolved" {
 			known.resolved++
 		} else {
