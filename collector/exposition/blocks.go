@@ -54,8 +54,9 @@ const (
 	// ends after one whose name has a hash of a certain kind, so that a connector
 	// that comes or goes moves no other block's ends.
 	usualBlock = 1 << 8
-	// largestBlock is how many it has at most.
-	largestBlock = 4 * usualBlock
+	// largestBlock times as many it has at most, and largestTasks times as many
+	// tasks, unless a single connector has more.
+	largestBlock, largestTasks = 4, 32
 )
 
 // kept is the blocks of a cluster, or of a group of small ones.
@@ -102,7 +103,7 @@ func divide(results []*series.Result, seed maphash.Seed, usual int, before []*bl
 		known[startOf(b)] = b
 	}
 	var blocks []*block
-	next, size := &block{}, 0
+	next, size, tasks := &block{}, 0, 0
 	end := func() {
 		if size == 0 {
 			return
@@ -112,7 +113,7 @@ func divide(results []*series.Result, seed maphash.Seed, usual int, before []*bl
 			next.written = old.written
 		}
 		blocks = append(blocks, next)
-		next, size = &block{}, 0
+		next, size, tasks = &block{}, 0, 0
 	}
 	for _, r := range results {
 		connectors, pasts := r.Snapshot.Connectors, r.Pasts()
@@ -124,8 +125,13 @@ func divide(results []*series.Result, seed maphash.Seed, usual int, before []*bl
 			from = to
 		}
 		for i := range connectors {
+			if n := len(connectors[i].Tasks); size > 0 && tasks+n > largestTasks*usual {
+				take(i)
+				end()
+			}
 			size++
-			if size >= 4*usual || size >= usual/2 && maphash.String(seed, connectors[i].Name)%uint64(usual) == 0 {
+			tasks += len(connectors[i].Tasks)
+			if size >= largestBlock*usual || size >= usual/2 && maphash.String(seed, connectors[i].Name)%uint64(usual) == 0 {
 				take(i + 1)
 				end()
 			}

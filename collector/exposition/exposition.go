@@ -78,7 +78,7 @@ func (r *Renderer) Answer(ctx context.Context, results []series.Result, further 
 	if err != nil {
 		return nil, fmt.Errorf("render the series of connectors: %w", err)
 	}
-	if err := a.head(sorted, blocks, further, format); err != nil {
+	if err := a.head(ctx, sorted, blocks, further, format); err != nil {
 		return nil, err
 	}
 	a.body(blocks)
@@ -190,12 +190,15 @@ func (a *assembly) write(b *block, whole bool) *written {
 
 // head adds what differs in each answer: the series of the clusters as such, and
 // the further families.
-func (a *assembly) head(sorted []*series.Result, blocks []*written, further []*dto.MetricFamily, format expfmt.Format) error {
+func (a *assembly) head(ctx context.Context, sorted []*series.Result, blocks []*written, further []*dto.MetricFamily, format expfmt.Format) error {
 	s := a.sheets.Get().(*sheet)
 	defer a.sheets.Put(s)
 	s.reset(a.syntax)
 	w := series.Walk{AllStates: a.options.AllStates, Emit: s.add}
 	for _, r := range sorted {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		s.cluster = r.Identity()
 		summary := r.Summary()
 		w.Cluster(r, &summary)

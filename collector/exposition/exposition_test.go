@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"maps"
 	"math"
@@ -355,6 +356,31 @@ func TestBlocksOfManyClusters(t *testing.T) {
 	answerOf(t, renderer, results[100:], nil, formats[0], true)
 	if got := partsOf(renderer, key{"large", false}, textSyntax); !maps.Equal(got, of) {
 		t.Error("whoever asks for the cluster alone gets blocks that are not those of all")
+	}
+}
+
+// A block is bounded by its tasks, too: what is written at once takes memory and
+// time.
+func TestBlocksOfManyTasks(t *testing.T) {
+	snapshot := collectortest.Large(10, 5000)
+	snapshot.Connectors[4] = collectortest.Large(1, 20_000).Connectors[0]
+	snapshot.Connectors[4].Name = "orders-sink-000004"
+	result := resultOf("a", snapshot)
+	connectors := 0
+	for _, b := range divide([]*series.Result{&result}, maphash.MakeSeed(), usualBlock, nil) {
+		tasks, n := 0, 0
+		for _, s := range b.stretches {
+			n += len(s.connectors)
+			for i := range s.connectors {
+				tasks += len(s.connectors[i].Tasks)
+			}
+		}
+		if connectors += n; n > 1 && tasks > largestTasks*usualBlock {
+			t.Errorf("%d tasks of %d connectors are in a block", tasks, n)
+		}
+	}
+	if connectors != 10 {
+		t.Errorf("%d connectors", connectors)
 	}
 }
 
