@@ -39,14 +39,22 @@ const (
 	listTimeout = 30 * time.Second
 	// secretTimeout bounds the reading of one Secret.
 	secretTimeout = 5 * time.Second
-	// absentInterval is how often a definition that is not installed is looked for.
-	absentInterval = 5 * time.Second
-	// Between attempts after a failure, doubled each time, with up to a third
-	// more at random: many exporters must not come together.
-	firstWait, longestWait = time.Second, 30 * time.Second
 	// namespaceFile has the namespace of the pod.
 	namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 )
+
+// A pace is how often what does not work is tried again.
+type pace struct {
+	// absent is how often a definition that is not installed is looked for.
+	absent time.Duration
+	// first and longest are the waits after a failure, doubled each time, with up to
+	// a third more at random: many exporters must not come together.
+	first, longest time.Duration
+}
+
+func usualPace() pace {
+	return pace{absent: 5 * time.Second, first: time.Second, longest: 30 * time.Second}
+}
 
 // AllNamespaces in a Selector's Namespaces stands for all.
 const AllNamespaces = "*"
@@ -94,6 +102,7 @@ func Reasons() []string {
 // A Client watches until it is closed.
 type Client struct {
 	options   Options
+	pace      pace
 	dynamic   dynamic.Interface
 	raw       rest.Interface
 	namespace string
@@ -111,7 +120,9 @@ type Client struct {
 }
 
 // Start begins to watch. A server that is not there is no error: it may come.
-func Start(options Options) (*Client, error) {
+func Start(options Options) (*Client, error) { return start(options, usualPace()) }
+
+func start(options Options, pace pace) (*Client, error) {
 	loading := clientcmd.NewDefaultClientConfigLoadingRules()
 	loading.ExplicitPath = options.Kubeconfig
 	kubeconfig := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loading, &clientcmd.ConfigOverrides{})
@@ -141,14 +152,18 @@ func Start(options Options) (*Client, error) {
 		return nil, fmt.Errorf("discovery: make a client of the Kubernetes API: %w", brief(err))
 	}
 	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), logr.Discard())) // Failures are told by us, once.
-	c := &Client{options: options, dynamic: client, raw: raw, namespace: namespace, cancel: cancel,
+	c := &Client{options: options, pace: pace, dynamic: client, raw: raw, namespace: namespace, cancel: cancel,
 		listed: make(chan struct{}), sources: map[discovery.Source]bool{}, unlisted: map[discovery.Source]bool{}}
+	var all []discovery.Source
 	for i, selector := range options.Selectors {
 		for _, source := range c.sourcesOf(i, selector) {
+			if !c.unlisted[source] {
+				all = append(all, source)
+			}
 			c.sources[source], c.unlisted[source] = false, true
 		}
 	}
-	for source := range c.sources {
+	for _, source := range all {
 		c.wait.Go(func() { c.follow(ctx, source) })
 	}
 	return c, nil
@@ -211,7 +226,7 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (map[string
 // follow watches a source until ctx ends.
 func (c *Client) follow(ctx context.Context, source discovery.Source) {
 	log := c.options.Logger.With("resource", source.Kind.String(), "namespace", source.Namespace)
-	wait, absent, told := firstWait, false, ""
+	wait, absent, told := c.pace.first, false, ""
 	for ctx.Err() == nil {
 		verb := "get"
 		version, err := c.served(ctx, source.Kind)
@@ -224,7 +239,7 @@ func (c *Client) follow(ctx context.Context, source discovery.Source) {
 				absent = true
 				log.InfoContext(ctx, "resource is not installed, waiting for its definition")
 			}
-			pause(ctx, absentInterval)
+			pause(ctx, c.pace.absent)
 			continue
 		}
 		if err == nil {
@@ -234,8 +249,8 @@ func (c *Client) follow(ctx context.Context, source discovery.Source) {
 			absent = false
 			start := time.Now()
 			verb, err = c.reflect(ctx, source, version)
-			if err == nil || time.Since(start) > longestWait {
-				wait, told = firstWait, "" // It was well meanwhile.
+			if err == nil || time.Since(start) > c.pace.longest {
+				wait, told = c.pace.first, "" // It was well meanwhile.
 			}
 		}
 		if ctx.Err() != nil {
@@ -252,7 +267,7 @@ func (c *Client) follow(ctx context.Context, source discovery.Source) {
 			log.WarnContext(ctx, "resources cannot be watched", "err", text)
 		}
 		pause(ctx, wait+rand.N(wait/3)) //nolint:gosec // Not for secrets.
-		wait = min(2*wait, longestWait)
+		wait = min(2*wait, c.pace.longest)
 	}
 }
 
@@ -300,6 +315,7 @@ func (c *Client) reflect(ctx context.Context, source discovery.Source, version s
 			ctx, cancel := context.WithTimeout(ctx, listTimeout)
 			defer cancel()
 			options.LabelSelector = selector
+			watching = nil // What was tried before was to have the list by a watch.
 			list, err := resource.List(ctx, options)
 			if err != nil {
 				return nil, err // Told by who called reflect.
@@ -317,18 +333,50 @@ func (c *Client) reflect(ctx context.Context, source discovery.Source, version s
 				return nil, watching
 			}
 			c.mark(source, true)
-			return watch.Filter(watched, func(event watch.Event) (watch.Event, bool) {
-				if object, ok := event.Object.(*unstructured.Unstructured); ok && event.Type != watch.Bookmark {
-					prune(object)
-				}
-				return event, true
-			}), nil
+			return newPruned(watched), nil
 		},
 	}, nil, store{c.options.Registry, source, func() { c.heard(source) }}, cache.ReflectorOptions{Name: source.Kind.String()})
-	if err := reflector.ListAndWatchWithContext(ctx); err != nil {
-		return "list", err
+	err = reflector.ListAndWatchWithContext(ctx)
+	if watching != nil {
+		return "watch", watching
 	}
-	return "watch", watching
+	return "list", err
+}
+
+// pruned is a watch whose objects are pruned as they come. (The library's own
+// filter waits for ever for a reader who has gone.)
+type pruned struct {
+	watch.Interface
+	result chan watch.Event
+	ended  chan struct{}
+	end    sync.Once
+}
+
+func newPruned(w watch.Interface) *pruned {
+	p := &pruned{Interface: w, result: make(chan watch.Event), ended: make(chan struct{})}
+	go func() {
+		defer close(p.result)
+		for event := range w.ResultChan() {
+			if object, ok := event.Object.(*unstructured.Unstructured); ok && event.Type != watch.Bookmark {
+				prune(object)
+			}
+			select {
+			case p.result <- event:
+			case <-p.ended:
+				return
+			}
+		}
+	}()
+	return p
+}
+
+// ResultChan implements watch.Interface.
+func (p *pruned) ResultChan() <-chan watch.Event { return p.result }
+
+// Stop implements watch.Interface.
+func (p *pruned) Stop() {
+	p.end.Do(func() { close(p.ended) })
+	p.Interface.Stop()
 }
 
 // prune drops what is large and what may be secret as soon as it is decoded: a
