@@ -491,8 +491,9 @@ func followOutage(t *testing.T, c *cluster) {
 // that the suite has done until here.
 func TestGets(t *testing.T) {
 	c := parts.cluster("kafka-3.9")
+	definition := regexp.MustCompile(`^GET /connector-plugins/[\w.]+/config$`)
 	for _, v := range observationVersions {
-		calls := c.calls(v)
+		calls, definitions := c.calls(v), 0
 		if len(calls) < 2 {
 			t.Errorf("version %s: hardly a call came through the proxies: %v", v, calls)
 		}
@@ -500,9 +501,21 @@ func TestGets(t *testing.T) {
 			if !strings.HasPrefix(call, "GET ") {
 				t.Errorf("version %s: %d × %s", v, n, call)
 			}
-			if strings.Contains(call, "/config") || strings.HasSuffix(call, "/tasks") {
+			// What a plugin says of its settings is no connector's configuration. It
+			// is asked for once an hour, and again after an answer that failed.
+			if definition.MatchString(call) {
+				definitions++
+				if n > 4 {
+					t.Errorf("version %s: %d × %s within minutes", v, n, call)
+				}
+			} else if strings.Contains(call, "/config") || strings.HasSuffix(call, "/tasks") {
 				t.Errorf("version %s: %d × %s, which brings nothing but configurations", v, n, call)
 			}
+		}
+		// File source, file sink and MirrorHeartbeat: a chosen setting is shown when the
+		// plugin has said that it is no password.
+		if definitions != 3 {
+			t.Errorf("version %s: %d plugins were asked for their settings, want 3", v, definitions)
 		}
 	}
 }
