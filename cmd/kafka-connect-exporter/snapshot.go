@@ -261,8 +261,18 @@ type (
 		KafkaClusterID     string           `json:"kafka_cluster_id,omitempty"`
 		ResourceState      string           `json:"resource_state,omitempty"`
 		Seconds            float64          `json:"duration_seconds"`
+		Brokers            *jsonBrokers     `json:"brokers,omitempty"`
 		Connectors         []jsonConnector  `json:"connectors"`
 		Unobserved         []jsonUnobserved `json:"unobserved,omitempty"`
+	}
+	// jsonBrokers is what only these know; null where it is not known.
+	jsonBrokers struct {
+		Up              bool     `json:"up"`
+		Errors          []string `json:"errors,omitempty"`
+		GroupState      string   `json:"group_state,omitempty"`
+		Workers         []string `json:"workers,omitempty"`
+		TasksOrphaned   *int     `json:"tasks_orphaned"`
+		TasksDuplicated *int     `json:"tasks_duplicated"`
 	}
 	jsonConnector struct {
 		Connector string `json:"connector"`
@@ -304,10 +314,30 @@ func writeJSON(w io.Writer, results []result) error {
 	return encoder.Encode(clusters)
 }
 
+// known is nil for a count that is not.
+func known(n connect.Count) *int {
+	if !n.Known {
+		return nil
+	}
+	return &n.Value
+}
+
 func toJSON(r result) jsonCluster {
 	out := jsonCluster{
 		Cluster: r.cluster, Provider: string(r.provider), Up: r.err == nil,
 		Seconds: r.took.Seconds(), Connectors: []jsonConnector{},
+	}
+	if b := r.brokers; b != nil {
+		out.Brokers = &jsonBrokers{Up: b.Err == nil, TasksOrphaned: known(b.OrphanedTasks), TasksDuplicated: known(b.DuplicatedTasks)}
+		if b.Err != nil {
+			out.Brokers.Errors = strings.Split(b.Err.Error(), "\n")
+		}
+		if b.Group != nil {
+			out.Brokers.GroupState = string(b.Group.State)
+			for i := range b.Group.Members {
+				out.Brokers.Workers = append(out.Brokers.Workers, b.Group.Members[i].Worker)
+			}
+		}
 	}
 	if r.err != nil {
 		out.Reason, out.Error = string(connect.ReasonOf(r.err)), r.err.Error()
