@@ -45,6 +45,8 @@ type workGroup struct {
 	told   uint64
 	change int
 
+	// duplicated was counted at the last change.
+	duplicated connect.Count
 	// orphaned was counted at a change and a revision of the log.
 	orphaned         connect.Count
 	orphanedChange   int
@@ -79,6 +81,8 @@ type worker struct {
 	leader    bool
 	work      map[taskID]struct{}
 	configLag int64
+	// connectors and tasks are how many of each are in work.
+	connectors, tasks int
 }
 
 // describe asks for the group. It may return both what is known and an error.
@@ -178,6 +182,7 @@ func (g *workGroup) take(group *kmsg.DescribeGroupsResponseGroup, now time.Time)
 		w.leader = true
 	}
 	g.members, g.seen = members, g.seen || len(members) > 0
+	g.tally()
 	switch {
 	case stable && hash.Sum64() != g.hash:
 		g.hash, g.delay, g.delayedAt = hash.Sum64(), delay, now
@@ -253,15 +258,9 @@ func (g *workGroup) view(now time.Time) *connect.Group {
 			m.Worker += "@" + w.host
 		}
 		if w.described {
-			m.Connectors.Known, m.Tasks.Known = true, true
+			m.Connectors = connect.Count{Value: w.connectors, Known: true}
+			m.Tasks = connect.Count{Value: w.tasks, Known: true}
 			m.ConfigLag = connect.Count{Value: int(w.configLag), Known: true}
-			for t := range w.work {
-				if t.task == connectorItself {
-					m.Connectors.Value++
-				} else {
-					m.Tasks.Value++
-				}
-			}
 		}
 		view.Members = append(view.Members, m)
 	}
@@ -327,17 +326,22 @@ func (g *workGroup) orphans(running iter.Seq2[taskID, string], revision connect.
 	return g.orphaned
 }
 
-// duplicates counts the tasks that more than one member was given.
-func (g *workGroup) duplicates() connect.Count {
-	count := connect.Count{}
+// tally counts what members have, and the tasks that more than one was given.
+func (g *workGroup) tally() {
+	g.duplicated = connect.Count{}
 	times := map[taskID]int{}
 	for _, w := range g.members {
-		count.Known = count.Known || w.described
+		g.duplicated.Known = g.duplicated.Known || w.described
+		w.connectors, w.tasks = 0, 0
 		for t := range w.work {
-			if times[t]++; times[t] == 2 && t.task != connectorItself {
-				count.Value++
+			if t.task == connectorItself {
+				w.connectors++
+				continue
+			}
+			w.tasks++
+			if times[t]++; times[t] == 2 {
+				g.duplicated.Value++
 			}
 		}
 	}
-	return count
 }

@@ -280,7 +280,7 @@ func (o *Observer) follow(ctx context.Context, r *reading, rest *connect.Snapsho
 	if g := o.group; g != nil && r.brokers.Group != nil {
 		running, revision := o.running(rest)
 		r.brokers.OrphanedTasks = g.orphans(running, revision, time.Now())
-		r.brokers.DuplicatedTasks = g.duplicates()
+		r.brokers.DuplicatedTasks = g.duplicated
 	}
 	if r.silent {
 		return
