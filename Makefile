@@ -42,7 +42,7 @@ vulnerabilities: ## Known ones in what is linked; their database is on the netwo
 
 bench: ## The benchmarks as a table, each beside its yardstick.
 	$(GO) run ./bench/table -benchtime $(BENCHTIME)
-	BENCH=1 $(GO) test -count=1 -timeout 1h -run 'TestManyClusters|TestResidentMemory|TestWire|TestDecodePeakHeap' -v ./bench ./connect/rest
+	BENCH=1 $(GO) test -count=1 -timeout 1h -run 'TestManyClusters|TestResidentMemory|TestWire|TestBrokersCost|TestDecodePeakHeap' -v ./bench ./connect/rest
 
 bench-compare: ## The benchmarks of this tree against those of BASE (main), by benchstat.
 	./bench/compare.sh $(BASE)

@@ -8,7 +8,7 @@ import (
 
 // An aside is something that takes longer the larger a cluster is. Where it is
 // small, each snapshot waits for it; where it is large, it is read beside the snapshots,
-// for a tenth of the time at most, and they take what was read last.
+// for a fiftieth of the time at most, and they take what was read last.
 type aside[T any] struct {
 	mu      sync.Mutex
 	running bool
@@ -53,7 +53,7 @@ func (a *aside[T]) get(ctx context.Context, limit time.Duration, small bool, rea
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.running, a.known, a.last = false, true, got
-		a.next = time.Now().Add(9 * time.Since(start))
+		a.next = time.Now().Add(49 * time.Since(start))
 	})
 	if known {
 		return last

@@ -55,6 +55,8 @@ type workGroup struct {
 	// lost are the tasks that their worker, which is a member, was not given, and
 	// since when that is so.
 	lost map[taskID]time.Time
+	// waiting tells that some are not counted yet.
+	waiting bool
 }
 
 func newWorkGroup(id string) *workGroup {
@@ -282,7 +284,7 @@ func (g *workGroup) orphans(running iter.Seq2[taskID, string], revision connect.
 	switch {
 	case !g.seen:
 		return connect.Count{}
-	case g.orphanedChange == g.change && g.orphanedRevision.Same(revision) && len(g.lost) == 0:
+	case g.orphanedChange == g.change && g.orphanedRevision.Same(revision) && !g.waiting:
 		return g.orphaned
 	}
 	type placed struct {
@@ -291,6 +293,7 @@ func (g *workGroup) orphans(running iter.Seq2[taskID, string], revision connect.
 	}
 	byName := map[string]*placed{}
 	orphaned, stillLost := 0, map[taskID]time.Time{}
+	g.waiting = false
 	for task, name := range running {
 		p := byName[name]
 		if p == nil {
@@ -318,6 +321,8 @@ func (g *workGroup) orphans(running iter.Seq2[taskID, string], revision connect.
 			stillLost[task] = since
 			if now.Sub(since) >= lostPatience {
 				orphaned++
+			} else {
+				g.waiting = true
 			}
 		}
 	}

@@ -28,6 +28,7 @@ var packages = []string{"./connect/rest", "./collector/exposition", "./bench"}
 var yardsticks = map[string]string{
 	"decoder=encoding-json": "encoding/json into structs",
 	"promhttp":              "promhttp, the same series",
+	"without":               "the same without the brokers",
 	"floor":                 "io.Copy of the worker's whole answer (expand=info&expand=status)",
 }
 
@@ -41,6 +42,7 @@ var ours = map[string]string{
 	"v2-changed":     "version 2, one connector changed, gzip",
 	"v2-cold":        "version 2, class and tasks.max asked for each time",
 	"v1-steady":      "version 1, nothing changed",
+	"brokers":        "status topic, offset topic and group read, too",
 	"v1-cold":        "version 1, class and tasks.max asked for each time",
 }
 
@@ -62,7 +64,7 @@ func run(ctx context.Context, arguments []string, out, progress io.Writer) error
 	for _, name := range packages {
 		fmt.Fprintln(progress, "running the benchmarks of", name)
 		var output bytes.Buffer
-		command := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "Decode|Answer|Wire|Scrape", "-count", strconv.Itoa(*count), "-benchtime", *benchtime, name) //nolint:gosec // What the person who runs it asks for.
+		command := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "Decode|Answer|Wire|Scrape|Brokers", "-count", strconv.Itoa(*count), "-benchtime", *benchtime, name) //nolint:gosec // What the person who runs it asks for.
 		command.Stdout, command.Stderr = io.MultiWriter(&output, progress), progress
 		if err := command.Run(); err != nil {
 			return fmt.Errorf("run the benchmarks of %s: %w", name, err)
@@ -118,10 +120,11 @@ func get[T any](list *[]*T, wanted func(*T) bool, made func() *T) *T {
 
 // titles of the groups.
 var titles = map[string]string{
-	"Decode": "Decoding the answer of %s",
-	"Answer": "A first answer of %s",
-	"Wire":   "On the wire, of %s",
-	"Scrape": "A whole scrape of %s",
+	"Decode":  "Decoding the answer of %s",
+	"Answer":  "A first answer of %s",
+	"Wire":    "On the wire, of %s",
+	"Scrape":  "A whole scrape of %s",
+	"Brokers": "A whole scrape with the brokers of %s",
 }
 
 // title says what was measured, for people.
