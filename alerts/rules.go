@@ -97,14 +97,14 @@ func (o Options) ruleLabels() string {
 func (o Options) told(alert string) string { return o.alerts(alert, "") }
 
 func (o Options) alerts(alert, state string) string {
-	matchers := ""
+	var matchers strings.Builder
 	for i, part := range strings.Split(alert, "/") {
-		matchers += fmt.Sprintf("%s=%q, ", []string{"alertname", "severity", "long"}[i], part)
+		fmt.Fprintf(&matchers, "%s=%q, ", []string{"alertname", "severity", "long"}[i], part)
 	}
 	if state != "" {
-		matchers += fmt.Sprintf("alertstate=%q", state)
+		fmt.Fprintf(&matchers, "alertstate=%q", state)
 	}
-	return fmt.Sprintf("max without (%s) (ALERTS{%s})", o.ruleLabels(), strings.TrimSuffix(matchers, ", "))
+	return fmt.Sprintf("max without (%s) (ALERTS{%s})", o.ruleLabels(), strings.TrimSuffix(matchers.String(), ", "))
 }
 
 // indent is that of what stands inside an expression's parentheses.
@@ -255,14 +255,15 @@ func (o Options) more(alert, dashboard string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("%s: no dashboard %q", alert, dashboard)
 	}
-	link := strings.TrimRight(o.Grafana, "/") + "/d/kafka-connect-" + dashboard + "?from=now-6h&to=now"
+	var link strings.Builder
+	link.WriteString(strings.TrimRight(o.Grafana, "/") + "/d/kafka-connect-" + dashboard + "?from=now-6h&to=now")
 	for _, name := range variables {
-		link += fmt.Sprintf(`{{ with $labels.%[1]s }}&var-%[1]s={{ reReplaceAll "[+]" "%%20" (urlquery .) }}{{ end }}`, name)
+		fmt.Fprintf(&link, `{{ with $labels.%[1]s }}&var-%[1]s={{ reReplaceAll "[+]" "%%20" (urlquery .) }}{{ end }}`, name)
 	}
 	// Quoted for a shell around matchers that are quoted for amtool.
 	silence := "amtool silence add --duration=2h --comment=" + alert + ` 'alertname="` + alert + `"'` +
 		`{{ range $name, $value := $labels }}{{ if ne $name "__name__" }} '{{ $name }}="{{ reReplaceAll "'" "'\\''" (reReplaceAll "([\"\\\\])" "\\$1" $value) }}"'{{ end }}{{ end }}`
-	return "dashboard_url: >-\n            " + link +
+	return "dashboard_url: >-\n            " + link.String() +
 		"\n          silence: >-\n            " + silence +
 		"\n          runbook_url: " + strings.ReplaceAll(o.Runbooks, "{alert}", alert), nil
 }

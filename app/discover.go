@@ -256,7 +256,7 @@ func (f *discoverer) cluster(c *discovery.Found) (config.Cluster, string, error)
 	o, selector := c.Object, &f.selectors[c.Selector]
 	spec := o.Cluster
 	found := config.Found{
-		Name: c.Name, Origin: o.Key.String(), Labels: o.Labels, Idle: spec.Idle != "", URL: spec.URL, Aiven: spec.Aiven != nil || o.Kind.Shape == discovery.AivenConnect,
+		Name: c.Name, Origin: o.String(), Labels: o.Labels, Idle: spec.Idle != "", URL: spec.URL, Aiven: spec.Aiven != nil || o.Kind.Shape == discovery.AivenConnect,
 		Bootstrap: brokers(spec.Brokers.Bootstrap), GroupID: spec.Brokers.GroupID, StatusTopic: spec.Brokers.StatusTopic, OffsetTopic: spec.Brokers.OffsetTopic,
 	}
 	var token func() (string, error)

@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/common/version"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/exposition"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/discovery/kubernetes"
-	"github.com/prometheus/common/version"
 )
 
 const (

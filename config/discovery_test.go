@@ -48,8 +48,10 @@ discovery:
 	if len(c.Labels) != 3 || c.Labels["env"] != "prod" || c.Labels["team"] != "a" || c.Labels["app_kubernetes_io_part_of"] != "shop" {
 		t.Errorf("labels are %v", c.Labels)
 	}
-	same, _ := d.Kubernetes[0].Cluster(Found{Name: "data/orders", URL: "http://orders:8083", Labels: map[string]string{"team": "a", "app.kubernetes.io/part-of": "shop"},
-		Bootstrap: []string{"kafka:9092"}, GroupID: "g", StatusTopic: "s", OffsetTopic: "o", Origin: "elsewhere"})
+	same, _ := d.Kubernetes[0].Cluster(Found{
+		Name: "data/orders", URL: "http://orders:8083", Labels: map[string]string{"team": "a", "app.kubernetes.io/part-of": "shop"},
+		Bootstrap: []string{"kafka:9092"}, GroupID: "g", StatusTopic: "s", OffsetTopic: "o", Origin: "elsewhere",
+	})
 	if !c.Same(same) {
 		t.Error("a cluster that is found again is another")
 	}

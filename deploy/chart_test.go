@@ -199,21 +199,20 @@ func TestChartSchema(t *testing.T) {
 func TestChartReadme(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("| setting | default | |\n|---|---|---|\n")
-	var add func(all []value, inherited string)
-	add = func(all []value, inherited string) {
+	var add func(all []value)
+	add = func(all []value) {
 		for _, v := range all {
 			if len(v.children) > 0 {
-				help := v.help
-				if help != "" {
-					fmt.Fprintf(&table, "| `%s` | | %s |\n", v.path, escape(help))
+				if v.help != "" {
+					fmt.Fprintf(&table, "| `%s` | | %s |\n", v.path, escape(v.help))
 				}
-				add(v.children, help)
+				add(v.children)
 				continue
 			}
 			fmt.Fprintf(&table, "| `%s` | `%s` | %s |\n", v.path, escape(v.preset), escape(v.help))
 		}
 	}
-	add(values(t), "")
+	add(values(t))
 	name := filepath.Join(chart, "README.md")
 	text, err := os.ReadFile(name)
 	if err != nil {

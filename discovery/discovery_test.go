@@ -44,15 +44,21 @@ func TestReduce(t *testing.T) {
 		MaintenanceWindow: "tuesday 10:00:00",
 		Conditions:        []connect.Condition{{Type: "Initialized", Status: "True"}, {Type: "Running", Status: "True"}},
 		Settings: []connect.WorkerSetting{
-			{Name: "consumer_max_poll_interval_seconds", Value: 300}, {Name: "consumer_max_poll_records", Value: 500},
-			{Name: "offset_flush_interval_seconds", Value: 60}, {Name: "offset_flush_timeout_seconds", Value: 5},
-			{Name: "producer_batch_size_bytes", Value: 16384}, {Name: "producer_buffer_memory_bytes", Value: 33554432},
-			{Name: "producer_linger_seconds", Value: 0.005}, {Name: "scheduled_rebalance_max_delay_seconds", Value: 300},
+			{Name: "consumer_max_poll_interval_seconds", Value: 300},
+			{Name: "consumer_max_poll_records", Value: 500},
+			{Name: "offset_flush_interval_seconds", Value: 60},
+			{Name: "offset_flush_timeout_seconds", Value: 5},
+			{Name: "producer_batch_size_bytes", Value: 16384},
+			{Name: "producer_buffer_memory_bytes", Value: 33554432},
+			{Name: "producer_linger_seconds", Value: 0.005},
+			{Name: "scheduled_rebalance_max_delay_seconds", Value: 300},
 			{Name: "session_timeout_seconds", Value: 20},
 		},
 		Choices: []connect.WorkerChoice{
-			{Name: "connector_client_config_override_policy", Value: "None"}, {Name: "consumer_auto_offset_reset", Value: "earliest"},
-			{Name: "consumer_isolation_level", Value: "read_committed"}, {Name: "producer_compression_type", Value: "none"},
+			{Name: "connector_client_config_override_policy", Value: "None"},
+			{Name: "consumer_auto_offset_reset", Value: "earliest"},
+			{Name: "consumer_isolation_level", Value: "read_committed"},
+			{Name: "producer_compression_type", Value: "none"},
 		},
 		Plugins: []connect.Plugin{{Name: "debezium", Version: "2.7"}},
 	}); !reflect.DeepEqual(orders.Cluster.Resource, want) {
@@ -252,8 +258,10 @@ func TestAivenFieldsAreTheDefinition(t *testing.T) {
 	defined := map[string]Field{}
 	var walk func(path string, s *schema, required bool)
 	walk = func(path string, s *schema, required bool) {
-		f := Field{Path: path, Type: s.Type, Required: required, Immutable: len(s.Validations) > 0, Pattern: s.Pattern,
-			Min: s.Minimum, Max: s.Maximum, Least: s.MinLength, Most: max(s.MaxLength, s.MaxItems)}
+		f := Field{
+			Path: path, Type: s.Type, Required: required, Immutable: len(s.Validations) > 0, Pattern: s.Pattern,
+			Min: s.Minimum, Max: s.Maximum, Least: s.MinLength, Most: max(s.MaxLength, s.MaxItems),
+		}
 		for _, word := range s.Enum {
 			f.Enum = append(f.Enum, fmt.Sprint(word))
 		}

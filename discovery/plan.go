@@ -105,7 +105,7 @@ func Plan(objects []Placed, template func(selector int) string, taken []string) 
 				others := make([]string, 0, len(same))
 				for _, other := range same {
 					if other.Object != f.Object {
-						others = append(others, other.Object.Key.String())
+						others = append(others, other.Object.String())
 					}
 				}
 				refuse(placed[f.Object], RefusedName, "%q would be the name of %s too: neither is watched; tell them apart by {kind}, {group} or {namespace} in name", name, strings.Join(others, ", "))

@@ -203,8 +203,10 @@ func Changed(before, after Document) (findings []Finding) {
 			if is != nil {
 				at = is
 			}
-			findings = append(findings, Finding{Document: after, Line: at.Line, Field: f.Path,
-				Text: "cannot be changed after the resource was created: delete it and create it anew"})
+			findings = append(findings, Finding{
+				Document: after, Line: at.Line, Field: f.Path,
+				Text: "cannot be changed after the resource was created: delete it and create it anew",
+			})
 		}
 	}
 	return findings
@@ -287,8 +289,10 @@ func (c *checker) mapping(node *yaml.Node, path, place string) {
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
 		if _, known := c.fields[path+"."+key.Value]; !known {
-			c.findings = append(c.findings, Finding{Document: c.document, Line: key.Line, Field: place, Warning: true,
-				Text: fmt.Sprintf("has a key that the definition does not know (%s): is it misspelt?", fieldName.FindString(key.Value))})
+			c.findings = append(c.findings, Finding{
+				Document: c.document, Line: key.Line, Field: place, Warning: true,
+				Text: fmt.Sprintf("has a key that the definition does not know (%s): is it misspelt?", fieldName.FindString(key.Value)),
+			})
 			continue
 		}
 		c.check(value, path+"."+key.Value, place+"."+key.Value)

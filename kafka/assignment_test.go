@@ -37,7 +37,7 @@ func TestDecodeRecordedMembers(t *testing.T) {
 
 func FuzzDecodeMetadata(f *testing.F) {
 	f.Add([]byte("\x00\x02\x00\x01x\x00\x00\x00\x00\x00\x00\x00\t\x00\x00\x00\x00"))
-	f.Fuzz(func(t *testing.T, text []byte) {
+	f.Fuzz(func(_ *testing.T, text []byte) {
 		_, _ = decodeMetadata(text)
 		_, _ = decodeAssignment(text)
 	})

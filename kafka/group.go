@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"iter"
@@ -100,9 +101,9 @@ func (g *workGroup) describe(ctx context.Context, client *kgo.Client, now time.T
 		return nil, explain(doing, right, err)
 	}
 	group := &response.Groups[0]
-	switch err := kerr.ErrorForCode(group.ErrorCode); err {
-	case nil:
-	case kerr.GroupIDNotFound: // KIP-1043, from 4.0 on; brokers before that call it dead.
+	switch err := kerr.ErrorForCode(group.ErrorCode); {
+	case err == nil:
+	case errors.Is(err, kerr.GroupIDNotFound): // KIP-1043, from 4.0 on; brokers before that call it dead.
 		group.State = "Dead"
 	default:
 		return nil, explain(doing, right, err)
@@ -119,11 +120,11 @@ func (g *workGroup) describe(ctx context.Context, client *kgo.Client, now time.T
 
 // take takes what the coordinator told.
 func (g *workGroup) take(group *kmsg.DescribeGroupsResponseGroup, now time.Time) {
-	if told := g.digest(group); told == g.told {
+	told := g.digest(group)
+	if told == g.told {
 		return
-	} else {
-		g.told = told
 	}
+	g.told = told
 	g.change++
 	g.state = groupState(group.State)
 	members := make(map[string]*worker, len(group.Members))

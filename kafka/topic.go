@@ -332,7 +332,7 @@ func describe(ctx context.Context, client *kgo.Client, names ...string) (*kmsg.M
 	request.AllowAutoTopicCreation = false
 	for _, name := range names {
 		of := kmsg.NewMetadataRequestTopic()
-		of.Topic = kmsg.StringPtr(name)
+		of.Topic = new(name)
 		request.Topics = append(request.Topics, of)
 	}
 	if request.Topics == nil {

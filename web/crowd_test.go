@@ -277,6 +277,7 @@ func TestSlowReaderGetsTheWhole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() { _ = answer.Body.Close() }()
 		start := time.Now()
 		text, err := io.ReadAll(answer.Body)
 		if err != nil || int64(len(text)) != answer.ContentLength || time.Since(start) < 2*writePatience {
@@ -338,6 +339,7 @@ func TestHalfClosed(t *testing.T) {
 				results <- err.Error()
 				return
 			}
+			defer func() { _ = answer.Body.Close() }()
 			text, err := io.ReadAll(answer.Body)
 			if err != nil || answer.StatusCode != http.StatusOK || len(text) == 0 {
 				results <- fmt.Sprintf("%s: status %d, %d bytes (%v)", path, answer.StatusCode, len(text), err)

@@ -145,8 +145,10 @@ func (b unread) Close() error { return nil }
 func TestBodiesAreNotRead(t *testing.T) {
 	options := func(o *Options) { o.EnableLifecycle, o.EnablePprof = true, true }
 	handler := serve(t, options, named{"a", shows(running("one"))})
-	paths := []string{"/", "/?filter=x", "/metrics", "/probe?cluster=a", "/probe?cluster=a&debug=true", "/sd", "/config", "/-/healthy", "/-/ready", "/-/reload",
-		"/debug/pprof/", "/debug/pprof/heap?seconds=0", "/debug/pprof/symbol", "/nothing"}
+	paths := []string{
+		"/", "/?filter=x", "/metrics", "/probe?cluster=a", "/probe?cluster=a&debug=true", "/sd", "/config", "/-/healthy", "/-/ready", "/-/reload",
+		"/debug/pprof/", "/debug/pprof/heap?seconds=0", "/debug/pprof/symbol", "/nothing",
+	}
 	for _, path := range paths {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"} {
 			for _, kind := range []string{"multipart/form-data; boundary=b", "application/x-www-form-urlencoded", "application/json", ""} {

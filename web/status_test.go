@@ -195,8 +195,15 @@ func TestContainsFold(t *testing.T) {
 		text, word string
 		want       bool
 	}{
-		{"Orders-Sink", "ders-s", true}, {"orders", "orders", true}, {"orders", "", true}, {"", "", true}, {"", "a", false}, {"order", "orders", false},
-		{"ÜBERALL", "über", true}, {"aaab", "aab", true}, {"ORDERS", "ordert", false},
+		{"Orders-Sink", "ders-s", true},
+		{"orders", "orders", true},
+		{"orders", "", true},
+		{"", "", true},
+		{"", "a", false},
+		{"order", "orders", false},
+		{"ÜBERALL", "über", true},
+		{"aaab", "aab", true},
+		{"ORDERS", "ordert", false},
 	} {
 		if got := containsFold(test.text, test.word); got != test.want {
 			t.Errorf("%q contains %q: %v", test.text, test.word, got)

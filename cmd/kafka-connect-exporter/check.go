@@ -114,7 +114,7 @@ func foundByBrokers(b *connect.Brokers) (lines []string) {
 		return nil
 	}
 	if b.Err != nil {
-		for _, why := range strings.Split(b.Err.Error(), "\n") {
+		for why := range strings.SplitSeq(b.Err.Error(), "\n") {
 			lines = append(lines, "brokers FAILED: "+printable(why))
 		}
 		return lines

@@ -130,7 +130,8 @@ func TestStatusOfNoCommand(t *testing.T) {
 	}
 	f := &failure{T: t}
 	defer func() {
-		if p := recover(); p != errFailNow || !strings.Contains(f.log, "did not run") {
+		p := recover()
+		if err, _ := p.(error); !errors.Is(err, errFailNow) || !strings.Contains(f.log, "did not run") {
 			t.Errorf("%v\n%s", p, f.log)
 		}
 	}()

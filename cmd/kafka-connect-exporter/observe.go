@@ -49,10 +49,9 @@ func observe(ctx context.Context, clusters []fleet.Cluster) []result {
 			returned <- indexed{r, i}
 		}()
 	}
-	late := make(chan time.Time)
+	late := make(chan struct{})
 	defer context.AfterFunc(ctx, func() {
-		time.Sleep(endPatience)
-		close(late)
+		time.AfterFunc(endPatience, func() { close(late) })
 	})()
 	for range clusters {
 		select {

@@ -57,7 +57,7 @@ func (c serveCommand) Run(ctx context.Context, sys system) error {
 		AdminAddresses:  c.AdminAddress,
 		WebConfigFile:   c.WebConfigFile,
 		AdminConfigFile: c.AdminConfigFile,
-		Web:             c.webFlags.options(),
+		Web:             c.options(),
 		Logger:          logger,
 		LogLinesDropped: sys.logLinesDropped(),
 		Hangup:          hangup,

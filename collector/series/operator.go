@@ -17,8 +17,10 @@ const (
 var operatorTable = map[Family]Descriptor{
 	ResourceInfo: {
 		Name: "kafka_connect_resource_info", OTelName: "kafka.connect.resource.info", Kind: Gauge, Group: GroupCluster,
-		Labels: []string{"cloud_name", ClusterLabel, "group", "kind", "maintenance_window", "plan", "powered", "project",
-			"resource_name", "resource_namespace", "termination_protection"},
+		Labels: []string{
+			"cloud_name", ClusterLabel, "group", "kind", "maintenance_window", "plan", "powered", "project",
+			"resource_name", "resource_namespace", "termination_protection",
+		},
 		Help:        "The resource that the cluster was found by, and of Aiven's what it says of the service; always 1",
 		Cardinality: perFound, Origin: ofResource, OptIn: onDiscovery,
 	},

@@ -87,12 +87,9 @@ func (p *past) add(before *past) {
 // is a failure.
 func (p *past) count(before *connect.Connector) {
 	var tasks []connect.Task
-	switch {
-	case before == nil:
-		if p.seen.State == connect.StateFailed {
-			p.Failures++
-		}
-	default:
+	if before == nil {
+		p.Failures += one(p.seen.State == connect.StateFailed)
+	} else {
 		tasks = before.Tasks
 		if changed(before.State, before.Failure, p.seen.State, p.seen.Failure) {
 			p.Failures += one(p.seen.State == connect.StateFailed)

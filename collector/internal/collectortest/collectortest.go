@@ -61,6 +61,7 @@ type Observer struct {
 	Closed  atomic.Int64
 }
 
+// Observe does what Do does, and fails the test if it is called where it must not be.
 func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*connect.Snapshot, error) {
 	o.Calls.Add(1)
 	if o.running.Add(1) > 1 {
@@ -73,6 +74,7 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 	return o.Do(ctx, report)
 }
 
+// Close counts, and fails the test while Observe is under way.
 func (o *Observer) Close() {
 	if o.running.Load() > 0 {
 		o.T.Error("the observer is closed while it is called")

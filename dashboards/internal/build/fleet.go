@@ -48,15 +48,21 @@ func toConnector(cluster, connector string) dataLink {
 // Links of a failing connector, by the columns of its row; the addresses are
 // variables of the dashboard.
 var (
-	silence = dataLink{Title: "Silence it in Alertmanager", TargetBlank: true,
-		URL: `${alertmanager}/#/silences/new?filter=%7Bconnect_cluster%3D%22${__data.fields["Cluster"]:percentencode}%22%2Cconnector%3D%22${__data.fields["Connector"]:percentencode}%22%7D`}
-	logs = dataLink{Title: "Logs", TargetBlank: true,
-		URL: `${logs}&connect_cluster=${__data.fields["Cluster"]:percentencode}&connector=${__data.fields["Connector"]:percentencode}`}
+	silence = dataLink{
+		Title: "Silence it in Alertmanager", TargetBlank: true,
+		URL: `${alertmanager}/#/silences/new?filter=%7Bconnect_cluster%3D%22${__data.fields["Cluster"]:percentencode}%22%2Cconnector%3D%22${__data.fields["Connector"]:percentencode}%22%7D`,
+	}
+	logs = dataLink{
+		Title: "Logs", TargetBlank: true,
+		URL: `${logs}&connect_cluster=${__data.fields["Cluster"]:percentencode}&connector=${__data.fields["Connector"]:percentencode}`,
+	}
 )
 
 func runbook(alert string) dataLink {
-	return dataLink{Title: "What to do", TargetBlank: true,
-		URL: "https://github.com/kafka-connect-exporter/kafka-connect-exporter/blob/main/docs/runbooks/" + alert + ".md"}
+	return dataLink{
+		Title: "What to do", TargetBlank: true,
+		URL: "https://github.com/kafka-connect-exporter/kafka-connect-exporter/blob/main/docs/runbooks/" + alert + ".md",
+	}
 }
 
 const (
