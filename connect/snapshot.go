@@ -188,7 +188,7 @@ type Failure struct {
 // A Request is one API call that an Observer made.
 type Request struct {
 	// Endpoint is which call it was, from a small fixed set (list, expand,
-	// status, info, root, …): a label value.
+	// status, info, root, health, plugin, worker, …): a label value.
 	Endpoint string
 	// Connector that the call was about, "" if about none. Never a label.
 	Connector string
