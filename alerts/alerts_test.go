@@ -107,6 +107,18 @@ func labelValues(metric, label string) []string {
 		}
 		return values
 	}
+	if metric == "kafka_connect_group_state" && label == "state" {
+		for _, s := range connect.GroupStates() {
+			values = append(values, string(s))
+		}
+		return values
+	}
+	if metric == "kafka_connect_brokers_errors_total" && label == "reason" {
+		for _, r := range connect.BrokersReasons() {
+			values = append(values, string(r))
+		}
+		return values
+	}
 	switch label {
 	case "state":
 		for _, s := range connect.States() {
