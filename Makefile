@@ -14,7 +14,7 @@ VERSION_PACKAGE = github.com/prometheus/common/version
 LDFLAGS = -s -w -X $(VERSION_PACKAGE).Version=$(VERSION) -X $(VERSION_PACKAGE).Revision=$(REVISION) \
 	-X $(VERSION_PACKAGE).Branch=$(BRANCH) -X $(VERSION_PACKAGE).BuildDate=$(BUILD_DATE)
 
-.PHONY: build ldflags release-snapshot test vet lint vulnerabilities bench bench-compare e2e docs docker clean
+.PHONY: build ldflags release-snapshot test properties vet lint vulnerabilities bench bench-compare e2e docs docker clean
 
 build: ## The static binary, in bin/.
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/kafka-connect-exporter
@@ -27,6 +27,9 @@ release-snapshot: ## Archives and packages of all platforms, in dist/; images, s
 
 test: ## Every test, with the race detector.
 	$(GO) test -race ./...
+
+properties: ## What is tested by drawn cases, with many more of these.
+	RAPID_CHECKS=1000 $(GO) test -count=1 -timeout 1h ./collector/... ./config ./connect/rest
 
 vet: ## What needs no linter: formatting, no conflict left behind, go vet.
 	@! git grep -nE '^(<<<<<<<|>>>>>>>) ' || { echo "solve these conflicts"; exit 1; }

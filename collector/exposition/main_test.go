@@ -1,7 +1,9 @@
 package exposition
 
 import (
+	"flag"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +18,16 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Cases drawn are fewer than rapid's hundred, unless RAPID_CHECKS or
+// -rapid.checks says otherwise: each is a history of whole scrapes.
+func TestMain(m *testing.M) {
+	if os.Getenv("RAPID_CHECKS") == "" {
+		if err := flag.Set("rapid.checks", "30"); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // resultOf returns a result as the first successful snapshot of a cluster yields it.
 func resultOf(cluster string, snapshot *connect.Snapshot) series.Result {

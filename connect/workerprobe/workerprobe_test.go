@@ -64,6 +64,10 @@ func status(code int) *http.Response {
 }
 
 func TestProbes(t *testing.T) {
+	synctest.Test(t, testProbes)
+}
+
+func testProbes(t *testing.T) {
 	var mu sync.Mutex
 	asked := map[string][]string{} // by host: with which client, and what
 	// What answers with 200, and with what.
@@ -146,6 +150,7 @@ func TestProbes(t *testing.T) {
 	if !reflect.DeepEqual(snapshot.Probes, want) {
 		t.Errorf("probes %v, want %v", snapshot.Probes, want)
 	}
+	synctest.Wait() // What is asked beside the snapshot has been asked.
 	o.Close()
 	mu.Lock()
 	defer mu.Unlock()
