@@ -268,6 +268,15 @@ func (s *servers) start(listeners []net.Listener, handler http.Handler, webConfi
 			ConnState: connections.changed,
 			ErrorLog:  slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		}
+		if webConfigFile != "" {
+			files := &webFiles{path: webConfigFile, logger: logger}
+			listener = guardedListener{listener, files}
+			// By now exporter-toolkit has put its handler, which reads, before ours.
+			server.BaseContext = func(net.Listener) context.Context {
+				server.Handler = files.guard(server.Handler)
+				return context.Background()
+			}
+		}
 		s.list = append(s.list, server)
 		s.group.Go(func() {
 			err := toolkit.Serve(listener, server, &toolkit.FlagConfig{WebConfigFile: &webConfigFile}, logger)

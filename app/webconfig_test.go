@@ -4,10 +4,14 @@ package app
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestCheckWebConfig(t *testing.T) {
@@ -33,6 +37,60 @@ func TestCheckWebConfig(t *testing.T) {
 		case err != nil && (!strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "\n")):
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A file that becomes a pipe while the exporter runs holds up no request, on a new
+// connection or on one that is open, and no stop.
+func TestWebConfigBecomesAPipe(t *testing.T) {
+	webConfig := file(t, "basic_auth_users: {}\n")
+	p := start(t, Options{WebConfigFile: webConfig, Sources: fromFile(file(t, "clusters: [{name: orders, urls: [%q]}]\n", worker(t, cluster("4.3.1"), 0)))})
+	get := func(client *http.Client) int {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.base+"/-/healthy", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return 0
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		return response.StatusCode
+	}
+	client := func() *http.Client {
+		transport := &http.Transport{}
+		t.Cleanup(transport.CloseIdleConnections)
+		return &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	}
+	open := client()
+	if status := get(open); status != http.StatusOK {
+		t.Fatalf("before: %d", status)
+	}
+	if err := os.Rename(webConfig, webConfig+".whole"); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(webConfig, 0o600); err != nil {
+		t.Skip(err)
+	}
+	began := time.Now()
+	if status := get(open); status != http.StatusInternalServerError {
+		t.Errorf("a pipe, open connection: %d", status)
+	}
+	if status := get(client()); status != 0 {
+		t.Errorf("a pipe, new connection: %d", status)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if err := os.Rename(webConfig+".whole", webConfig); err != nil {
+		t.Fatal(err)
+	}
+	if status := get(client()); status != http.StatusOK {
+		t.Errorf("whole again: %d", status)
+	}
+	if log := p.logs.String(); strings.Count(log, "nothing is served") != 1 || !strings.Contains(log, "can be read again") {
+		t.Errorf("log:\n%s", log)
 	}
 }
 
