@@ -143,6 +143,10 @@ func (l *loader) validateOTLP(settings *otlpSettings, endpointVariable string, a
 	}
 	maps.Copy(attributes, settings.ResourceAttributes)
 	settings.Endpoint = endpoint.String()
+	if settings.Protocol != protocolGRPC && strings.HasSuffix(endpoint.Path, "/") {
+		// So that what is printed means the same in a file (RFC 3986, 5.2.4).
+		settings.Endpoint += "."
+	}
 	l.config.effective.OTLP = settings
 	l.config.otlp = &OTLP{
 		Endpoint:           endpoint,
@@ -195,6 +199,8 @@ func otlpEndpoint(settings *otlpSettings, variable string, at origin) (*url.URL,
 		return endpoint, nil
 	}
 	switch base := strings.HasSuffix(text, "/"); {
+	case variable == "" && strings.HasSuffix(endpoint.Path, "/."):
+		endpoint.Path = strings.TrimSuffix(endpoint.Path, ".")
 	case variable == "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT":
 		// Used as it is. parseURL takes a trailing slash off.
 		if base || endpoint.Path == "" {

@@ -133,8 +133,15 @@ func TestOTLPFromEnvironment(t *testing.T) {
 		{[]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://c:4318/own/"}, "http://c:4318/own/"},
 		{[]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://c:4318", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT=never"}, ""},
 	} {
-		otlp := mustLoad(t, minimal, test.environ...).OTLP()
+		config := mustLoad(t, minimal, test.environ...)
+		otlp := config.OTLP()
 		got := ""
+		if otlp != nil {
+			// What is printed, used in turn.
+			if again := mustLoad(t, string(config.Masked())).OTLP(); again.Endpoint.String() != test.endpoint {
+				t.Errorf("%q: printed and read again: %q, want %q", test.environ, again.Endpoint, test.endpoint)
+			}
+		}
 		if otlp != nil {
 			got = otlp.Endpoint.String()
 		}
