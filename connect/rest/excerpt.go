@@ -12,18 +12,19 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
-// An excerpt is what stands of one connector in an answer of statuses, and what
-// that came to: the same bytes come to the same again. Of the bytes themselves
+// An excerpt is what stands of one connector in an answer of statuses: the same
+// bytes come to the same again, which the last snapshot has. Of the bytes themselves
 // only a hash is kept, because they quote traces.
 type excerpt struct {
 	fingerprint
-	name      string
+	name string
+	// kind is the type that the status tells; the snapshot may know better.
+	kind      string
 	bad       connect.Reason
 	hasStatus bool
-	status    connect.Connector
 }
 
-// excerpts are those of the last answer; nil if it told more than statuses.
+// excerpts are those of the answer that the last snapshot is of.
 type excerpts struct {
 	inOrder []excerpt
 	// byName is the order of their names, which the worker's is not: made once.
@@ -31,13 +32,13 @@ type excerpts struct {
 }
 
 func (d *draft) excerptOf(text []byte, e *entry) excerpt {
-	return excerpt{d.fingerprint(text), e.name, e.bad, e.hasStatus, e.status}
+	return excerpt{d.fingerprint(text), e.name, e.status.Type, e.bad, e.hasStatus}
 }
 
 // decodeText decodes an answer of statuses that is all in text. Where before
 // knows most of it, only the rest of it is decoded. It returns what is to be known
-// of it the next time; again is called before keep is called from the beginning
-// once more.
+// of it the next time, nil if it tells more than statuses; again is called before
+// keep is called from the beginning once more.
 func (d *draft) decodeText(text []byte, before *excerpts, keep func(*entry) error, again func()) (after *excerpts, list []listed, err error) {
 	if before != nil {
 		switch known, err := d.decodeChanged(text, before, keep); {
@@ -48,7 +49,7 @@ func (d *draft) decodeText(text []byte, before *excerpts, keep func(*entry) erro
 		}
 		again()
 	}
-	after = &excerpts{}
+	after = &excerpts{inOrder: make([]excerpt, 0, len(d.infos.byName))}
 	more := false
 	decoder := d.decoder(bytes.NewReader(text))
 	list, err = decoder.decodeExpanded(maxListed, func(e *entry) error {
@@ -72,7 +73,7 @@ func (d *draft) decodeChanged(text []byte, before *excerpts, keep func(*entry) e
 	if !opens {
 		return false, nil
 	}
-	patience, tasks := 16+len(before.inOrder)/8, 0
+	patience, fresh := 16+len(before.inOrder)/8, map[int]connect.Connector{}
 	for i := range before.inOrder {
 		known := &before.inOrder[i]
 		if i > 0 {
@@ -90,19 +91,35 @@ func (d *draft) decodeChanged(text []byte, before *excerpts, keep func(*entry) e
 			patience--
 			length = n
 			*known = d.excerptOf(rest[:length], &e)
+			fresh[i] = e.status
 		}
 		rest = rest[length:]
-		if tasks += len(known.status.Tasks); d.decoding.maxTasks > 0 && tasks > d.decoding.maxTasks {
-			return false, nil
-		}
 	}
 	if string(bytes.TrimSpace(rest)) != "}" {
 		return false, nil
 	}
+	tasks, snapshot := 0, d.same.connectors
 	var e entry
 	for _, i := range before.order() {
 		known := &before.inOrder[i]
-		e = entry{name: known.name, bad: known.bad, hasStatus: known.hasStatus, status: known.status}
+		e = entry{name: known.name, bad: known.bad, hasStatus: known.hasStatus}
+		if status, ok := fresh[i]; ok {
+			e.status = status
+		} else if known.hasStatus && known.bad == "" {
+			for len(snapshot) > 0 && snapshot[0].Name < known.name {
+				snapshot = snapshot[1:]
+			}
+			switch {
+			case len(snapshot) > 0 && snapshot[0].Name == known.name:
+				e.status = snapshot[0]
+				e.status.Type = known.kind
+			case d.options.Keep(known.name):
+				return false, nil // Not shown for another reason than what stands here.
+			}
+		}
+		if tasks += len(e.status.Tasks); d.decoding.maxTasks > 0 && tasks > d.decoding.maxTasks {
+			return false, nil
+		}
 		if err := keep(&e); err != nil {
 			return false, err
 		}

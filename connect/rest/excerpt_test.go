@@ -15,15 +15,29 @@ import (
 // draftOf is a draft of an observer of nothing.
 func draftOf() *draft { return &draft{Observer: New(Options{Name: "orders"})} }
 
-// kept decodes an answer of statuses and returns what it hands on.
+// kept decodes an answer of statuses and returns what it hands on, by name; what can
+// be shown of it is the observer's last snapshot then.
 func kept(d *draft, text string, before *excerpts) (all []entry, after *excerpts, err error) {
 	after, _, err = d.decodeText([]byte(text), before, func(e *entry) error {
 		again := *e
 		again.from = 0
+		if e.bad != "" {
+			again.status = connect.Connector{} // Nobody is shown it.
+		}
 		all = append(all, again)
 		return nil
 	}, func() { all = nil })
 	slices.SortStableFunc(all, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	d.same = same{}
+	for i := range all {
+		e := &all[i]
+		twice := i > 0 && all[i-1].name == e.name || i+1 < len(all) && all[i+1].name == e.name
+		if e.bad == "" && e.hasStatus && !twice && !hasDuplicateIDs(&e.status) {
+			d.same.connectors = append(d.same.connectors, e.status)
+			// As infos fill it.
+			d.same.connectors[len(d.same.connectors)-1].Type = kindSink
+		}
+	}
 	return all, after, err
 }
 

@@ -113,6 +113,7 @@ type Observer struct {
 	excerpts   *excerpts
 	revisions  connect.Revisions
 	buffer     []byte // of the answer that is looked at, wiped after it
+	usual      int    // size of the buffer
 }
 
 // same is what the last expanded answer came to: the same answer comes to the
@@ -187,6 +188,7 @@ type draft struct {
 	// reused tells that it is that of the snapshot before.
 	hash          fingerprint
 	whole, reused bool
+	next          *excerpts
 	turned        bool
 	progress      chan struct{} // of the ask for infos
 }
@@ -285,6 +287,10 @@ func (d *draft) finish() {
 		s.Connectors, d.unobserved = d.same.connectors, d.same.unobserved
 	} else {
 		d.finishConnectors()
+		d.excerpts = nil
+		if s.ObservationVersion == Version2 {
+			d.excerpts = d.next
+		}
 		d.same = same{known: s.ObservationVersion == Version2 && d.whole, hash: d.hash, unobserved: d.unobserved}
 	}
 	for name, reason := range d.unobserved {

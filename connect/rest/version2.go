@@ -171,9 +171,14 @@ const wholeLimit = 16 << 20
 func (d *draft) expandStatuses(ctx context.Context, query string, reuse bool, keep func(*entry) error, again func()) (list []listed, same bool, err error) {
 	err = d.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: query, decode: func(r io.Reader) (err error) {
 		again()
+		d.next = nil
+		if d.buffer == nil {
+			d.buffer = make([]byte, 0, d.usual)
+		}
 		text, rest, err := readWhole(r, d.buffer)
-		if d.buffer = text[:0]; cap(text) > 4*len(text) {
-			d.buffer = nil // An answer as large as that was is not usual.
+		d.usual = len(text) + len(text)/16 + 1 // One byte more finds the end.
+		if d.buffer = text[:0]; cap(text) > d.usual+d.usual/8 {
+			d.buffer = nil
 		}
 		defer clear(text) // Traces quote passwords: nothing of them stays.
 		if err != nil {
@@ -187,9 +192,9 @@ func (d *draft) expandStatuses(ctx context.Context, query string, reuse bool, ke
 			rest = strings.NewReader("")
 		}
 		before := d.excerpts
-		d.excerpts = nil // until this answer was decoded
+		d.excerpts = nil // until the snapshot of this answer is there
 		if d.whole && !d.longStatus.Load() {
-			d.excerpts, list, err = d.decodeText(text, before, keep, again)
+			d.next, list, err = d.decodeText(text, before, keep, again)
 			if !errors.Is(err, errWindow) {
 				return err
 			}
