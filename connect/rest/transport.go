@@ -72,7 +72,7 @@ func within(refusal error) func(*http.Request, []*http.Request) error {
 }
 
 var (
-	errRedirect     = fmt.Errorf("%w: a redirect to another host, port or scheme, which is not followed; name that one in urls", connect.HTTPStatus)
+	errRedirect     = fmt.Errorf("%w: a redirect to another host, port or scheme, which is not followed; name that one in urls, or api_url of Confluent Cloud", connect.HTTPStatus)
 	errRedirectLoop = fmt.Errorf("%w: more than %d redirects", connect.HTTPStatus, maxRedirects)
 )
 
