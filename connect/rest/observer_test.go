@@ -122,7 +122,7 @@ func content(s *connect.Snapshot) seen {
 }
 
 func seesTheSame(a, b *connect.Snapshot) bool {
-	return reflect.DeepEqual(content(a), content(b)) //nolint:govet // errors of equal text and kind are the same here
+	return reflect.DeepEqual(content(a), content(b))
 }
 
 func find(s *connect.Snapshot, name string) *connect.Connector {

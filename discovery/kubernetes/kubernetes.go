@@ -152,8 +152,10 @@ func start(options Options, pace pace) (*Client, error) {
 		return nil, fmt.Errorf("discovery: make a client of the Kubernetes API: %w", brief(err))
 	}
 	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), logr.Discard())) // Failures are told by us, once.
-	c := &Client{options: options, pace: pace, dynamic: client, raw: raw, namespace: namespace, cancel: cancel,
-		listed: make(chan struct{}), sources: map[discovery.Source]bool{}, unlisted: map[discovery.Source]bool{}}
+	c := &Client{
+		options: options, pace: pace, dynamic: client, raw: raw, namespace: namespace, cancel: cancel,
+		listed: make(chan struct{}), sources: map[discovery.Source]bool{}, unlisted: map[discovery.Source]bool{},
+	}
 	var all []discovery.Source
 	for i, selector := range options.Selectors {
 		for _, source := range c.sourcesOf(i, selector) {
@@ -385,9 +387,17 @@ func prune(object *unstructured.Unstructured) {
 	for _, path := range [][]string{
 		{"metadata", "managedFields"},
 		{"metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"},
-		{"spec", "template"}, {"spec", "build"}, {"spec", "logging"}, {"spec", "configs"},
-		{"status", "connectorStatus"}, {"status", "trace"}, {"status", "tasksStatus"}, {"status", "pluginStatus"},
-		{"spec", "userConfig", "secret_providers"}, {"spec", "userConfig", "ip_filter"}, {"spec", "technicalEmails"},
+		{"spec", "template"},
+		{"spec", "build"},
+		{"spec", "logging"},
+		{"spec", "configs"},
+		{"status", "connectorStatus"},
+		{"status", "trace"},
+		{"status", "tasksStatus"},
+		{"status", "pluginStatus"},
+		{"spec", "userConfig", "secret_providers"},
+		{"spec", "userConfig", "ip_filter"},
+		{"spec", "technicalEmails"},
 	} {
 		unstructured.RemoveNestedField(object.Object, path...)
 	}

@@ -165,8 +165,10 @@ func begin(t *testing.T, a *api) (*Client, *discovery.Registry, *logs) {
 		t.Fatal(err)
 	}
 	registry, log := discovery.NewRegistry(), &logs{}
-	client, err := start(Options{Kubeconfig: kubeconfig, Selectors: []Selector{{Kinds: kinds}}, Registry: registry,
-		Logger: slog.New(slog.NewTextHandler(log, nil))}, pace{absent: 20 * time.Millisecond, first: 10 * time.Millisecond, longest: 50 * time.Millisecond})
+	client, err := start(Options{
+		Kubeconfig: kubeconfig, Selectors: []Selector{{Kinds: kinds}}, Registry: registry,
+		Logger: slog.New(slog.NewTextHandler(log, nil)),
+	}, pace{absent: 20 * time.Millisecond, first: 10 * time.Millisecond, longest: 50 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
