@@ -255,8 +255,12 @@ func TestDescriptionsNameWhatTheAlertIsAbout(t *testing.T) {
 				wanted = []string{"instance", "job", "connect_cluster"}
 			case "KafkaConnectCertificateExpiring":
 				wanted = []string{"host", "connect_cluster"}
-			case "KafkaConnectExporterReloadFailed", "KafkaConnectExporterOTLPFailing":
+			case "KafkaConnectForeignURL":
+				wanted = []string{"host", "connect_cluster"}
+			case "KafkaConnectExporterReloadFailed", "KafkaConnectExporterOTLPFailing", "KafkaConnectDiscoveryFailing":
 				wanted = []string{"instance"}
+			case "KafkaConnectDiscoveryRefused":
+				wanted = []string{"instance", "reason"}
 			}
 			for _, must := range wanted {
 				if must != "state" && !slices.Contains(named, must) {

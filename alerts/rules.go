@@ -25,6 +25,7 @@ func (o Options) template() ([]byte, error) {
 		"fold":       o.fold,
 		"s":          o.seconds,
 		"delay":      o.delay,
+		"delayed":    o.delayed,
 		"objective":  func() string { return strconv.FormatFloat(o.Objective, 'f', -1, 64) },
 		"owner":      o.owner,
 		"ruleLabels": o.ruleLabels,
@@ -68,6 +69,30 @@ func (o Options) seconds(duration string) (string, error) {
 func (o Options) delay(more string) (string, error) {
 	d, err := model.ParseDuration(more)
 	return (model.Duration(o.RebalanceDelay) + d).String(), err
+}
+
+// delayed are the things that are so for longer than tasks stay unassigned in good
+// order, and some more: by the workers' own setting where it is known. since is the
+// record with the time, own the labels that it has beside those of its cluster.
+func (o Options) delayed(since, more, own string) (string, error) {
+	setting := fmt.Sprintf(`max without (%s, setting) (kafka_connect_worker_setting{setting="scheduled_rebalance_max_delay_seconds"})`, o.fold())
+	seconds, err := o.seconds(more)
+	if err != nil {
+		return "", err
+	}
+	usual, err := o.delay(more)
+	if err != nil {
+		return "", err
+	}
+	if usual, err = o.seconds(usual); err != nil {
+		return "", err
+	}
+	scale := ""
+	if o.TimeScale != 1 {
+		scale = fmt.Sprintf("%v * ", o.TimeScale)
+	}
+	return fmt.Sprintf("%[1]s <= time() - %[2]s unless ignoring (%[3]s) %[4]s"+indent+"or"+indent+"%[1]s <= ignoring (%[3]s) group_left () (time() - %[5]s - %[6]s%[4]s)",
+		since, usual, own, setting, seconds, scale), nil
 }
 
 // owner adds the label that says whose connector it is.

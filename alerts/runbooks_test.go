@@ -98,7 +98,7 @@ func (w *worker) ServeHTTP(response http.ResponseWriter, request *http.Request) 
 		w.unknown = append(w.unknown, request.URL.RequestURI())
 		response.WriteHeader(http.StatusNotFound)
 	default: // The exporter's, or a receiver's.
-		fmt.Fprintln(response, "kafka_connect_up 1")
+		fmt.Fprintln(response, "kafka_connect_up 1\nkafka_connect_exporter_build_info 1")
 	}
 }
 

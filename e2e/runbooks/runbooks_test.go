@@ -106,7 +106,7 @@ func TestCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { group.Close(5 * time.Second) })
-	ports := process.NewPorts(22000, 22099)
+	ports := process.NewPorts(25300, 25399)
 	broker, err := kafka.StartBroker(ctx, group, ports, filepath.Join(directory, "broker"), "4.3.1")
 	if err != nil {
 		t.Fatal(err)
