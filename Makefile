@@ -9,12 +9,13 @@ BRANCH      ?= $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unkno
 BUILD_DATE  ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo unknown)
 IMAGE       ?= kafka-connect-exporter:$(VERSION)
 BENCHTIME   ?= 1s
+FUZZTIME    ?= 5m
 
 VERSION_PACKAGE = github.com/prometheus/common/version
 LDFLAGS = -s -w -X $(VERSION_PACKAGE).Version=$(VERSION) -X $(VERSION_PACKAGE).Revision=$(REVISION) \
 	-X $(VERSION_PACKAGE).Branch=$(BRANCH) -X $(VERSION_PACKAGE).BuildDate=$(BUILD_DATE)
 
-.PHONY: build ldflags release-snapshot test properties vet lint vulnerabilities bench bench-compare e2e docs docker clean
+.PHONY: build ldflags release-snapshot test properties vet lint vulnerabilities bench bench-compare e2e docs docker clean fuzz
 
 build: ## The static binary, in bin/.
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/kafka-connect-exporter
@@ -42,6 +43,13 @@ lint: vet ## All linters of .golangci.yml, and whether go.mod is tidy.
 
 vulnerabilities: ## Known ones in what is linked; their database is on the network (vuln.go.dev).
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+
+fuzz: ## Each fuzz target for FUZZTIME (5m); what it finds lies in testdata/fuzz, and is a seed once committed.
+	@set -e; for package in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+		for target in $$(git grep -h '^func Fuzz' -- "$$package/*_test.go" | sed 's/func \(Fuzz[A-Za-z0-9]*\).*/\1/' | sort -u); do \
+			echo "$$package $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$package"; \
+		done; \
+	done
 
 bench: ## The benchmarks as a table, each beside its yardstick.
 	$(GO) run ./bench/table -benchtime $(BENCHTIME)
