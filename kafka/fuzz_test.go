@@ -20,7 +20,11 @@ func FuzzStatusTopic(f *testing.F) {
 		{"status-task-orders-0", `{"state":"FAILED","trace":"org.apache.kafka.connect.errors.ConnectException: x\n\tat a.b(C.java:1)\nCaused by: java.io.IOException\n","worker_id":"10.0.0.1:8083","generation":3,"version":"4.3.1"}`},
 		{"status-task-a-b-12", `{"state":"UNASSIGNED","trace":null,"worker_id":"w","generation":-1}`},
 		{"status-topic-orders:connector-sink", `{"topic":{"name":"orders","connector":"sink","task":0,"discoverTimestamp":1}}`},
-		{"status-task-x", `{}`}, {"status-connector-", `[]`}, {"status-task-x-99999999999", `{"state":1}`}, {"else", "\xff"}, {"status-connector-x", ""},
+		{"status-task-x", `{}`},
+		{"status-connector-", `[]`},
+		{"status-task-x-99999999999", `{"state":1}`},
+		{"else", "\xff"},
+		{"status-connector-x", ""},
 	} {
 		f.Add([]byte(seed[0]), []byte(seed[1]))
 	}
