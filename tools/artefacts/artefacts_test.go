@@ -75,7 +75,6 @@ func TestRulesOnOldPrometheus(t *testing.T) {
 	}
 	old := filepath.Join(folder, "old/usr/bin/promtool")
 	run(t, old, append([]string{"check", "rules"}, glob(t, root+"/alerts/*.rules.yml")...)...)
-	run(t, old, "test", "rules", root+"/alerts/kafka-connect_test.yml")
 }
 
 // What export writes is checked in its extremes: adapted in every way, plain
