@@ -33,7 +33,7 @@ type workGroup struct {
 	id      string
 	state   connect.GroupState
 	members map[string]*worker // by member id
-	// seen tells that there was a member once.
+	// seen tells that there is, or was, such a group.
 	seen bool
 
 	// delay of the last assignment, which hash stands for, and when that was
@@ -184,7 +184,8 @@ func (g *workGroup) take(group *kmsg.DescribeGroupsResponseGroup, now time.Time)
 	if w := members[leader]; w != nil {
 		w.leader = true
 	}
-	g.members, g.seen = members, g.seen || len(members) > 0
+	// One that is empty had members: it is the right name.
+	g.members, g.seen = members, g.seen || len(members) > 0 || g.state == connect.GroupEmpty
 	g.tally()
 	switch {
 	case stable && hash.Sum64() != g.hash:

@@ -147,6 +147,16 @@ func TestGroupsThatAreNotThere(t *testing.T) {
 	}
 }
 
+// All workers had died before the exporter came.
+func TestGroupThatIsEmptyFromTheBeginning(t *testing.T) {
+	c := kafkatest.New(t, nil)
+	c.SetGroup(kafkatest.State{State: "Empty"})
+	c.Write(running("x", -1, worker1), running("x", 0, worker1), running("x", 1, worker2))
+	if got := observe(t, observer(t, c, without(false, true))).Brokers.OrphanedTasks; got != count(2) {
+		t.Errorf("orphaned: %+v", got)
+	}
+}
+
 // MirrorMaker 2 in dedicated mode tells no address: its workers are known by
 // client.id, and several have the same.
 func TestMirrorMakerMembers(t *testing.T) {

@@ -50,6 +50,9 @@ type Observer struct {
 	made       connect.Revision // of the log
 	revision   connect.Revision
 	types      map[string]string
+	// listed is how many groups there were when they were listed last.
+	listed   int
+	listedAt time.Time
 	// typesLearnt is how many were, since the beginning.
 	typesLearnt int
 }
@@ -266,6 +269,12 @@ type (
 		times map[string]time.Time
 		err   error
 	}
+)
+
+// Where there are many groups, they are listed at an interval alone.
+const (
+	manyGroups     = 1000
+	groupsInterval = 30 * time.Second
 )
 
 // smallGroups and smallTopics are up to how many a snapshot waits for.
@@ -573,8 +582,9 @@ func (o *Observer) tell(ctx context.Context, r *reading) {
 		}
 	}
 	unknown = slices.DeleteFunc(unknown, func(name string) bool { return o.types[name] != "" })
-	if len(unknown) > 0 {
+	if len(unknown) > 0 && (o.listed < manyGroups || time.Since(o.listedAt) > groupsInterval) {
 		groups, err := kadm.NewClient(o.client).ListGroups(ctx)
+		o.listed, o.listedAt = len(groups), time.Now()
 		r.failed(explain("list the groups of sinks", "DESCRIBE on groups connect-*", err))
 		for _, name := range unknown {
 			if _, found := groups[groupOf(name)]; found {
