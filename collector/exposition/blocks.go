@@ -53,10 +53,10 @@ const (
 	// usualBlock is how many connectors a block has, if it is up to their names: it
 	// ends after one whose name has a hash of a certain kind, so that a connector
 	// that comes or goes moves no other block's ends.
-	usualBlock = 1 << 8
+	usualBlock = 1 << 7
 	// largestBlock times as many it has at most, and largestTasks times as many
 	// tasks, unless a single connector has more.
-	largestBlock, largestTasks = 4, 32
+	largestBlock, largestTasks = 4, 64
 )
 
 // kept is the blocks of a cluster, or of a group of small ones.

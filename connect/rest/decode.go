@@ -89,6 +89,7 @@ func newDecoder(r io.Reader, strings *interner, options decoderOptions) *decoder
 type entry struct {
 	name      string
 	from      int64 // where in the answer it begins
+	known     bool  // its status is that of the last snapshot
 	hasStatus bool
 	status    connect.Connector // Name, State, Worker, Failure, Type, Version, ID, Tasks
 	hasInfo   bool

@@ -111,7 +111,7 @@ func (d *draft) decodeChanged(text []byte, before *excerpts, keep func(*entry) e
 			}
 			switch {
 			case len(snapshot) > 0 && snapshot[0].Name == known.name:
-				e.status = snapshot[0]
+				e.known, e.status = true, snapshot[0]
 				e.status.Type = known.kind
 			case d.options.Keep(known.name):
 				return false, nil // Not shown for another reason than what stands here.

@@ -20,7 +20,7 @@ func draftOf() *draft { return &draft{Observer: New(Options{Name: "orders"})} }
 func kept(d *draft, text string, before *excerpts) (all []entry, after *excerpts, err error) {
 	after, _, err = d.decodeText([]byte(text), before, func(e *entry) error {
 		again := *e
-		again.from = 0
+		again.from, again.known = 0, false
 		if e.bad != "" {
 			again.status = connect.Connector{} // Nobody is shown it.
 		}

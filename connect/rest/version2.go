@@ -65,7 +65,7 @@ func (d *draft) version2(ctx context.Context) (list []listed, err error) {
 		switch {
 		case e.bad != "":
 			d.unobserved[e.name] = e.bad
-		case hasDuplicateIDs(&e.status):
+		case !e.known && hasDuplicateIDs(&e.status):
 			d.unobserved[e.name] = connect.Decode
 		case !e.hasStatus:
 			d.unobserved[e.name] = connect.NoStatus
