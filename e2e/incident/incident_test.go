@@ -399,12 +399,24 @@ func (p *parts) playTermination(t *testing.T) {
 	// What a worker's answer says to be unassigned, of those that nothing else ails.
 	// Where most tasks do not run it is a page; a connector whose tasks run is not.
 	var unassigned []labels
+	many := 0 // connectors that do not work
 	eventually(t, "connectors and tasks are unassigned", func(ctx context.Context) error {
 		statuses, err := p.workers[0].Statuses(ctx)
 		if err != nil {
 			return err
 		}
-		unassigned = nil
+		unassigned, many = nil, 0
+		for _, s := range statuses {
+			broken := 0
+			for _, task := range s.Tasks {
+				if task.State == "FAILED" || task.State == "UNASSIGNED" {
+					broken++
+				}
+			}
+			if s.Connector.State == "FAILED" || 2*broken > len(s.Tasks) {
+				many++
+			}
+		}
 		stopped, running := 0, 0
 		for _, name := range []string{steady, partly, paused, few, flapping, restarted} {
 			s := statuses[name]
@@ -430,7 +442,11 @@ func (p *parts) playTermination(t *testing.T) {
 		}
 		return nil
 	})
-	t.Logf("%d connectors and tasks are unassigned", len(unassigned))
+	t.Logf("%d connectors and tasks are unassigned, %d connectors do not work", len(unassigned), many)
+	// The worker may have had so many that the headline speaks for each.
+	if many >= 5 {
+		unassigned = []labels{alert("KafkaConnectManyConnectorsFailed", "critical", orders)}
+	}
 	for _, l := range unassigned {
 		p.raised(t, l)
 	}
