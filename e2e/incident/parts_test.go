@@ -155,8 +155,10 @@ func (p *parts) startWorkers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w := kafka.NewWorker(p.group, kafka.WorkerOptions{Version: version, Group: orders, Bootstrap: p.bootstrap, Port: port, Delay: delay,
-			Directory: directory, Properties: properties, Java: java})
+		w := kafka.NewWorker(p.group, kafka.WorkerOptions{
+			Version: version, Group: orders, Bootstrap: p.bootstrap, Port: port, Delay: delay,
+			Directory: directory, Properties: properties, Java: java,
+		})
 		w.Client = kafka.NewClient(&url.URL{Scheme: "http", Host: w.ID(), User: url.UserPassword(user, password)}, nil)
 		p.workers = append(p.workers, w)
 		if err := kafka.StartReady(ctx, w); err != nil {
@@ -399,8 +401,10 @@ func startAlertmanager(ctx context.Context, p *parts, tools, configuration strin
 	if err != nil {
 		return nil, err
 	}
-	program, err := p.group.Start("alertmanager", []string{filepath.Join(tools, "alertmanager"), "--config.file=" + file,
-		"--storage.path=" + filepath.Join(p.directory, "alertmanager"), "--web.listen-address=" + address, "--cluster.listen-address="})
+	program, err := p.group.Start("alertmanager", []string{
+		filepath.Join(tools, "alertmanager"), "--config.file=" + file,
+		"--storage.path=" + filepath.Join(p.directory, "alertmanager"), "--web.listen-address=" + address, "--cluster.listen-address=",
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -460,8 +464,10 @@ func startToxiproxy(ctx context.Context, group *process.Group, ports *process.Po
 
 // slow delays each answer.
 func (x *toxiproxy) slow(ctx context.Context, latency time.Duration) error {
-	return call(ctx, http.MethodPost, x.api+"/proxies/line/toxics", map[string]any{"name": "slow", "type": "latency", "stream": "downstream",
-		"attributes": map[string]any{"latency": latency.Milliseconds()}}, nil)
+	return call(ctx, http.MethodPost, x.api+"/proxies/line/toxics", map[string]any{
+		"name": "slow", "type": "latency", "stream": "downstream",
+		"attributes": map[string]any{"latency": latency.Milliseconds()},
+	}, nil)
 }
 
 // enable lets connections through, or refuses them.
