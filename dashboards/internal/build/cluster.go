@@ -3,18 +3,10 @@ package build
 import "fmt"
 
 func cluster() Dashboard {
-	d := newDraft(Dashboard{
+	d := newClusterDraft(Dashboard{
 		UID: clusterUID, Title: "Kafka Connect / Cluster",
 		Description: "One Kafka Connect cluster: which connectors and tasks are in trouble since when, where they are placed, and how well the cluster can be observed.",
-	}, map[string]string{
-		"cluster":   `job=~"$job", connect_cluster="$connect_cluster"`,
-		"connector": `job=~"$job", connect_cluster="$connect_cluster", connector=~"$connector"`,
-	})
-	d.dashboard.Templating.List = []variable{
-		datasourceVariable(), jobVariable("kafka_connect_up"),
-		queryVariable("connect_cluster", "Cluster", `label_values(kafka_connect_up{job=~"$job"}, connect_cluster)`),
-		queryVariable("connector", "Connector", `label_values(kafka_connect_connector_state{job=~"$job", connect_cluster="$connect_cluster"}, connector)`).all(),
-	}
+	}, variable.all)
 	d.annotate("Cluster down", "dark-red",
 		`max by (connect_cluster) (kafka_connect_up{<cluster>}) == bool 0`,
 		"{{connect_cluster}} is down", "Snapshots fail.", true)

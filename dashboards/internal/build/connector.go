@@ -1,18 +1,10 @@
 package build
 
 func connector() Dashboard {
-	d := newDraft(Dashboard{
+	d := newClusterDraft(Dashboard{
 		UID: connectorUID, Title: "Kafka Connect / Connector",
 		Description: "One connector (or a few) and its tasks: since when it fails and why, where it runs, and whether it has the tasks that it should.",
-	}, map[string]string{
-		"cluster":   `job=~"$job", connect_cluster="$connect_cluster"`,
-		"connector": `job=~"$job", connect_cluster="$connect_cluster", connector=~"$connector"`,
-	})
-	d.dashboard.Templating.List = []variable{
-		datasourceVariable(), jobVariable("kafka_connect_up"),
-		queryVariable("connect_cluster", "Cluster", `label_values(kafka_connect_up{job=~"$job"}, connect_cluster)`),
-		queryVariable("connector", "Connector", `label_values(kafka_connect_connector_state{job=~"$job", connect_cluster="$connect_cluster"}, connector)`).many(),
-	}
+	}, variable.many)
 	d.annotate("Cluster down", "dark-red",
 		`max by (connect_cluster) (kafka_connect_up{<cluster>}) == bool 0`,
 		"{{connect_cluster}} is down", "Snapshots fail: what this page shows of that time is unknown.", true)

@@ -6,18 +6,10 @@ const dataFlowUID = "kafka-connect-dataflow"
 // are read, an agent in the workers where one runs. A row whose series are not
 // there says so in a word.
 func dataFlow() Dashboard {
-	d := newDraft(Dashboard{
+	d := newClusterDraft(Dashboard{
 		UID: dataFlowUID, Title: "Kafka Connect / Data flow",
 		Description: "Whether data move: lag of sinks, progress of sources, the workers' group, and throughput where an agent measures it.",
-	}, map[string]string{
-		"cluster":   `job=~"$job", connect_cluster="$connect_cluster"`,
-		"connector": `job=~"$job", connect_cluster="$connect_cluster", connector=~"$connector"`,
-	})
-	d.dashboard.Templating.List = []variable{
-		datasourceVariable(), jobVariable("kafka_connect_up"),
-		queryVariable("connect_cluster", "Cluster", `label_values(kafka_connect_up{job=~"$job"}, connect_cluster)`),
-		queryVariable("connector", "Connector", `label_values(kafka_connect_connector_state{job=~"$job", connect_cluster="$connect_cluster"}, connector)`).all(),
-	}
+	}, variable.all)
 	firing(d, `connect_cluster="$connect_cluster"`)
 	bad := steps("green", from(1, failedColor))
 	const off = "brokers are not read"

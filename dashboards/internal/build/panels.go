@@ -128,6 +128,21 @@ func (d *draft) deployed() {
 		"Tasks of {{connector}} changed", "It has more or fewer tasks than a minute before.", false)
 }
 
+// newClusterDraft begins a dashboard of one cluster, of which connectors are
+// chosen: some of them (many) or, as long as nobody chooses, all.
+func newClusterDraft(d Dashboard, choose func(variable) variable) *draft {
+	draft := newDraft(d, map[string]string{
+		"cluster":   `job=~"$job", connect_cluster="$connect_cluster"`,
+		"connector": `job=~"$job", connect_cluster="$connect_cluster", connector=~"$connector"`,
+	})
+	draft.dashboard.Templating.List = []variable{
+		datasourceVariable(), jobVariable("kafka_connect_up"),
+		queryVariable("connect_cluster", "Cluster", `label_values(kafka_connect_up{job=~"$job"}, connect_cluster)`),
+		choose(queryVariable("connector", "Connector", `label_values(kafka_connect_connector_state{job=~"$job", connect_cluster="$connect_cluster"}, connector)`)),
+	}
+	return draft
+}
+
 func (d *draft) done() Dashboard { return d.dashboard }
 
 // variables.
