@@ -127,7 +127,7 @@ func fleet() Dashboard {
 			col("connect_cluster", "Cluster", colLinks(toCluster(thisCell)), colWidth(150)),
 			col("connector", "Connector", colLinks(toConnector(clusterOfRow, thisCell), silence, logs), colWidth(260)),
 			col("task", "Task", colWidth(60)),
-			col("Value #C", "Since", colUnit("dateTimeFromNow"), colWidth(120)),
+			col("Value #C", "Since", colUnit("dateTimeFromNow"), colWidth(150)),
 			col("root_cause", "Root cause", colLinks(runbook("KafkaConnectTaskFailed"))),
 			col("exception", "Exception"),
 			col("worker", "Worker", colWidth(170)),
