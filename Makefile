@@ -44,12 +44,13 @@ lint: vet ## All linters of .golangci.yml, and whether go.mod is tidy.
 vulnerabilities: ## Known ones in what is linked; their database is on the network (vuln.go.dev).
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
-fuzz: ## Each fuzz target for FUZZTIME (5m); what it finds lies in testdata/fuzz, and is a seed once committed.
-	@set -e; for package in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+fuzz: ## Each fuzz target for FUZZTIME (5m, or 10000x inputs); what it finds lies in testdata/fuzz, and is a seed once committed.
+	@failed=; for package in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
 		for target in $$(git grep -h '^func Fuzz' -- "$$package/*_test.go" | sed 's/func \(Fuzz[A-Za-z0-9]*\).*/\1/' | sort -u); do \
-			echo "$$package $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$package"; \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$package" || failed="$$failed $$package:$$target"; \
 		done; \
-	done
+	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 bench: ## The benchmarks as a table, each beside its yardstick.
 	$(GO) run ./bench/table -benchtime $(BENCHTIME)
