@@ -12,19 +12,24 @@ import (
 // that there is to ask. An observer that cannot be had closes the other.
 func brokered(c config.Cluster, observer connect.Observer, logger *slog.Logger) (connect.Observer, error) {
 	k := c.Kafka
+	group, statuses, offsets := k.Workers()
 	options := kafka.Options{
 		Name: c.Name, Observer: observer,
-		BootstrapServers: k.BootstrapServers, TLS: k.TLS,
-		Group: k.GroupID, StatusTopic: k.StatusStorageTopic, OffsetsTopic: k.OffsetStorageTopic,
-		MirrorMaker2: k.MirrorMaker2Source != "",
-		Keep:         c.Filter.Keep, KeepLag: k.SinkLag.Filter.Keep, MaxLagPartitions: k.SinkLag.MaxSeries,
+		BootstrapServers: k.BootstrapServers, TLS: k.TLSConfig,
+		Group: group, StatusTopic: statuses, OffsetsTopic: offsets,
+		MirrorMaker2: k.MirrorMaker2 != nil,
+		Keep:         c.Filter.Keep, KeepLag: k.SinkLag.Keep, MaxLagPartitions: k.SinkLag.MaxSeries,
 		ConnectorTopics: k.ConnectorTopics, SourceTopics: k.SourceTopics,
 		Logger: logger,
 	}
 	if s := k.SASL; s != nil {
 		options.SASL = &kafka.SASL{
 			Mechanism: s.Mechanism, Username: s.Username, Password: s.ReadPassword,
-			OAuth2: s.OAuth2, Region: s.Region, RoleARN: s.RoleARN,
+			Region: s.Region, RoleARN: s.RoleARN,
+		}
+		if s.OAuth2 != nil { // prometheus/common writes into it, and settings are compared.
+			oauth := *s.OAuth2
+			options.SASL.OAuth2 = &oauth
 		}
 	}
 	made, err := wrap(kafka.New(options))

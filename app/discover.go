@@ -284,9 +284,7 @@ func (f *discoverer) cluster(c *discovery.Found) (config.Cluster, string, error)
 		return config.Cluster{}, discovery.RefusedSettings, err
 	}
 	if token != nil {
-		aiven := *settings.Aiven
-		aiven.Source = token
-		settings.Aiven = &aiven
+		settings.AivenToken = token
 	}
 	return settings, "", nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"sync/atomic"
+	"time"
 
 	commoncfg "github.com/prometheus/common/config"
 
@@ -191,7 +192,7 @@ func provided(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
 	return construct(c, rest.Options{
 		Name: c.Name, URLs: c.URLs, Provider: connect.SelfManaged,
 		ObservationVersion: c.ObservationVersion, Parallelism: c.Parallelism,
-		RequestTimeout: c.RequestTimeout, InfoMaxAge: c.InfoMaxAge, MaxConnectors: c.MaxConnectors,
+		RequestTimeout: time.Duration(c.RequestTimeout), InfoMaxAge: time.Duration(c.InfoMaxAge), MaxConnectors: c.MaxConnectors,
 		Labels: c.ConnectorLabels, Keep: c.Filter.Keep, Logger: logger,
 	})
 }
@@ -219,8 +220,8 @@ func confluentCloud(c config.Cluster, options rest.Options) (connect.Observer, e
 
 func aivenService(c config.Cluster, options rest.Options) (connect.Observer, error) {
 	return wrap(aiven.New(aiven.Options{
-		Project: c.Aiven.Project, Service: c.Aiven.Service, APIURL: c.Aiven.APIURL, Route: c.Aiven.Route,
-		Token: c.Aiven.ReadToken, HTTPClient: c.HTTPClient, Rest: options,
+		Project: c.Aiven.Project, Service: c.Aiven.Service, APIURL: c.Aiven.APIURL.URL, Route: c.Aiven.Route,
+		Token: c.AivenToken, HTTPClient: c.HTTPClient, Rest: options,
 	}))
 }
 
@@ -232,7 +233,7 @@ func mskConnect(c config.Cluster, options rest.Options) (connect.Observer, error
 	// Only files and the environment are read, so that there is nothing to
 	// cancel.
 	return wrap(msk.New(context.Background(), msk.Options{
-		Name: c.Name, Region: c.MSK.Region, NamePrefix: c.MSK.NamePrefix, RoleARN: c.MSK.RoleARN, Endpoint: c.MSK.Endpoint,
+		Name: c.Name, Region: c.MSK.Region, NamePrefix: c.MSK.NamePrefix, RoleARN: c.MSK.RoleARN, Endpoint: c.MSK.Endpoint.URL,
 		Describe: c.MSK.Describe, CloudWatch: c.MSK.CloudWatch,
 		MaxConnectors: options.MaxConnectors, Parallelism: options.Parallelism, RequestTimeout: options.RequestTimeout,
 		Keep: options.Keep, Transport: transport, Logger: options.Logger,

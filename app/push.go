@@ -46,7 +46,7 @@ func (p pushing) reconcile(cfg *config.Config, w *watch) (pushing, error) {
 	}
 	w.instruments.ExpectExports()
 	pusher, err := push.Start(push.Options{
-		Endpoint: o.Endpoint, Protocol: o.Protocol, Interval: o.Interval, Timeout: o.Timeout, Gzip: o.Compression == "gzip",
+		Endpoint: o.Endpoint, Protocol: o.Protocol, Interval: time.Duration(o.Interval), Timeout: time.Duration(o.Timeout), Gzip: o.Compression == "gzip",
 		Credentials: func() (push.Credentials, error) {
 			c, err := o.Credentials()
 			if err != nil {
@@ -60,7 +60,7 @@ func (p pushing) reconcile(cfg *config.Config, w *watch) (pushing, error) {
 	if err != nil {
 		return pushing{}, err
 	}
-	w.options.Logger.Info("pushing over OTLP", "endpoint", o.Endpoint.Redacted(), "protocol", o.Protocol, "interval", o.Interval)
+	w.options.Logger.Info("pushing over OTLP", "endpoint", o.Endpoint.Redacted(), "protocol", o.Protocol, "interval", time.Duration(o.Interval))
 	return pushing{o, pusher, producer}, nil
 }
 

@@ -1,9 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
-	"slices"
 
 	commoncfg "github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
@@ -14,29 +14,18 @@ import (
 // ProviderAiven is Kafka Connect run by Aiven.
 const ProviderAiven = "aiven"
 
-const defaultAivenURL = "https://api.aiven.io"
-
-// Aiven says which Aiven service to watch.
+// Aiven says which Aiven service to watch. One of Token and TokenFile is set,
+// unless a resource names the Secret that holds the token.
 type Aiven struct {
-	Project, Service string
-	// Token is the API token, and TokenFile holds it: exactly one is set.
-	Token     commoncfg.Secret
-	TokenFile string
-	// APIURL is the base of the API, without trailing slash.
-	APIURL *url.URL
-	// Route is "public", "private", "privatelink" or "dynamic".
-	Route string
-	// Source gives the token in place of Token and TokenFile, where a resource
-	// names a Secret; nil otherwise.
-	Source func() (string, error)
+	Project   string           `yaml:"project" doc:"Aiven project. Required."`
+	Service   string           `yaml:"service" doc:"Name of the Kafka Connect service, or of the Kafka service with Connect enabled. Required."`
+	Token     commoncfg.Secret `yaml:"token,omitempty" doc:"API token. One of token, token_file and the variable AIVEN_TOKEN is required."`
+	TokenFile string           `yaml:"token_file,omitempty" doc:"File with the API token."`
+	APIURL    URL              `yaml:"api_url" doc:"Base of the API."`
+	Route     string           `yaml:"route" doc:"Network route to the service: public, private, privatelink or dynamic."`
 }
 
-// ReadToken returns the API token, read anew where it is in a file, so that it
-// can be changed while the exporter runs.
-func (a *Aiven) ReadToken() (string, error) {
-	if a.Source != nil {
-		return a.Source()
-	}
+func (a *Aiven) readToken() (string, error) {
 	if a.TokenFile == "" {
 		return string(a.Token), nil
 	}
@@ -47,19 +36,13 @@ func (a *Aiven) ReadToken() (string, error) {
 	return token, nil
 }
 
-type aivenSettings struct {
-	Project   string           `yaml:"project" doc:"Aiven project. Required."`
-	Service   string           `yaml:"service" doc:"Name of the Kafka Connect service, or of the Kafka service with Connect enabled. Required."`
-	Token     commoncfg.Secret `yaml:"token,omitempty" doc:"API token. One of token, token_file and the variable AIVEN_TOKEN is required."`
-	TokenFile string           `yaml:"token_file,omitempty" doc:"File with the API token."`
-	APIURL    string           `yaml:"api_url" doc:"Base of the API."`
-	Route     string           `yaml:"route" doc:"Network route to the service: public, private, privatelink or dynamic."`
+func defaultAiven() Aiven {
+	return Aiven{APIURL: URL{&url.URL{Scheme: "https", Host: "api.aiven.io"}}, Route: "public"}
 }
 
-func defaultAiven() aivenSettings { return aivenSettings{APIURL: defaultAivenURL, Route: "public"} }
-
-func (a *aivenSettings) UnmarshalYAML(node *yaml.Node) error {
-	type plain aivenSettings
+// UnmarshalYAML puts the block over the defaults.
+func (a *Aiven) UnmarshalYAML(node *yaml.Node) error {
+	type plain Aiven
 	*a = defaultAiven()
 	return node.Decode((*plain)(a))
 }
@@ -67,7 +50,7 @@ func (a *aivenSettings) UnmarshalYAML(node *yaml.Node) error {
 func aivenProvider() provider {
 	return provider{
 		name: ProviderAiven, block: "aiven",
-		present: func(s *clusterSettings) bool { return s.Aiven != nil },
+		present: func(s *Settings) bool { return s.Aiven != nil },
 		cannot: map[string]string{
 			"urls":            "belongs to provider: connect; for aiven the block aiven says where to go",
 			"worker_probe":    "the workers of an Aiven service cannot be asked one by one: remove it",
@@ -77,21 +60,18 @@ func aivenProvider() provider {
 	}
 }
 
-func validateAiven(l *loader, settings *clusterSettings, cluster *Cluster, at origin) error {
+func validateAiven(l *loader, settings *Settings, cluster *Cluster, at origin) error {
 	block := settings.Aiven
-	for _, name := range []struct{ field, value string }{{"project", block.Project}, {"service", block.Service}} {
-		if name.value == "" {
-			return at.wrong("aiven."+name.field, "is required: its name at Aiven")
-		}
-		if name.value != url.PathEscape(name.value) {
-			return at.wrong("aiven."+name.field, "must be a name, without / or spaces")
-		}
-	}
-	if !slices.Contains([]string{"public", "private", "privatelink", "dynamic"}, block.Route) {
-		return at.wrong("aiven.route", "must be public, private, privatelink or dynamic")
-	}
-	if block.Token != "" && block.TokenFile != "" {
-		return at.wrong("aiven.token", "token and token_file are both set: keep one")
+	const wanted, form = "is required: its name at Aiven", "must be a name, without / or spaces"
+	if err := cmp.Or(
+		at.when(block.Project == "", "aiven.project", wanted),
+		at.when(block.Project != url.PathEscape(block.Project), "aiven.project", form),
+		at.when(block.Service == "", "aiven.service", wanted),
+		at.when(block.Service != url.PathEscape(block.Service), "aiven.service", form),
+		at.choice("aiven.route", block.Route, "public", "private", "privatelink", "dynamic"),
+		at.when(block.Token != "" && block.TokenFile != "", "aiven.token", "token and token_file are both set: keep one"),
+	); err != nil {
+		return err
 	}
 	if block.Token == "" && block.TokenFile == "" {
 		token, _ := l.environment.lookup("AIVEN_TOKEN")
@@ -99,13 +79,6 @@ func validateAiven(l *loader, settings *clusterSettings, cluster *Cluster, at or
 			return at.wrong("aiven", "needs an API token: token_file, token, or the variable AIVEN_TOKEN")
 		}
 	}
-	if !headerValue(string(block.Token)) {
-		return at.wrong("aiven.token", wrongHeaderValue)
-	}
-	base, err := serviceURL(&block.APIURL, defaultAivenURL, "aiven.api_url", at)
-	if err != nil {
-		return err
-	}
-	cluster.Aiven = &Aiven{Project: block.Project, Service: block.Service, Token: block.Token, TokenFile: block.TokenFile, APIURL: base, Route: block.Route}
-	return nil
+	cluster.AivenToken = block.readToken
+	return at.header("aiven.token", string(block.Token))
 }

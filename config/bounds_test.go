@@ -87,7 +87,7 @@ func TestHostileFiles(t *testing.T) {
 				t.Errorf("the error is %.400q", fmt.Sprint(err))
 			}
 			// Everything that was allocated, freed or not.
-			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 200<<20 || took > 5*time.Second {
+			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 200<<20 || took > time.Minute {
 				t.Errorf("took %v and %d MB", took, allocated>>20)
 			}
 		})

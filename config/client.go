@@ -1,14 +1,15 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,123 +21,83 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
-// fileFields are the fields of a block that name a file.
-type fileFields []struct{ field, path string }
-
-func (f *fileFields) add(field, path string) {
-	if path != "" {
-		*f = append(*f, struct{ field, path string }{field, path})
-	}
-}
-
-func (f *fileFields) addTLS(block string, tls *commoncfg.TLSConfig) {
-	f.add(block+".ca_file", tls.CAFile)
-	f.add(block+".cert_file", tls.CertFile)
-	f.add(block+".key_file", tls.KeyFile)
-}
-
-func (f *fileFields) addOAuth2(block string, oauth *commoncfg.OAuth2) {
-	f.add(block+".client_secret_file", oauth.ClientSecretFile)
-	f.add(block+".client_certificate_key_file", oauth.ClientCertificateKeyFile)
-	f.addTLS(block+".tls_config", &oauth.TLSConfig)
-}
-
-func (f fileFields) paths() (paths []string) {
-	for _, file := range f {
-		paths = append(paths, file.path)
-	}
-	return paths
-}
-
-// read reads every file once, so that one that cannot be read is reported now
-// and not by the first request. It returns a digest of each.
-func (f fileFields) read(at origin) (digests []string, err error) {
-	for _, file := range f {
-		content, err := safefile.Read(file.path, safefile.MaxSecret)
-		if err != nil {
-			return nil, at.wrong(file.field, "%s %s", file.path, err)
+// eachFile visits the fields of a block that name a file: those whose name in
+// YAML says so, and the files of headers.
+func eachFile(block reflect.Value, path string, visit func(path string, file *string)) {
+	switch block.Kind() {
+	case reflect.Pointer:
+		eachFile(block.Elem(), path, visit)
+	case reflect.Slice:
+		for i := range block.Len() {
+			eachFile(block.Index(i), item(path, i), visit)
 		}
-		digest := sha256.Sum256(content)
-		digests = append(digests, string(digest[:]))
-	}
-	return digests, nil
-}
-
-// clientFiles lists the files that an HTTP client reads.
-func clientFiles(client *commoncfg.HTTPClientConfig) (files fileFields) {
-	if basic := client.BasicAuth; basic != nil {
-		files.add("http_client.basic_auth.username_file", basic.UsernameFile)
-		files.add("http_client.basic_auth.password_file", basic.PasswordFile)
-	}
-	if authorization := client.Authorization; authorization != nil {
-		files.add("http_client.authorization.credentials_file", authorization.CredentialsFile)
-	}
-	if client.OAuth2 != nil {
-		files.addOAuth2("http_client.oauth2", client.OAuth2)
-	}
-	files.addTLS("http_client.tls_config", &client.TLSConfig)
-	if client.HTTPHeaders != nil {
-		for _, name := range slices.Sorted(maps.Keys(client.HTTPHeaders.Headers)) {
-			for i, path := range client.HTTPHeaders.Headers[name].Files {
-				files.add(item("http_client.http_headers."+name+".files", i), path)
+	case reflect.Map:
+		for _, key := range slices.SortedFunc(slices.Values(block.MapKeys()), func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }) {
+			eachFile(block.MapIndex(key), join(path, key.String()), visit)
+		}
+	case reflect.Struct:
+		for field, value := range block.Fields() {
+			name, options, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+			switch place := join(path, name); {
+			case strings.Contains(options, "inline"):
+				eachFile(value, path, visit)
+			case name == "" || name == "-":
+			case value.Kind() == reflect.String && (strings.HasSuffix(name, "_file") || name == "kubeconfig"):
+				if file := value.Addr().Interface().(*string); *file != "" {
+					visit(place, file)
+				}
+			case value.Type() == reflect.TypeFor[[]string]() && block.Type() == reflect.TypeFor[commoncfg.Header]() && name == "files":
+				for i := range value.Len() {
+					visit(item(place, i), value.Index(i).Addr().Interface().(*string))
+				}
+			default:
+				eachFile(value, place, visit)
 			}
 		}
 	}
-	return files
 }
 
-// usableClient refuses what prometheus/common accepts and this exporter cannot
-// use: references to a secret manager, and values that would fail each request.
+// readFiles reads every file that the settings name once, so that one that cannot
+// be read is reported now and not by the first request. It returns a digest of
+// each.
+func readFiles(settings *Settings, at origin) (files, digests []string, err error) {
+	eachFile(reflect.ValueOf(settings), "", func(field string, file *string) {
+		content, readErr := safefile.Read(*file, safefile.MaxSecret)
+		if readErr != nil && err == nil {
+			err = at.wrong(field, "%s %s", *file, readErr)
+		}
+		digest := sha256.Sum256(content)
+		files, digests = append(files, *file), append(digests, string(digest[:]))
+	})
+	return files, digests, err
+}
+
+// usableClient refuses what prometheus/common accepts and would fail each request.
 func usableClient(client *commoncfg.HTTPClientConfig, at origin) error {
-	if basic := client.BasicAuth; basic != nil {
-		if err := noReference(at, "http_client.basic_auth", map[string]string{"username_ref": basic.UsernameRef, "password_ref": basic.PasswordRef}); err != nil {
-			return err
-		}
-		if basic.Username == "" && basic.UsernameFile == "" {
-			return at.wrong("http_client.basic_auth", "needs username or username_file")
-		}
+	if basic := client.BasicAuth; basic != nil && basic.Username == "" && basic.UsernameFile == "" {
+		return at.wrong("http_client.basic_auth", "needs username or username_file")
 	}
 	if authorization := client.Authorization; authorization != nil {
-		if err := noReference(at, "http_client.authorization", map[string]string{"credentials_ref": authorization.CredentialsRef}); err != nil {
+		if err := cmp.Or(
+			at.when(authorization.Credentials == "" && authorization.CredentialsFile == "", "http_client.authorization", "needs credentials or credentials_file"),
+			at.header("http_client.authorization.credentials", string(authorization.Credentials)),
+			at.when(!httpguts.ValidHeaderFieldName(authorization.Type), "http_client.authorization.type", "must be one word, such as Bearer"),
+		); err != nil {
 			return err
 		}
-		if authorization.Credentials == "" && authorization.CredentialsFile == "" {
-			return at.wrong("http_client.authorization", "needs credentials or credentials_file")
-		}
-		if !headerValue(string(authorization.Credentials)) {
-			return at.wrong("http_client.authorization.credentials", wrongHeaderValue)
-		}
-		if !httpguts.ValidHeaderFieldName(authorization.Type) {
-			return at.wrong("http_client.authorization.type", "must be one word, such as Bearer")
-		}
-	}
-	if err := usableProxy(&client.ProxyConfig, "http_client", at); err != nil {
-		return err
 	}
 	if client.OAuth2 != nil {
 		if err := usableOAuth2(client.OAuth2, "http_client.oauth2", at); err != nil {
 			return err
 		}
 	}
-	if err := usableHeaders(client.HTTPHeaders, at); err != nil {
-		return err
-	}
-	return usableTLS(&client.TLSConfig, "http_client.tls_config", at)
+	return cmp.Or(usableProxy(&client.ProxyConfig, "http_client", at), usableHeaders(client.HTTPHeaders, at), usableTLS(&client.TLSConfig, "http_client.tls_config", at))
 }
 
-// noReference refuses what only a secret manager could resolve.
-func noReference(at origin, block string, references map[string]string) error {
-	for _, field := range slices.Sorted(maps.Keys(references)) {
-		if references[field] != "" {
-			return at.wrong(block+"."+field, "needs a secret manager, which this exporter has none of: use the field or its _file form")
-		}
-	}
-	return nil
+// header: the field is a value that can stand in a header.
+func (o origin) header(field, value string) error {
+	return o.when(!httpguts.ValidHeaderFieldValue(value), field, "must be one line without control characters")
 }
-
-const wrongHeaderValue = "must be one line without control characters"
-
-func headerValue(text string) bool { return httpguts.ValidHeaderFieldValue(text) }
 
 func usableHeaders(headers *commoncfg.Headers, at origin) error {
 	if headers == nil {
@@ -147,13 +108,13 @@ func usableHeaders(headers *commoncfg.Headers, at origin) error {
 			return at.wrong("http_client.http_headers", "a name here is that of no HTTP header: it must consist of letters, digits and -")
 		}
 		for i, value := range header.Values {
-			if !headerValue(value) {
-				return at.wrong(item("http_client.http_headers."+name+".values", i), wrongHeaderValue)
+			if err := at.header(item("http_client.http_headers."+name+".values", i), value); err != nil {
+				return err
 			}
 		}
 		for i, value := range header.Secrets {
-			if !headerValue(string(value)) {
-				return at.wrong(item("http_client.http_headers."+name+".secrets", i), wrongHeaderValue)
+			if err := at.header(item("http_client.http_headers."+name+".secrets", i), string(value)); err != nil {
+				return err
 			}
 		}
 	}
@@ -166,8 +127,8 @@ func usableProxy(proxy *commoncfg.ProxyConfig, block string, at origin) error {
 	}
 	for _, values := range proxy.ProxyConnectHeader {
 		for _, value := range values {
-			if !headerValue(string(value)) {
-				return at.wrong(block+".proxy_connect_header", wrongHeaderValue)
+			if err := at.header(block+".proxy_connect_header", string(value)); err != nil {
+				return err
 			}
 		}
 	}
@@ -179,62 +140,47 @@ func usableProxyURL(address *url.URL) bool {
 }
 
 func usableOAuth2(oauth *commoncfg.OAuth2, block string, at origin) error {
-	if err := noReference(at, block, map[string]string{"client_secret_ref": oauth.ClientSecretRef, "client_certificate_key_ref": oauth.ClientCertificateKeyRef}); err != nil {
-		return err
-	}
 	address, _, _ := strings.Cut(oauth.TokenURL, "?")
 	if _, user, err := parseURL(address); err != nil {
 		return at.wrong(block+".token_url", "%s", err)
 	} else if user != nil {
 		return at.wrong(block+".token_url", "must not carry a user and password: use client_id and client_secret")
 	}
-	if _, err := url.Parse(oauth.TokenURL); err != nil {
-		return at.wrong(block+".token_url", "is no valid URL")
-	}
-	if err := usableGrant(oauth, block, at); err != nil {
-		return err
-	}
-	if err := usableProxy(&oauth.ProxyConfig, block, at); err != nil {
-		return err
-	}
-	return usableTLS(&oauth.TLSConfig, block+".tls_config", at)
+	_, err := url.Parse(oauth.TokenURL)
+	return cmp.Or(
+		at.when(err != nil, block+".token_url", "is no valid URL"),
+		usableGrant(oauth, block, at),
+		usableProxy(&oauth.ProxyConfig, block, at),
+		usableTLS(&oauth.TLSConfig, block+".tls_config", at),
+	)
 }
 
 const jwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 // usableGrant refuses what the kind of grant has no use for.
 func usableGrant(oauth *commoncfg.OAuth2, block string, at origin) error {
-	idle := []struct {
-		field string
-		set   bool
-	}{
-		{"client_certificate_key", oauth.ClientCertificateKey != ""},
-		{"client_certificate_key_file", oauth.ClientCertificateKeyFile != ""},
-		{"client_certificate_key_id", oauth.ClientCertificateKeyID != ""},
-		{"signature_algorithm", oauth.SignatureAlgorithm != ""},
-		{"iss", oauth.Iss != ""},
-		{"audience", oauth.Audience != ""},
-		{"claims", len(oauth.Claims) > 0},
-	}
 	switch oauth.GrantType {
 	case "", "client_credentials":
 	case jwtBearer:
-		switch {
-		case oauth.ClientCertificateKey == "" && oauth.ClientCertificateKeyFile == "":
-			return at.wrong(block, "needs client_certificate_key or client_certificate_key_file, which signs the assertion")
-		case oauth.ClientSecret != "" || oauth.ClientSecretFile != "":
-			return at.wrong(block, "client_secret belongs to grant_type: client_credentials: remove it")
-		}
-		return nil
+		return cmp.Or(
+			at.when(oauth.ClientCertificateKey == "" && oauth.ClientCertificateKeyFile == "", block, "needs client_certificate_key or client_certificate_key_file, which signs the assertion"),
+			at.when(oauth.ClientSecret != "" || oauth.ClientSecretFile != "", block, "client_secret belongs to grant_type: client_credentials: remove it"),
+		)
 	default:
 		return at.wrong(block+".grant_type", "must be client_credentials or %s", jwtBearer)
 	}
-	for _, setting := range idle {
-		if setting.set {
-			return at.wrong(block+"."+setting.field, "belongs to grant_type: %s: add that or remove this", jwtBearer)
-		}
+	idle := func(set bool, field string) error {
+		return at.when(set, block+"."+field, "belongs to grant_type: %s: add that or remove this", jwtBearer)
 	}
-	return nil
+	return cmp.Or(
+		idle(oauth.ClientCertificateKey != "", "client_certificate_key"),
+		idle(oauth.ClientCertificateKeyFile != "", "client_certificate_key_file"),
+		idle(oauth.ClientCertificateKeyID != "", "client_certificate_key_id"),
+		idle(oauth.SignatureAlgorithm != "", "signature_algorithm"),
+		idle(oauth.Iss != "", "iss"),
+		idle(oauth.Audience != "", "audience"),
+		idle(len(oauth.Claims) > 0, "claims"),
+	)
 }
 
 // usableTLS holds certificates and keys against what TLS needs of them.
@@ -247,9 +193,6 @@ func usableTLS(c *commoncfg.TLSConfig, block string, at origin) error {
 // a library cannot read a certificate is not told: its words are of ASN.1, and
 // may quote.
 func readTLS(c *commoncfg.TLSConfig, block string, at origin) (inline commoncfg.TLSConfig, err error) {
-	if err := noReference(at, block, map[string]string{"ca_ref": c.CARef, "cert_ref": c.CertRef, "key_ref": c.KeyRef}); err != nil {
-		return inline, err
-	}
 	if c.MaxVersion != 0 && c.MaxVersion < c.MinVersion {
 		return inline, at.wrong(block+".max_version", "is below min_version")
 	}
@@ -323,16 +266,6 @@ func clientProblem(err error) string {
 		return oneLine(err)
 	}
 	return "holds a value of the wrong kind"
-}
-
-// cloned returns a copy to work with: prometheus/common writes into what it is
-// given, and settings are compared.
-func cloned(oauth *commoncfg.OAuth2) *commoncfg.OAuth2 {
-	if oauth == nil {
-		return nil
-	}
-	clone := *oauth
-	return &clone
 }
 
 // authenticateAs turns the userinfo of a URL into basic_auth.

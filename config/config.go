@@ -12,7 +12,6 @@ import (
 	"errors"
 	"net/url"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -73,50 +72,23 @@ func (c *Config) Warnings() []string { return slices.Clone(c.warnings) }
 // knows when to load again.
 func (c *Config) Files() []string { return slices.Clone(c.files) }
 
-// A Cluster is one Connect cluster to watch. Its fields are shared: do not
-// change what they point to.
+// A Cluster is one Connect cluster to watch: its settings in their normal form,
+// and what follows from them. Its fields are shared: do not change what they
+// point to.
 type Cluster struct {
-	// Name is the connect_cluster label.
-	Name string
-	// Provider is one of the Provider constants.
-	Provider string
+	Settings
 	// URLs of workers, without userinfo, query and trailing slash; any of them
-	// answers for the cluster. For [ProviderConnect] at least one unless it is observed by its brokers, for
-	// [ProviderConfluentCloud] exactly the one that its block stands for, none
-	// for the others.
+	// answers for the cluster. For [ProviderConnect] at least one unless it is
+	// observed by its brokers, for [ProviderConfluentCloud] exactly the one that its
+	// block stands for, none for the others.
 	URLs []*url.URL
-	// ObservationVersion is "auto", "1" or "2", or "brokers" for a cluster whose
-	// REST API is not asked: it has no URLs, and Kafka is set.
-	ObservationVersion string
-	// Parallelism is how many calls for single connectors are in flight, 1 to 256.
-	Parallelism int
-	// RequestTimeout bounds each HTTP request.
-	RequestTimeout time.Duration
-	// MaxConnectors that a cluster may have.
-	MaxConnectors int
-	// InfoMaxAge is for how long a connector's class and tasks.max are kept; 0
-	// asks each time.
-	InfoMaxAge time.Duration
-	// StartupValidation wants the cluster to answer before the exporter starts.
-	StartupValidation bool
-	// Filter says which connectors are watched.
-	Filter Filter
-	// HTTPClient is how requests are authenticated and encrypted. Userinfo of
-	// URLs and key stores have become basic_auth and tls_config here.
+	// HTTPClient is that of the settings; its users may write into it.
 	HTTPClient commoncfg.HTTPClientConfig
-	Services
-	// Labels are on all series of the cluster: valid names that are none of the
-	// exporter's own ([OwnLabels]) nor of Prometheus's.
-	Labels map[string]string
-	// ConnectorLabels are keys of connectors' configurations whose values become
-	// labels. No two become the same label, and none looks like that of a secret.
-	ConnectorLabels []string
 	// ExpectedWorkers is how many workers there should be, 0 where not given.
 	ExpectedWorkers int
-	// Kafka says how to read the brokers behind the cluster, nil where they are not.
-	Kafka *Kafka
-	// WorkerProbe says whether each worker is asked whether it lives.
-	WorkerProbe WorkerProbe
+	// AivenToken reads the API token of provider aiven, anew where it is in a file,
+	// so that it can be changed while the exporter runs.
+	AivenToken func() (string, error)
 	// Idle says that there is nothing to ask, as its resource means it.
 	Idle bool
 	// Origin is where the cluster was configured: "clusters.yml:12",
@@ -124,7 +96,6 @@ type Cluster struct {
 	Origin string
 
 	files    []string
-	settings clusterSettings
 	contents []string
 }
 
@@ -132,22 +103,11 @@ type Cluster struct {
 // both: their settings (where they were configured aside) and the contents of
 // the files that these name.
 func (c Cluster) Same(other Cluster) bool {
-	return reflect.DeepEqual(c.settings, other.settings) && slices.Equal(c.contents, other.contents)
+	return reflect.DeepEqual(c.Settings, other.Settings) && slices.Equal(c.contents, other.contents)
 }
 
 // Files lists the files that the cluster's settings name.
 func (c Cluster) Files() []string { return slices.Clone(c.files) }
-
-// WorkerProbe says whether each worker that a snapshot names is asked whether
-// it lives (GET /).
-type WorkerProbe struct {
-	Enabled bool
-	// Scheme of the workers' own addresses: "http", "https", or "auto".
-	Scheme string
-	// CredentialsHosts are the hosts that may be sent the cluster's credentials:
-	// "host", "host:port" or "*.domain", lower case.
-	CredentialsHosts []string
-}
 
 // SendCredentials says whether a worker at host, "host" or "host:port", may be
 // sent the cluster's credentials. A snapshot names workers as they name
@@ -164,38 +124,25 @@ func (w WorkerProbe) SendCredentials(host string) bool {
 	})
 }
 
-// A Filter says which connectors are watched. The zero Filter keeps all.
-type Filter struct {
-	include, exclude []*regexp.Regexp
-}
-
 // Keep says whether the connector is watched: it matches any include pattern,
 // or there are none, and no exclude pattern.
 func (f Filter) Keep(connector string) bool {
-	matches := func(pattern *regexp.Regexp) bool { return pattern.MatchString(connector) }
-	return (len(f.include) == 0 || slices.ContainsFunc(f.include, matches)) &&
-		!slices.ContainsFunc(f.exclude, matches)
+	matches := func(pattern Pattern) bool { return pattern.MatchString(connector) }
+	return (len(f.Include) == 0 || slices.ContainsFunc(f.Include, matches)) && !slices.ContainsFunc(f.Exclude, matches)
 }
 
 // KeepsAll says whether there is no pattern at all.
-func (f Filter) KeepsAll() bool { return len(f.include) == 0 && len(f.exclude) == 0 }
+func (f Filter) KeepsAll() bool { return len(f.Include)+len(f.Exclude) == 0 }
 
 // OTLP says where metrics are pushed by OTLP, and how.
 type OTLP struct {
+	OTLPSettings
 	// Endpoint is the whole URL that metrics are sent to; for gRPC its scheme,
 	// host and port matter. Scheme http means no TLS.
 	Endpoint *url.URL
-	// Protocol is "http/protobuf" or "grpc".
-	Protocol string
-	// Interval between exports, and Timeout of each request, retries included.
-	Interval, Timeout time.Duration
-	// Compression is "gzip" or "none".
-	Compression string
 	// ResourceAttributes describe the exporter in what it sends; service.name is
 	// among them.
 	ResourceAttributes map[string]string
-
-	settings *otlpSettings
 }
 
 // OTLPCredentials go with each export, and decide which receiver is trusted.
@@ -210,7 +157,7 @@ type OTLPCredentials struct {
 
 // Same says whether both settings are the same. What the files hold that they
 // name is not part of it: see Credentials.
-func (o *OTLP) Same(other *OTLP) bool { return reflect.DeepEqual(o.settings, other.settings) }
+func (o *OTLP) Same(other *OTLP) bool { return reflect.DeepEqual(o.OTLPSettings, other.OTLPSettings) }
 
 // errNothing shows the three ways when none was taken.
 var errNothing = errors.New("no Connect cluster is configured: use --config.file=clusters.yml, set CONNECT_REST_URL (several clusters: CONNECT_RESOURCE_IDS), or give --connect.url=http://localhost:8083")

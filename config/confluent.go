@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net/url"
 	"regexp"
 
@@ -10,26 +11,20 @@ import (
 // ProviderConfluentCloud is what Confluent Cloud runs for one Kafka cluster.
 const ProviderConfluentCloud = "confluent-cloud"
 
-const defaultConfluentURL = "https://api.confluent.cloud"
-
 // ConfluentCloud says which managed Connect cluster to watch.
 type ConfluentCloud struct {
-	// Environment (env-…) and Cluster (lkc-…) that the connectors belong to.
-	Environment, Cluster string
-	// APIURL is the base of the API, without trailing slash.
-	APIURL *url.URL
-}
-
-type confluentSettings struct {
 	Environment string `yaml:"environment" doc:"Environment id, env-…. Required."`
 	Cluster     string `yaml:"cluster" doc:"Kafka cluster id, lkc-…. Required."`
-	APIURL      string `yaml:"api_url" doc:"Base of the API."`
+	APIURL      URL    `yaml:"api_url" doc:"Base of the API."`
 }
 
-func defaultConfluent() confluentSettings { return confluentSettings{APIURL: defaultConfluentURL} }
+func defaultConfluent() ConfluentCloud {
+	return ConfluentCloud{APIURL: URL{&url.URL{Scheme: "https", Host: "api.confluent.cloud"}}}
+}
 
-func (c *confluentSettings) UnmarshalYAML(node *yaml.Node) error {
-	type plain confluentSettings
+// UnmarshalYAML puts the block over the defaults.
+func (c *ConfluentCloud) UnmarshalYAML(node *yaml.Node) error {
+	type plain ConfluentCloud
 	*c = defaultConfluent()
 	return node.Decode((*plain)(c))
 }
@@ -37,7 +32,7 @@ func (c *confluentSettings) UnmarshalYAML(node *yaml.Node) error {
 func confluentProvider() provider {
 	return provider{
 		name: ProviderConfluentCloud, block: "confluent_cloud",
-		present: func(s *clusterSettings) bool { return s.ConfluentCloud != nil },
+		present: func(s *Settings) bool { return s.ConfluentCloud != nil },
 		cannot: map[string]string{
 			"urls":             "belongs to provider: connect; for confluent-cloud the block confluent_cloud says where to go",
 			"worker_probe":     "provider confluent-cloud shows no workers that could be asked: remove it",
@@ -48,25 +43,19 @@ func confluentProvider() provider {
 	}
 }
 
-func validateConfluent(_ *loader, settings *clusterSettings, cluster *Cluster, at origin) error {
+func validateConfluent(_ *loader, settings *Settings, cluster *Cluster, at origin) error {
 	block := settings.ConfluentCloud
-	for _, id := range []struct{ field, value, example string }{{"environment", block.Environment, "env-abc123"}, {"cluster", block.Cluster, "lkc-abc123"}} {
-		if id.value == "" {
-			return at.wrong("confluent_cloud."+id.field, "is required, such as %s", id.example)
-		}
-		if id.value != url.PathEscape(id.value) {
-			return at.wrong("confluent_cloud."+id.field, "must be an id, such as %s", id.example)
-		}
-	}
-	if !authenticates(&settings.HTTPClient) {
-		return at.wrong("http_client", "provider confluent-cloud needs a Cloud API key: basic_auth with the key as username and the secret as password or password_file")
-	}
-	base, err := serviceURL(&block.APIURL, defaultConfluentURL, "confluent_cloud.api_url", at)
-	if err != nil {
+	const environment, id, form = "env-abc123", "lkc-abc123", "must be an id, such as %s"
+	if err := cmp.Or(
+		at.when(block.Environment == "", "confluent_cloud.environment", "is required, such as %s", environment),
+		at.when(block.Environment != url.PathEscape(block.Environment), "confluent_cloud.environment", form, environment),
+		at.when(block.Cluster == "", "confluent_cloud.cluster", "is required, such as %s", id),
+		at.when(block.Cluster != url.PathEscape(block.Cluster), "confluent_cloud.cluster", form, id),
+		at.when(!authenticates(&settings.HTTPClient), "http_client", "provider confluent-cloud needs a Cloud API key: basic_auth with the key as username and the secret as password or password_file"),
+	); err != nil {
 		return err
 	}
-	cluster.ConfluentCloud = &ConfluentCloud{Environment: block.Environment, Cluster: block.Cluster, APIURL: base}
-	cluster.URLs = []*url.URL{base.JoinPath("connect/v1/environments", block.Environment, "clusters", block.Cluster)}
+	cluster.URLs = []*url.URL{block.APIURL.JoinPath("connect/v1/environments", block.Environment, "clusters", block.Cluster)}
 	return nil
 }
 
@@ -74,19 +63,19 @@ var confluentPathForm = regexp.MustCompile(`^(.*)/connect/v1/environments/([^/]+
 
 // confluentPath recognises the address of a Connect cluster in Confluent
 // Cloud's API: https://api.confluent.cloud/connect/v1/environments/E/clusters/C.
-func confluentPath(address *url.URL) (confluentSettings, bool) {
+func confluentPath(address *url.URL) (ConfluentCloud, bool) {
 	match := confluentPathForm.FindStringSubmatch(address.Path)
 	if match == nil {
-		return confluentSettings{}, false
+		return ConfluentCloud{}, false
 	}
 	base := *address
 	base.Path, base.RawPath = match[1], ""
-	return confluentSettings{Environment: match[2], Cluster: match[3], APIURL: base.String()}, true
+	return ConfluentCloud{Environment: match[2], Cluster: match[3], APIURL: URL{&base}}, true
 }
 
 // selectProvider makes a cluster that was given by a URL alone one of Confluent
 // Cloud if the URL says so.
-func selectProvider(settings *clusterSettings, at origin) error {
+func selectProvider(settings *Settings, at origin) error {
 	address, user, err := parseURL(settings.URLs[0])
 	if err != nil {
 		return at.wrong("urls[0]", "%s", err)

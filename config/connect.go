@@ -16,7 +16,7 @@ func connectProvider() provider {
 	return provider{name: ProviderConnect, validate: validateConnect}
 }
 
-func validateConnect(_ *loader, settings *clusterSettings, cluster *Cluster, at origin) (err error) {
+func validateConnect(_ *loader, settings *Settings, cluster *Cluster, at origin) (err error) {
 	cluster.URLs, err = connectURLs(settings, at)
 	return err
 }
@@ -30,13 +30,14 @@ func brokersAlone() provider {
 			"urls": why, "parallelism": why, "info_max_age": why, "max_connectors": why, "worker_probe": why, "http_client": why, clientCredentials: why,
 			"connector_labels": "needs the connectors' configurations, which only the REST API tells; the brokers' are never read: remove it",
 		},
-		validate: func(_ *loader, _ *clusterSettings, cluster *Cluster, at origin) error {
-			switch kafka := cluster.Kafka; {
-			case kafka == nil:
+		validate: func(_ *loader, settings *Settings, _ *Cluster, at origin) error {
+			if settings.Kafka == nil {
 				return at.wrong("observation_version", "brokers needs a block kafka, which says where they are")
-			case kafka.GroupID == "":
+			}
+			switch group, statuses, _ := settings.Kafka.Workers(); "" {
+			case group:
 				return at.wrong("kafka", "group_id is missing: without REST, it tells the workers")
-			case kafka.StatusStorageTopic == "":
+			case statuses:
 				return at.wrong("kafka", "status_storage_topic is missing: without REST, it tells the connectors")
 			}
 			return nil
@@ -45,7 +46,7 @@ func brokersAlone() provider {
 }
 
 // connectURLs parses the URLs of workers, and moves their userinfo to basic_auth.
-func connectURLs(settings *clusterSettings, at origin) (parsed []*url.URL, err error) {
+func connectURLs(settings *Settings, at origin) (parsed []*url.URL, err error) {
 	if len(settings.URLs) == 0 {
 		return nil, at.wrong("urls", `is required for provider: connect, such as urls: ["http://connect-1:8083"]`)
 	}

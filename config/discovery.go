@@ -1,9 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
-	"net/url"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -41,21 +41,12 @@ func (d *Discovery) Same(other *Discovery) bool {
 
 // A Selector says which resources are clusters, and how these are watched.
 type Selector struct {
-	// Kinds as written: names of operators or of resources.
-	Kinds []string
-	// Namespaces, "*" for all; none is the exporter's own. LabelSelector is
-	// Kubernetes'. Both are of selectors of the Kubernetes API alone.
-	Namespaces    []string
-	LabelSelector string
-	// Paths are patterns of file names, absolute or relative to the process; of
-	// selectors of files alone.
-	Paths []string
+	selectorSettings
 	// NameTemplate of the cluster: {namespace}, {name}, {kind}, {group}.
 	NameTemplate string
 
-	settings selectorSettings
-	loader   *loader
-	at       origin
+	loader *loader
+	at     origin
 }
 
 // Wrong is an error about one of the selector's fields, with its place.
@@ -68,7 +59,8 @@ func (s *Selector) HasToken() bool {
 	if token, _ := s.loader.environment.lookup("AIVEN_TOKEN"); token != "" {
 		return true
 	}
-	return s.settings.Cluster.Aiven != nil && (s.settings.Cluster.Aiven.Token != "" || s.settings.Cluster.Aiven.TokenFile != "")
+	aiven := s.Settings.Aiven
+	return aiven != nil && (aiven.Token != "" || aiven.TokenFile != "")
 }
 
 // A Found cluster is what a resource says of how it is reached.
@@ -100,22 +92,21 @@ type Found struct {
 
 // Cluster makes a cluster of what was found, by the selector's settings.
 func (s *Selector) Cluster(found Found) (Cluster, error) {
-	settings := clusterSettings(s.settings.Cluster)
+	settings := Settings(s.Settings)
 	settings.Name, settings.URLs, settings.Provider = found.Name, nil, ProviderConnect
-	settings.Labels = copiedLabels(s.settings, found.Labels)
+	settings.Labels = copiedLabels(s.selectorSettings, found.Labels)
 	at := origin{name: found.Origin, field: s.at.field}
 	l := &loader{sources: s.loader.sources, environment: s.loader.environment, names: map[string]string{}}
 	if found.Idle {
-		cluster := Cluster{Name: found.Name, Provider: ProviderConnect, Labels: settings.Labels, Origin: found.Origin, Idle: true}
+		cluster := Cluster{Settings: Settings{Name: found.Name, Provider: ProviderConnect, Labels: settings.Labels}, Origin: found.Origin, Idle: true}
 		if found.Aiven {
 			cluster.Provider = ProviderAiven
 		}
-		for _, validate := range []func(*clusterSettings, *Cluster, origin) error{l.name, labels} {
+		for _, validate := range []func(*Settings, *Cluster, origin) error{l.name, labels} {
 			if err := validate(&settings, &cluster, at); err != nil {
 				return Cluster{}, err
 			}
 		}
-		cluster.settings = clusterSettings{Name: settings.Name, Provider: cluster.Provider, Labels: settings.Labels}
 		return cluster, nil
 	}
 	if found.Aiven {
@@ -150,7 +141,7 @@ func (s *Selector) Cluster(found Found) (Cluster, error) {
 }
 
 // of fills in what a resource says.
-func (k *kafkaSettings) of(found Found) *kafkaSettings {
+func (k *Kafka) of(found Found) *Kafka {
 	filled := *k
 	if len(filled.BootstrapServers) == 0 {
 		filled.BootstrapServers = found.Bootstrap
@@ -174,7 +165,7 @@ var noLabelRune = regexp.MustCompile(`[^a-zA-Z0-9_]`)
 // copiedLabels are the selector's labels and those that it copies. What is not
 // right in a label's value is left out: it is somebody else's.
 func copiedLabels(s selectorSettings, of map[string]string) map[string]string {
-	all := maps.Clone(s.Cluster.Labels)
+	all := maps.Clone(s.Settings.Labels)
 	for _, key := range s.CopyLabels {
 		if value := of[key]; value != "" && printable(value) && len(value) <= maxLabelBytes {
 			if all == nil {
@@ -201,7 +192,7 @@ type selectorSettings struct {
 	LabelSelector string       `yaml:"label_selector,omitempty" doc:"Only resources with these labels, such as team=orders,env!=test. For kubernetes alone."`
 	Paths         []string     `yaml:"paths,omitempty" doc:"Patterns of file names; a file may have many documents. Required for, and only for, files."`
 	CopyLabels    []string     `yaml:"copy_labels,omitempty" doc:"Labels of the resource, of Aiven's also tags, that all series of its cluster get."`
-	Cluster       plainCluster `yaml:",inline"`
+	Settings      plainCluster `yaml:",inline"`
 
 	// alone is what stands for the whole block, "" for nothing.
 	alone string
@@ -209,13 +200,13 @@ type selectorSettings struct {
 
 // plainCluster is a cluster's settings without their own way to be decoded, which
 // would keep them from being a part of another block.
-type plainCluster clusterSettings
+type plainCluster Settings
 
 // UnmarshalYAML also takes a name of kinds, or a pattern of file names, for the
 // whole block.
 func (s *selectorSettings) UnmarshalYAML(node *yaml.Node) error {
-	s.Cluster = plainCluster(defaultCluster())
-	s.Cluster.Name = defaultFoundName
+	s.Settings = plainCluster(defaultCluster())
+	s.Settings.Name = defaultFoundName
 	if node.Kind == yaml.ScalarNode {
 		s.alone = node.Value
 		return nil
@@ -225,7 +216,7 @@ func (s *selectorSettings) UnmarshalYAML(node *yaml.Node) error {
 		return err
 	}
 	if aiven := child(node, "aiven"); aiven != nil && child(aiven, "route") == nil {
-		s.Cluster.Aiven.Route = "" // The resource says which access it opens.
+		s.Settings.Aiven.Route = "" // The resource says which access it opens.
 	}
 	return nil
 }
@@ -239,10 +230,6 @@ func (l *loader) loadDiscovery(source *source) error {
 	d := &Discovery{Kubeconfig: settings.Kubeconfig}
 	if len(settings.Kubernetes)+len(settings.Files) == 0 {
 		return fmt.Errorf("%s: has neither kubernetes nor files: say where to find clusters", source.at("discovery"))
-	}
-	if d.Kubeconfig != "" {
-		d.Kubeconfig = commoncfg.JoinDir(l.directory(), d.Kubeconfig)
-		settings.Kubeconfig = d.Kubeconfig
 	}
 	for _, list := range []struct {
 		name      string
@@ -260,10 +247,8 @@ func (l *loader) loadDiscovery(source *source) error {
 				list.alone(&list.settings[i], alone)
 				list.settings[i].alone = ""
 			}
-			l.resolvePaths((*clusterSettings)(&list.settings[i].Cluster))
 			s := Selector{
-				Kinds: list.settings[i].Kinds, Namespaces: list.settings[i].Namespaces, LabelSelector: list.settings[i].LabelSelector,
-				Paths: list.settings[i].Paths, NameTemplate: list.settings[i].Cluster.Name, settings: list.settings[i], loader: l,
+				selectorSettings: list.settings[i], NameTemplate: list.settings[i].Settings.Name, loader: l,
 				at: origin{
 					name:  strings.TrimSuffix(source.at(path), ": "+path),
 					field: func(field string) string { return source.at(join(path, field)) },
@@ -284,27 +269,21 @@ func (l *loader) loadDiscovery(source *source) error {
 }
 
 func kubernetesSelector(s *Selector) error {
-	switch {
-	case len(s.Kinds) == 0:
-		return s.Wrong("kinds", "is required, such as kinds: [strimzi]")
-	case len(s.Paths) > 0:
-		return s.Wrong("paths", "belongs to discovery.files")
-	case slices.Contains(s.Namespaces, ""):
-		return s.Wrong("namespaces", `an empty name is no namespace; write "*" for all`)
-	case slices.Contains(s.Namespaces, "*") && len(s.Namespaces) > 1:
-		return s.Wrong("namespaces", `"*" stands for all: remove the others`)
-	}
-	return nil
+	return cmp.Or(
+		s.at.when(len(s.Kinds) == 0, "kinds", "is required, such as kinds: [strimzi]"),
+		s.at.when(len(s.Paths) > 0, "paths", "belongs to discovery.files"),
+		s.at.when(slices.Contains(s.Namespaces, ""), "namespaces", `an empty name is no namespace; write "*" for all`),
+		s.at.when(slices.Contains(s.Namespaces, "*") && len(s.Namespaces) > 1, "namespaces", `"*" stands for all: remove the others`),
+	)
 }
 
 func (l *loader) fileSelector(s *Selector) error {
-	switch {
-	case len(s.Paths) == 0:
-		return s.Wrong("paths", `is required, such as paths: ["resources/*.yaml"]`)
-	case len(s.Namespaces) > 0:
-		return s.Wrong("namespaces", "belongs to discovery.kubernetes")
-	case s.LabelSelector != "":
-		return s.Wrong("label_selector", "belongs to discovery.kubernetes")
+	if err := cmp.Or(
+		s.at.when(len(s.Paths) == 0, "paths", `is required, such as paths: ["resources/*.yaml"]`),
+		s.at.when(len(s.Namespaces) > 0, "namespaces", "belongs to discovery.kubernetes"),
+		s.at.when(s.LabelSelector != "", "label_selector", "belongs to discovery.kubernetes"),
+	); err != nil {
+		return err
 	}
 	for i, path := range s.Paths {
 		if _, err := filepath.Match(path, ""); err != nil || path == "" {
@@ -317,22 +296,18 @@ func (l *loader) fileSelector(s *Selector) error {
 
 // selector validates what both lists have, by a cluster as it might be found.
 func (l *loader) selector(s *Selector, d *Discovery) error {
-	c := &s.settings.Cluster
-	switch {
-	case len(c.URLs) > 0:
-		return s.Wrong("urls", "are what the resource says: remove them")
-	case c.Provider != ProviderConnect:
-		return s.Wrong("provider", "is what the resource says: remove it")
-	case c.ConfluentCloud != nil:
-		return s.Wrong("confluent_cloud", "is no resource: put it under clusters")
-	case c.MSK != nil:
-		return s.Wrong("msk", "is no resource: put it under clusters")
-	case c.StartupValidation:
-		return s.Wrong("startup_validation", "waits for clusters that are named; those that are found come and go: remove it")
-	case c.Aiven != nil && (c.Aiven.Project != "" || c.Aiven.Service != ""):
-		return s.Wrong("aiven", "project and service are what the resource says: remove them")
+	c := &s.Settings
+	if err := cmp.Or(
+		s.at.when(len(c.URLs) > 0, "urls", "are what the resource says: remove them"),
+		s.at.when(c.Provider != ProviderConnect, "provider", "is what the resource says: remove it"),
+		s.at.when(c.ConfluentCloud != nil, "confluent_cloud", "is no resource: put it under clusters"),
+		s.at.when(c.MSK != nil, "msk", "is no resource: put it under clusters"),
+		s.at.when(c.StartupValidation, "startup_validation", "waits for clusters that are named; those that are found come and go: remove it"),
+		s.at.when(c.Aiven != nil && c.Aiven.Project+c.Aiven.Service != "", "aiven", "project and service are what the resource says: remove them"),
+	); err != nil {
+		return err
 	}
-	for i, key := range s.settings.CopyLabels {
+	for i, key := range s.CopyLabels {
 		if problem := labelProblem(labelFor(key)); problem != "" {
 			return s.Wrong(item("copy_labels", i), "%s", problem)
 		}
@@ -346,13 +321,6 @@ func (l *loader) selector(s *Selector, d *Discovery) error {
 	d.contents = append(d.contents, sample.contents...)
 	l.dependOn(sample.files...)
 	if c.Aiven != nil {
-		base := c.Aiven.APIURL
-		if base == "" {
-			base = defaultAivenURL
-		}
-		if parsed, err := url.Parse(base); err != nil || parsed.Host == "" {
-			return s.Wrong("aiven.api_url", "is no URL")
-		}
 		l.dependOn(c.Aiven.TokenFile)
 	}
 	return nil

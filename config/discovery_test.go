@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func discoveryOf(t *testing.T, text string, environ ...string) *Discovery {
@@ -41,7 +42,7 @@ discovery:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Provider != ProviderConnect || c.URLs[0].String() != "http://orders:8083" || c.RequestTimeout.Seconds() != 3 || c.Filter.Keep("test-x") ||
+	if c.Provider != ProviderConnect || c.URLs[0].String() != "http://orders:8083" || c.RequestTimeout != Duration(3*time.Second) || c.Filter.Keep("test-x") ||
 		c.Kafka == nil || c.Kafka.GroupID != "g" || c.Kafka.StatusStorageTopic != "s" || c.Kafka.BootstrapServers[0] != "kafka:9092" {
 		t.Errorf("%+v", c)
 	}

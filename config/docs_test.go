@@ -84,7 +84,7 @@ func fileTable(t *testing.T) string {
 			if field.Anonymous {
 				rows(path, block.FieldByName(field.Name))
 			}
-			if !field.IsExported() {
+			if field.Anonymous || !field.IsExported() {
 				continue
 			}
 			if options == "inline" { // Another block's fields, which are documented there.
@@ -120,7 +120,7 @@ func innerBlock(as reflect.Type) reflect.Value {
 	for as.Kind() == reflect.Pointer || as.Kind() == reflect.Slice {
 		as = as.Elem()
 	}
-	for _, block := range []any{defaultCluster(), filterSettings{}, defaultProbe(), defaultConfluent(), mskSettings{}, defaultAiven(), defaultOTLP(), defaultKafka(), mirrorMaker2Settings{}, saslSettings{}, defaultSinkLag(), discoverySettings{}, selectorSettings{}} {
+	for _, block := range []any{defaultCluster(), Filter{}, defaultProbe(), defaultConfluent(), MSK{}, defaultAiven(), defaultOTLP(), defaultKafka(), MirrorMaker2{}, SASL{}, defaultKafka().SinkLag, discoverySettings{}, selectorSettings{}} {
 		if reflect.TypeOf(block) == as {
 			return reflect.ValueOf(block)
 		}
@@ -133,10 +133,10 @@ func showDefault(value reflect.Value) string {
 	case reflect.Slice, reflect.Map, reflect.Pointer:
 		return ""
 	}
-	if value.IsZero() && value.Kind() == reflect.String {
+	if value.IsZero() && (value.Kind() == reflect.String || value.Kind() == reflect.Struct) {
 		return ""
 	}
-	if d, ok := reflect.TypeAssert[duration](value); ok {
+	if d, ok := reflect.TypeAssert[Duration](value); ok {
 		return "`" + d.String() + "`"
 	}
 	return fmt.Sprintf("`%v`", value)

@@ -43,6 +43,16 @@ func (e *environment) lookup(name string) (value string, set bool) {
 	return strings.TrimSpace(value), set
 }
 
+// first returns the first of the variables that is set, "" if none is.
+func (e *environment) first(names ...string) (name, value string) {
+	for _, name := range names {
+		if value, set := e.lookup(name); set {
+			return name, value
+		}
+	}
+	return "", ""
+}
+
 // password returns a value with its spaces, which may belong to a password; a
 // line break at its end does not.
 func (e *environment) password(name string) string { return strings.TrimRight(e.values[name], "\r\n") }
@@ -66,7 +76,7 @@ type variable struct {
 
 // An environmentCluster is what the variables of one cluster say.
 type environmentCluster struct {
-	settings       clusterSettings
+	settings       Settings
 	url, region    string
 	basic          bool
 	user, password string
@@ -138,7 +148,7 @@ var resourceID = regexp.MustCompile(`^[A-Z0-9_]+$`)
 
 // clusters reads the clusters of the environment, in the order of
 // CONNECT_RESOURCE_IDS.
-func (e *environment) clusters() (settings []clusterSettings, origins []origin, err error) {
+func (e *environment) clusters() (settings []Settings, origins []origin, err error) {
 	known := variables()
 	if err := e.refuseNumbered(known); err != nil {
 		return nil, nil, err
@@ -198,23 +208,23 @@ func (e *environment) stray(known []variable) string {
 }
 
 // cluster reads the variables that begin with the prefix.
-func (e *environment) cluster(known []variable, prefix, name string) (clusterSettings, origin, error) {
+func (e *environment) cluster(known []variable, prefix, name string) (Settings, origin, error) {
 	c := &environmentCluster{settings: defaultCluster()}
 	c.settings.Name, c.settings.StartupValidation, c.settings.ObservationVersion = name, true, ""
 	fields, err := c.set(e, known, prefix)
 	if err != nil {
-		return clusterSettings{}, origin{}, err
+		return Settings{}, origin{}, err
 	}
 	main := "CONNECT_REST_URL"
 	switch {
 	case c.url != "" && c.region != "":
-		return clusterSettings{}, origin{}, fmt.Errorf("%sCONNECT_AWS_REGION: stands for MSK Connect and %sCONNECT_REST_URL for another cluster: remove one, or name both in %s", prefix, prefix, resourceIDsVariable)
+		return Settings{}, origin{}, fmt.Errorf("%sCONNECT_AWS_REGION: stands for MSK Connect and %sCONNECT_REST_URL for another cluster: remove one, or name both in %s", prefix, prefix, resourceIDsVariable)
 	case c.region != "":
 		main = "CONNECT_AWS_REGION"
 	case c.settings.ObservationVersion == versionBrokers:
 		main = "CONNECT_OBSERVATION_VERSION"
 	case c.url == "":
-		return clusterSettings{}, origin{}, fmt.Errorf("%sCONNECT_REST_URL: is not set, but %s lists %s (for MSK Connect set %sCONNECT_AWS_REGION)", prefix, resourceIDsVariable, name, prefix)
+		return Settings{}, origin{}, fmt.Errorf("%sCONNECT_REST_URL: is not set, but %s lists %s (for MSK Connect set %sCONNECT_AWS_REGION)", prefix, resourceIDsVariable, name, prefix)
 	}
 	at := origin{prefix + main, func(field string) string {
 		for around := field; around != ""; around = around[:max(0, strings.LastIndexAny(around, ".["))] {
@@ -226,14 +236,14 @@ func (e *environment) cluster(known []variable, prefix, name string) (clusterSet
 	}}
 	for _, complete := range []func(*environment, string, origin) error{c.authenticate, c.readStores, c.selectProvider, c.selectVersion} {
 		if err := complete(e, prefix, at); err != nil {
-			return clusterSettings{}, origin{}, err
+			return Settings{}, origin{}, err
 		}
 	}
 	if err := e.throughProxy(&c.settings); err != nil {
-		return clusterSettings{}, origin{}, err
+		return Settings{}, origin{}, err
 	}
 	if err := c.brokers(e, prefix, fields); err != nil {
-		return clusterSettings{}, origin{}, err
+		return Settings{}, origin{}, err
 	}
 	return c.settings, at, nil
 }
@@ -269,7 +279,7 @@ func (c *environmentCluster) readStores(e *environment, prefix string, _ origin)
 func (c *environmentCluster) selectProvider(_ *environment, prefix string, at origin) error {
 	switch {
 	case c.region != "":
-		c.settings.Provider, c.settings.MSK = ProviderMSK, &mskSettings{Region: c.region}
+		c.settings.Provider, c.settings.MSK = ProviderMSK, &MSK{Region: c.region}
 		return nil
 	case c.url == "":
 		return nil
@@ -306,36 +316,28 @@ func (c *environmentCluster) selectVersion(e *environment, prefix string, _ orig
 // throughProxy gives a cluster that is known by its URL alone the proxy of
 // HTTPS_PROXY, unless NO_PROXY says otherwise. Plain HTTP is spoken within a
 // network, where proxies seldom lead: such a cluster has none.
-func (e *environment) throughProxy(settings *clusterSettings) error {
+func (e *environment) throughProxy(settings *Settings) error {
 	target := append(slices.Clone(settings.URLs), "")[0]
 	if settings.ConfluentCloud != nil {
-		target = settings.ConfluentCloud.APIURL
+		target = settings.ConfluentCloud.APIURL.String()
 	}
 	address, err := url.Parse(strings.TrimSpace(target))
 	if err != nil || address.Scheme != "https" {
 		return nil
 	}
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
-		proxy, set := e.lookup(name)
-		if !set {
-			continue
-		}
-		exceptions, set := e.lookup("NO_PROXY")
-		if !set {
-			exceptions, _ = e.lookup("no_proxy")
-		}
-		if !strings.Contains(proxy, "://") {
-			proxy = "http://" + proxy
-		}
-		if parsed, err := url.Parse(proxy); err != nil || !usableProxyURL(parsed) {
-			return fmt.Errorf("%s: must be a URL such as http://proxy:3128", name)
-		}
-		chosen, err := (&httpproxy.Config{HTTPSProxy: proxy, NoProxy: exceptions}).ProxyFunc()(address)
-		if err != nil {
-			return fmt.Errorf("%s: cannot be used for this address", name)
-		}
-		settings.HTTPClient.ProxyURL.URL = chosen
+	name, proxy := e.first("HTTPS_PROXY", "https_proxy")
+	if name == "" {
 		return nil
+	}
+	if !strings.Contains(proxy, "://") {
+		proxy = "http://" + proxy
+	}
+	if parsed, err := url.Parse(proxy); err != nil || !usableProxyURL(parsed) {
+		return fmt.Errorf("%s: must be a URL such as http://proxy:3128", name)
+	}
+	_, exceptions := e.first("NO_PROXY", "no_proxy")
+	if settings.HTTPClient.ProxyURL.URL, err = (&httpproxy.Config{HTTPSProxy: proxy, NoProxy: exceptions}).ProxyFunc()(address); err != nil {
+		return fmt.Errorf("%s: cannot be used for this address", name)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func TestKpowDefaults(t *testing.T) {
 	config := fromEnvironment(t, "CONNECT_REST_URL=http://connect:8083", "CONNECT_AUTH=", "CONNECT_NAME= ")
 	cluster := config.Clusters()[0]
 	if cluster.Name != "default" || cluster.Provider != ProviderConnect || cluster.ObservationVersion != "1" || !cluster.StartupValidation ||
-		cluster.RequestTimeout != 5*time.Second || cluster.HTTPClient.BasicAuth != nil || cluster.HTTPClient.TLSConfig.InsecureSkipVerify {
+		cluster.RequestTimeout != Duration(5*time.Second) || cluster.HTTPClient.BasicAuth != nil || cluster.HTTPClient.TLSConfig.InsecureSkipVerify {
 		t.Errorf("%+v", cluster)
 	}
 	if !cluster.HTTPClient.FollowRedirects || !cluster.HTTPClient.EnableHTTP2 {
@@ -45,7 +45,7 @@ func TestEveryVariable(t *testing.T) {
 		"CONNECT_STARTUP_VALIDATION=False", "CONNECT_OFFSET_STORAGE_TOPIC=offsets", "CONNECT_GROUP_ID=group", "BOOTSTRAP=kafka:9092", "CONNECT_PERMISSIVE_SSL=True", "CONNECT_TIMEOUT_MS=1500", "CONNECT_OBSERVATION_VERSION=2")
 	cluster := config.Clusters()[0]
 	if cluster.Name != "orders" || cluster.URLs[0].String() != "https://connect:8083/base" || cluster.StartupValidation || cluster.Kafka.OffsetStorageTopic != "offsets" ||
-		cluster.Kafka.GroupID != "group" || cluster.RequestTimeout != 1500*time.Millisecond || cluster.ObservationVersion != "2" || cluster.Origin != "CONNECT_REST_URL" {
+		cluster.Kafka.GroupID != "group" || cluster.RequestTimeout != Duration(1500*time.Millisecond) || cluster.ObservationVersion != "2" || cluster.Origin != "CONNECT_REST_URL" {
 		t.Errorf("%+v", cluster)
 	}
 	if want := (&commoncfg.BasicAuth{Username: "exporter", Password: " hunter2 "}); !reflect.DeepEqual(cluster.HTTPClient.BasicAuth, want) {
@@ -63,7 +63,7 @@ func TestSeveralClusters(t *testing.T) {
 	if len(clusters) != 2 || clusters[0].Name != "QA2" || clusters[1].Name != "development" || clusters[1].ObservationVersion != "auto" || clusters[1].Origin != "DEV1_CONNECT_REST_URL" {
 		t.Errorf("%+v", clusters)
 	}
-	if clusters[0].RequestTimeout != 5*time.Second {
+	if clusters[0].RequestTimeout != Duration(5*time.Second) {
 		t.Error("a variable without id is a default of those with one")
 	}
 	want := []string{
@@ -83,11 +83,11 @@ func TestEnvironmentProviders(t *testing.T) {
 	}
 	config := fromEnvironment(t, "CONNECT_AWS_REGION=eu-west-1", "CONNECT_NAME=aws", "CONNECT_OBSERVATION_VERSION=2", "CONNECT_TIMEOUT_MS=2000")
 	msk := config.Clusters()[0]
-	if msk.Provider != ProviderMSK || msk.MSK.Region != "eu-west-1" || msk.Name != "aws" || len(msk.URLs) > 0 || msk.RequestTimeout != 2*time.Second || msk.Origin != "CONNECT_AWS_REGION" {
+	if msk.Provider != ProviderMSK || msk.MSK.Region != "eu-west-1" || msk.Name != "aws" || len(msk.URLs) > 0 || msk.RequestTimeout != Duration(2*time.Second) || msk.Origin != "CONNECT_AWS_REGION" {
 		t.Errorf("%+v", msk)
 	}
 	aiven := mustLoad(t, "clusters:\n  - name: aiven\n    provider: aiven\n    aiven: {project: acme, service: orders}\n", "AIVEN_TOKEN=hunter2").Clusters()[0]
-	if token, err := aiven.Aiven.ReadToken(); token != "hunter2" || err != nil {
+	if token, err := aiven.AivenToken(); token != "hunter2" || err != nil {
 		t.Errorf("token %q, %v", token, err)
 	}
 }

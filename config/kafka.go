@@ -1,10 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -24,87 +24,29 @@ const (
 )
 
 // Kafka says how to read the brokers behind a Connect cluster: its workers'
-// group, its status and offset topics, and the groups of its sinks.
+// group, its status and offset topics ([Kafka.Workers]), and the groups of its
+// sinks. Package safefile reads the files that TLSConfig names; nil: no TLS.
 type Kafka struct {
-	// BootstrapServers are "host:port", at least one.
-	BootstrapServers []string
-	// GroupID is the workers' group.id, StatusStorageTopic and
-	// OffsetStorageTopic are what they keep statuses and source offsets in; ""
-	// where not given: what it would tell is not read. A cluster without REST has
-	// the first two.
-	GroupID, StatusStorageTopic, OffsetStorageTopic string
-	// MirrorMaker2Source is the alias of the source cluster where the three above
-	// are those of MirrorMaker 2 in dedicated mode; "" otherwise.
-	MirrorMaker2Source string
-	// TLS verifies the brokers and presents a client certificate; nil: no TLS.
-	// Package safefile reads the files that it names.
-	TLS *commoncfg.TLSConfig
-	// SASL authenticates; nil: not at all.
-	SASL *SASL
-	// SinkLag says whose lag is read and how much of it is shown.
-	SinkLag SinkLag
-	// ConnectorTopics exposes which topics each connector uses, SourceTopics when
-	// the newest record of each of a source's topics was written.
-	ConnectorTopics, SourceTopics bool
+	BootstrapServers   []string             `yaml:"bootstrap_servers" doc:"Brokers, host:port. Required in this block."`
+	GroupID            string               `yaml:"group_id,omitempty" doc:"The workers' group.id."`
+	StatusStorageTopic string               `yaml:"status_storage_topic,omitempty" doc:"The workers' status.storage.topic."`
+	OffsetStorageTopic string               `yaml:"offset_storage_topic,omitempty" doc:"The workers' offset.storage.topic."`
+	MirrorMaker2       *MirrorMaker2        `yaml:"mirrormaker2,omitempty" doc:"MirrorMaker 2 in dedicated mode, in place of the three above."`
+	TLSConfig          *commoncfg.TLSConfig `yaml:"tls_config,omitempty" doc:"Speak TLS; {} for the system's authorities. Fields as in http_client."`
+	SASL               *SASL                `yaml:"sasl,omitempty" doc:"How to authenticate."`
+	SinkLag            SinkLag              `yaml:"sink_lag,omitempty" doc:"The lag of sinks."`
+	ConnectorTopics    bool                 `yaml:"connector_topics,omitempty" doc:"Expose which topics each connector uses."`
+	SourceTopics       bool                 `yaml:"source_topics,omitempty" doc:"Expose when the newest record of each topic of a source was written."`
 }
 
-// SASL is how the exporter authenticates to the brokers.
-type SASL struct {
-	// Mechanism is one of the SASL constants.
-	Mechanism string
-	// Username of PLAIN and SCRAM. [SASL.ReadPassword] has the password.
-	Username string
-	// OAuth2 are the client credentials of OAUTHBEARER; nil for the others.
-	OAuth2 *commoncfg.OAuth2
-	// Region and RoleARN of AWS_MSK_IAM: where not given, the region is that of
-	// the brokers' names and no role is assumed. Credentials are those of the AWS
-	// SDK.
-	Region, RoleARN string
-
-	password     commoncfg.Secret
-	passwordFile string
-}
-
-// ReadPassword returns the password of PLAIN and SCRAM, read anew where it is in
-// a file, so that it can be changed while the exporter runs.
-func (s *SASL) ReadPassword() (string, error) {
-	if s.passwordFile == "" {
-		return string(s.password), nil
-	}
-	password, err := safefile.ReadSecret(s.passwordFile)
-	if err != nil {
-		return "", fmt.Errorf("read the SASL password: %s %w", s.passwordFile, err)
-	}
-	return password, nil
-}
-
-// SinkLag bounds the series of sinks' lag.
-type SinkLag struct {
-	// MaxSeries is up to how many partitions of a cluster have a series each;
-	// beyond it, and with 0, there are sums for each connector alone.
-	MaxSeries int
-	// Filter keeps the connectors whose lag is read.
-	Filter Filter
-}
-
-type kafkaSettings struct {
-	BootstrapServers   []string              `yaml:"bootstrap_servers" doc:"Brokers, host:port. Required in this block."`
-	GroupID            string                `yaml:"group_id,omitempty" doc:"The workers' group.id."`
-	StatusStorageTopic string                `yaml:"status_storage_topic,omitempty" doc:"The workers' status.storage.topic."`
-	OffsetStorageTopic string                `yaml:"offset_storage_topic,omitempty" doc:"The workers' offset.storage.topic."`
-	MirrorMaker2       *mirrorMaker2Settings `yaml:"mirrormaker2,omitempty" doc:"MirrorMaker 2 in dedicated mode, in place of the three above."`
-	TLSConfig          *commoncfg.TLSConfig  `yaml:"tls_config,omitempty" doc:"Speak TLS; {} for the system's authorities. Fields as in http_client."`
-	SASL               *saslSettings         `yaml:"sasl,omitempty" doc:"How to authenticate."`
-	SinkLag            sinkLagSettings       `yaml:"sink_lag,omitempty" doc:"The lag of sinks."`
-	ConnectorTopics    bool                  `yaml:"connector_topics,omitempty" doc:"Expose which topics each connector uses."`
-	SourceTopics       bool                  `yaml:"source_topics,omitempty" doc:"Expose when the newest record of each topic of a source was written."`
-}
-
-type mirrorMaker2Settings struct {
+// MirrorMaker2 names the topics and the group of MirrorMaker 2 in dedicated mode.
+type MirrorMaker2 struct {
 	Source string `yaml:"source" doc:"Alias of the source cluster. Required in this block."`
 }
 
-type saslSettings struct {
+// SASL is how the exporter authenticates to the brokers. Mechanism is one of the
+// SASL constants; [SASL.ReadPassword] has the password.
+type SASL struct {
 	Mechanism    string            `yaml:"mechanism" doc:"PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM. Required in this block."`
 	Username     string            `yaml:"username,omitempty" doc:"User name, for PLAIN and SCRAM."`
 	Password     commoncfg.Secret  `yaml:"password,omitempty" doc:"Password, for PLAIN and SCRAM."`
@@ -114,23 +56,42 @@ type saslSettings struct {
 	RoleARN      string            `yaml:"role_arn,omitempty" doc:"Role to assume, for AWS_MSK_IAM."`
 }
 
-type sinkLagSettings struct {
-	MaxSeries int      `yaml:"max_series" doc:"Up to how many partitions of the cluster have a series each; beyond it, sums for each connector alone."`
-	Exclude   []string `yaml:"exclude,omitempty" doc:"Regular expressions, as in connectors; the lag of a connector that matches one is not read."`
+// SinkLag bounds the series of sinks' lag; with MaxSeries 0 there are sums for
+// each connector alone.
+type SinkLag struct {
+	MaxSeries int       `yaml:"max_series" doc:"Up to how many partitions of the cluster have a series each; beyond it, sums for each connector alone."`
+	Exclude   []Pattern `yaml:"exclude,omitempty" doc:"Regular expressions, as in connectors; the lag of a connector that matches one is not read."`
 }
 
-func defaultKafka() kafkaSettings { return kafkaSettings{SinkLag: defaultSinkLag()} }
+// ReadPassword returns the password of PLAIN and SCRAM, read anew where it is in
+// a file, so that it can be changed while the exporter runs.
+func (s *SASL) ReadPassword() (string, error) {
+	if s.PasswordFile == "" {
+		return string(s.Password), nil
+	}
+	password, err := safefile.ReadSecret(s.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("read the SASL password: %s %w", s.PasswordFile, err)
+	}
+	return password, nil
+}
 
-func defaultSinkLag() sinkLagSettings { return sinkLagSettings{MaxSeries: 5000} }
+// Keep says whether the lag of a connector is read.
+func (l SinkLag) Keep(connector string) bool { return Filter{Exclude: l.Exclude}.Keep(connector) }
 
-func (k *kafkaSettings) UnmarshalYAML(node *yaml.Node) error {
-	type plain kafkaSettings
+func defaultKafka() Kafka { return Kafka{SinkLag: SinkLag{MaxSeries: 5000}} }
+
+// UnmarshalYAML puts the block over the defaults.
+func (k *Kafka) UnmarshalYAML(node *yaml.Node) error {
+	type plain Kafka
 	*k = defaultKafka()
 	return node.Decode((*plain)(k))
 }
 
-// workers returns the group and the topics, those of MirrorMaker 2 too.
-func (k *kafkaSettings) workers() (group, statuses, offsets string) {
+// Workers returns the workers' group.id, and the topics that they keep statuses
+// and source offsets in; "" where not given: what it would tell is not read. A
+// cluster without REST has the first two.
+func (k *Kafka) Workers() (group, statuses, offsets string) {
 	if k.MirrorMaker2 == nil {
 		return k.GroupID, k.StatusStorageTopic, k.OffsetStorageTopic
 	}
@@ -138,52 +99,20 @@ func (k *kafkaSettings) workers() (group, statuses, offsets string) {
 	return alias + "-mm2", "mm2-status." + alias + ".internal", "mm2-offsets." + alias + ".internal"
 }
 
-func (k *kafkaSettings) addFiles(files *fileFields) {
-	if k.TLSConfig != nil {
-		files.addTLS("kafka.tls_config", k.TLSConfig)
+func (k *Kafka) validate(at origin) error {
+	if err := cmp.Or(k.validateBrokers(at), k.validateWorkers(at), at.between("kafka.sink_lag.max_series", k.SinkLag.MaxSeries, 0, maxLagSeries)); err != nil {
+		return err
 	}
-	if k.SASL != nil {
-		files.add("kafka.sasl.password_file", k.SASL.PasswordFile)
-		if k.SASL.OAuth2 != nil {
-			files.addOAuth2("kafka.sasl.oauth2", k.SASL.OAuth2)
-		}
+	if k.SASL == nil {
+		return nil
 	}
-}
-
-// validate makes a Kafka of the settings.
-func (k *kafkaSettings) validate(at origin) (*Kafka, error) {
-	if err := k.validateBrokers(at); err != nil {
-		return nil, err
-	}
-	if err := k.validateWorkers(at); err != nil {
-		return nil, err
-	}
-	kafka := &Kafka{
-		BootstrapServers: k.BootstrapServers, TLS: k.TLSConfig,
-		SinkLag:         SinkLag{MaxSeries: k.SinkLag.MaxSeries},
-		ConnectorTopics: k.ConnectorTopics, SourceTopics: k.SourceTopics,
-	}
-	kafka.GroupID, kafka.StatusStorageTopic, kafka.OffsetStorageTopic = k.workers()
-	if k.MirrorMaker2 != nil {
-		kafka.MirrorMaker2Source = k.MirrorMaker2.Source
-	}
-	if lag := k.SinkLag.MaxSeries; lag < 0 || lag > maxLagSeries {
-		return nil, at.wrong("kafka.sink_lag.max_series", "%d is not between 0 and %d", lag, maxLagSeries)
-	}
-	var err error
-	if kafka.SinkLag.Filter.exclude, err = patterns("kafka.sink_lag.exclude", k.SinkLag.Exclude, at); err != nil {
-		return nil, err
-	}
-	if k.SASL != nil {
-		kafka.SASL, err = k.SASL.validate(k.TLSConfig != nil, at)
-	}
-	return kafka, err
+	return k.SASL.validate(k.TLSConfig != nil, at)
 }
 
 const maxLagSeries = 1_000_000
 
 // validateBrokers validates where the brokers are.
-func (k *kafkaSettings) validateBrokers(at origin) error {
+func (k *Kafka) validateBrokers(at origin) error {
 	if len(k.BootstrapServers) == 0 {
 		return at.wrong("kafka.bootstrap_servers", `is required, such as ["kafka-1:9092"]`)
 	}
@@ -200,7 +129,7 @@ func (k *kafkaSettings) validateBrokers(at origin) error {
 }
 
 // validateWorkers validates which group and topics are the workers'.
-func (k *kafkaSettings) validateWorkers(at origin) error {
+func (k *Kafka) validateWorkers(at origin) error {
 	if mm2 := k.MirrorMaker2; mm2 != nil {
 		switch {
 		case !topicName.MatchString(mm2.Source):
@@ -209,23 +138,16 @@ func (k *kafkaSettings) validateWorkers(at origin) error {
 			return at.wrong("kafka.mirrormaker2", "stands for group_id, status_storage_topic and offset_storage_topic: remove these")
 		}
 	}
-	group, statuses, offsets := k.workers()
-	if group != "" && !printable(group) {
-		return at.wrong("kafka.group_id", "must be printable UTF-8")
-	}
-	for _, topic := range [][2]string{{"status_storage_topic", statuses}, {"offset_storage_topic", offsets}} {
-		if topic[1] != "" && !topicName.MatchString(topic[1]) {
-			return at.wrong("kafka."+topic[0], "is no name of a topic: letters, digits, dots, _ and -, at most 249")
-		}
-	}
+	group, statuses, offsets := k.Workers()
+	const form = "is no name of a topic: letters, digits, dots, _ and -, at most 249"
 	const needed = "needs status_storage_topic, which names the topics: add that or remove this"
-	switch {
-	case statuses == "" && k.ConnectorTopics:
-		return at.wrong("kafka.connector_topics", needed)
-	case statuses == "" && k.SourceTopics:
-		return at.wrong("kafka.source_topics", needed)
-	}
-	return nil
+	return cmp.Or(
+		at.when(!printable(group), "kafka.group_id", "must be printable UTF-8"),
+		at.when(statuses != "" && !topicName.MatchString(statuses), "kafka.status_storage_topic", form),
+		at.when(offsets != "" && !topicName.MatchString(offsets), "kafka.offset_storage_topic", form),
+		at.when(statuses == "" && k.ConnectorTopics, "kafka.connector_topics", needed),
+		at.when(statuses == "" && k.SourceTopics, "kafka.source_topics", needed),
+	)
 }
 
 // topicName is what Kafka takes for a topic.
@@ -238,80 +160,56 @@ func brokerAddress(text string) bool {
 		host != "" && !strings.ContainsAny(host, ",/@ \t") && printable(host)
 }
 
-// validate makes a SASL of the settings: each mechanism has what it needs, and
-// nothing that only another would use.
-func (s *saslSettings) validate(tls bool, at origin) (*SASL, error) {
+// validate: each mechanism has what it needs, and nothing that only another would
+// use.
+func (s *SASL) validate(tls bool, at origin) error {
 	const block = "kafka.sasl"
-	given := []struct {
-		field string
-		set   bool
+	uses := map[string]string{SASLPlain: "password", SASLScramSHA256: "password", SASLScramSHA512: "password", SASLOAuthBearer: "oauth2", SASLAWSMSKIAM: "aws"}[s.Mechanism]
+	if uses == "" {
+		return at.choice(block+".mechanism", s.Mechanism, SASLPlain, SASLScramSHA256, SASLScramSHA512, SASLOAuthBearer, SASLAWSMSKIAM)
+	}
+	for _, setting := range []struct {
+		of, field string
+		set       bool
 	}{
-		{"username", s.Username != ""},
-		{"password", s.Password != ""},
-		{"password_file", s.PasswordFile != ""},
-		{"oauth2", s.OAuth2 != nil},
-		{"region", s.Region != ""},
-		{"role_arn", s.RoleARN != ""},
-	}
-	uses := map[string][]string{
-		SASLPlain:       {"username", "password", "password_file"},
-		SASLScramSHA256: {"username", "password", "password_file"},
-		SASLScramSHA512: {"username", "password", "password_file"},
-		SASLOAuthBearer: {"oauth2"},
-		SASLAWSMSKIAM:   {"region", "role_arn"},
-	}[s.Mechanism]
-	if uses == nil {
-		return nil, at.wrong(block+".mechanism", "must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM")
-	}
-	for _, setting := range given {
-		if setting.set && !slices.Contains(uses, setting.field) {
-			return nil, at.wrong(block+"."+setting.field, "does nothing with mechanism: %s: remove it", s.Mechanism)
+		{"password", "username", s.Username != ""},
+		{"password", "password", s.Password != ""},
+		{"password", "password_file", s.PasswordFile != ""},
+		{"oauth2", "oauth2", s.OAuth2 != nil},
+		{"aws", "region", s.Region != ""},
+		{"aws", "role_arn", s.RoleARN != ""},
+	} {
+		if setting.set && setting.of != uses {
+			return at.wrong(block+"."+setting.field, "does nothing with mechanism: %s: remove it", s.Mechanism)
 		}
 	}
-	if err := s.validateMechanism(tls, block, at); err != nil {
-		return nil, err
-	}
-	return &SASL{
-		Mechanism: s.Mechanism, Username: s.Username, OAuth2: cloned(s.OAuth2), Region: s.Region, RoleARN: s.RoleARN,
-		password: s.Password, passwordFile: s.PasswordFile,
-	}, nil
+	return s.validateMechanism(tls, block, at)
 }
 
-func (s *saslSettings) validateMechanism(tls bool, block string, at origin) error {
+func (s *SASL) validateMechanism(tls bool, block string, at origin) error {
 	switch s.Mechanism {
 	case SASLOAuthBearer:
 		oauth := s.OAuth2
-		switch {
-		case oauth == nil:
+		if oauth == nil {
 			return at.wrong(block, "OAUTHBEARER needs a block oauth2 with client_id, client_secret and token_url")
-		case oauth.ClientID == "":
-			return at.wrong(block+".oauth2.client_id", "is required")
-		case oauth.TokenURL == "":
-			return at.wrong(block+".oauth2.token_url", "is required")
-		case oauth.GrantType == jwtBearer:
-			return at.wrong(block+".oauth2.grant_type", "must be client_credentials")
-		case (oauth.ClientSecret == "") == (oauth.ClientSecretFile == ""):
-			return at.wrong(block+".oauth2", "needs client_secret or client_secret_file, and not both")
 		}
-		return usableOAuth2(oauth, block+".oauth2", at)
+		return cmp.Or(
+			at.when(oauth.ClientID == "", block+".oauth2.client_id", "is required"),
+			at.when(oauth.TokenURL == "", block+".oauth2.token_url", "is required"),
+			at.when(oauth.GrantType == jwtBearer, block+".oauth2.grant_type", "must be client_credentials"),
+			at.when((oauth.ClientSecret == "") == (oauth.ClientSecretFile == ""), block+".oauth2", "needs client_secret or client_secret_file, and not both"),
+			usableOAuth2(oauth, block+".oauth2", at),
+		)
 	case SASLAWSMSKIAM:
-		switch {
-		case !tls:
-			return at.wrong(block, "AWS_MSK_IAM needs TLS: tls_config: {}, or SECURITY_PROTOCOL=SASL_SSL")
-		case s.Region != "" && !regionName.MatchString(s.Region):
-			return at.wrong(block+".region", "must be the name of an AWS region, such as eu-west-1")
-		case s.RoleARN != "" && !strings.HasPrefix(s.RoleARN, "arn:"):
-			return at.wrong(block+".role_arn", wantedARN)
-		}
-		return nil
+		return cmp.Or(
+			at.when(!tls, block, "AWS_MSK_IAM needs TLS: tls_config: {}, or SECURITY_PROTOCOL=SASL_SSL"),
+			at.when(s.Region != "" && !regionName.MatchString(s.Region), block+".region", wantedRegion),
+			at.when(s.RoleARN != "" && !strings.HasPrefix(s.RoleARN, "arn:"), block+".role_arn", wantedARN),
+		)
 	}
-	switch {
-	case s.Username == "":
-		return at.wrong(block+".username", "is required for mechanism: %s", s.Mechanism)
-	case s.Password != "" && s.PasswordFile != "":
-		return at.wrong(block+".password", "password and password_file are both set: keep one")
-	case s.Password == "" && s.PasswordFile == "":
-		return at.wrong(block+".password", "is required for mechanism: %s, or password_file", s.Mechanism)
-	}
-	return nil
+	return cmp.Or(
+		at.when(s.Username == "", block+".username", "is required for mechanism: %s", s.Mechanism),
+		at.when(s.Password != "" && s.PasswordFile != "", block+".password", "password and password_file are both set: keep one"),
+		at.when(s.Password == "" && s.PasswordFile == "", block+".password", "is required for mechanism: %s, or password_file", s.Mechanism),
+	)
 }

@@ -10,35 +10,35 @@ import (
 	commoncfg "github.com/prometheus/common/config"
 )
 
-// brokers are what Kpow's variables for Kafka say.
-type brokers struct {
+// brokerSettings are what Kpow's variables for Kafka say.
+type brokerSettings struct {
 	bootstrap, protocol, mechanism, jaas, tokenURL string
 	stores                                         stores
 }
 
 // brokerVariables lists the variables that say where the brokers are.
 func brokerVariables() []brokerVariable {
-	checked := func(check func(string) error) func(*brokers, string) error {
-		return func(_ *brokers, value string) error { return check(value) }
+	checked := func(check func(string) error) func(*brokerSettings, string) error {
+		return func(_ *brokerSettings, value string) error { return check(value) }
 	}
 	return []brokerVariable{
-		{"BOOTSTRAP", "Brokers, host:port, with commas between them.", "bootstrap_servers", text(func(b *brokers) *string { return &b.bootstrap })},
-		{"SECURITY_PROTOCOL", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.", "tls_config", func(b *brokers, value string) error {
+		{"BOOTSTRAP", "Brokers, host:port, with commas between them.", "bootstrap_servers", text(func(b *brokerSettings) *string { return &b.bootstrap })},
+		{"SECURITY_PROTOCOL", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.", "tls_config", func(b *brokerSettings, value string) error {
 			b.protocol = strings.ToUpper(value)
 			if !slices.Contains([]string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}, b.protocol) {
 				return errors.New("must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
 			}
 			return nil
 		}},
-		{"SASL_MECHANISM", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM.", "sasl.mechanism", text(func(b *brokers) *string { return &b.mechanism })},
-		{"SASL_JAAS_CONFIG", "Credentials, as Kafka's clients take them: PlainLoginModule, ScramLoginModule, OAuthBearerLoginModule (clientId, clientSecret, scope) or IAMLoginModule (awsRoleArn).", "sasl", text(func(b *brokers) *string { return &b.jaas })},
-		{"SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL", "Where OAUTHBEARER gets tokens.", "sasl.oauth2.token_url", text(func(b *brokers) *string { return &b.tokenURL })},
-		{"SSL_KEYSTORE_LOCATION", "Key store with the client's key and certificate: PKCS12, JKS or PEM.", "", text(func(b *brokers) *string { return &b.stores.key.location })},
+		{"SASL_MECHANISM", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM.", "sasl.mechanism", text(func(b *brokerSettings) *string { return &b.mechanism })},
+		{"SASL_JAAS_CONFIG", "Credentials, as Kafka's clients take them: PlainLoginModule, ScramLoginModule, OAuthBearerLoginModule (clientId, clientSecret, scope) or IAMLoginModule (awsRoleArn).", "sasl", text(func(b *brokerSettings) *string { return &b.jaas })},
+		{"SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL", "Where OAUTHBEARER gets tokens.", "sasl.oauth2.token_url", text(func(b *brokerSettings) *string { return &b.tokenURL })},
+		{"SSL_KEYSTORE_LOCATION", "Key store with the client's key and certificate: PKCS12, JKS or PEM.", "", text(func(b *brokerSettings) *string { return &b.stores.key.location })},
 		{"SSL_KEYSTORE_TYPE", "PKCS12, JKS or PEM.", "", checked(storeType)},
-		{"SSL_KEYSTORE_PASSWORD", "Password of the key store and of the key in it.", "", text(func(b *brokers) *string { return &b.stores.key.password })},
-		{"SSL_TRUSTSTORE_LOCATION", "Trust store with the authorities that vouch for the brokers.", "", text(func(b *brokers) *string { return &b.stores.trust.location })},
+		{"SSL_KEYSTORE_PASSWORD", "Password of the key store and of the key in it.", "", text(func(b *brokerSettings) *string { return &b.stores.key.password })},
+		{"SSL_TRUSTSTORE_LOCATION", "Trust store with the authorities that vouch for the brokers.", "", text(func(b *brokerSettings) *string { return &b.stores.trust.location })},
 		{"SSL_TRUSTSTORE_TYPE", "PKCS12, JKS or PEM.", "", checked(storeType)},
-		{"SSL_TRUSTSTORE_PASSWORD", "Password of the trust store.", "", text(func(b *brokers) *string { return &b.stores.trust.password })},
+		{"SSL_TRUSTSTORE_PASSWORD", "Password of the trust store.", "", text(func(b *brokerSettings) *string { return &b.stores.trust.password })},
 		{"SSL_ENDPOINT_IDENTIFICATION_ALGORITHM", "https: a broker's certificate must carry its name, which it must in any case.", "", checked(func(value string) error {
 			if !strings.EqualFold(value, "https") {
 				return errors.New("must be https, or not be set: names are always verified")
@@ -52,7 +52,7 @@ type brokerVariable struct {
 	name, meaning string
 	// field of the block kafka that it gives.
 	field string
-	set   func(b *brokers, value string) error
+	set   func(b *brokerSettings, value string) error
 }
 
 // brokers fills the block kafka, if a variable tells the workers' group or
@@ -75,7 +75,7 @@ func (c *environmentCluster) brokers(e *environment, prefix string, fields map[s
 	if _, own := e.lookup(prefix + "BOOTSTRAP"); !own {
 		prefix = ""
 	}
-	var b brokers
+	var b brokerSettings
 	for _, variable := range brokerVariables() {
 		value, set := e.lookup(prefix + variable.name)
 		if !set {
@@ -113,7 +113,7 @@ func (c *environmentCluster) brokers(e *environment, prefix string, fields map[s
 }
 
 // encrypt sets TLS up, and returns the files that it read.
-func (b *brokers) encrypt(e *environment, prefix string, kafka *kafkaSettings) (files []string, err error) {
+func (b *brokerSettings) encrypt(e *environment, prefix string, kafka *Kafka) (files []string, err error) {
 	if !strings.HasSuffix(b.protocol, "SSL") {
 		return nil, nil
 	}
@@ -121,7 +121,7 @@ func (b *brokers) encrypt(e *environment, prefix string, kafka *kafkaSettings) (
 	return b.stores.read(e, prefix+"SSL", kafka.TLSConfig)
 }
 
-func (b *brokers) authenticate(e *environment, prefix string, kafka *kafkaSettings) error {
+func (b *brokerSettings) authenticate(e *environment, prefix string, kafka *Kafka) error {
 	wrong := func(variable, format string, args ...any) error {
 		return fmt.Errorf("%s%s: %s", prefix, variable, fmt.Sprintf(format, args...))
 	}
@@ -131,7 +131,7 @@ func (b *brokers) authenticate(e *environment, prefix string, kafka *kafkaSettin
 		}
 		return nil
 	}
-	sasl := &saslSettings{Mechanism: b.mechanism}
+	sasl := &SASL{Mechanism: b.mechanism}
 	kafka.SASL = sasl
 	module, needed := "", ""
 	switch b.mechanism {

@@ -17,8 +17,8 @@ func TestBrokersOfTheEnvironment(t *testing.T) {
 	if !slices.Equal(kafka.BootstrapServers, []string{"kafka-1:9093", "kafka-2:9093"}) || kafka.GroupID != "connect" || kafka.StatusStorageTopic != "statuses" || kafka.OffsetStorageTopic != "offsets" || kafka.SinkLag.MaxSeries != 5000 {
 		t.Errorf("%+v", kafka)
 	}
-	if kafka.TLS == nil || !strings.Contains(kafka.TLS.CA, "BEGIN CERTIFICATE") {
-		t.Errorf("TLS %+v", kafka.TLS)
+	if kafka.TLSConfig == nil || !strings.Contains(kafka.TLSConfig.CA, "BEGIN CERTIFICATE") {
+		t.Errorf("TLS %+v", kafka.TLSConfig)
 	}
 	password, err := kafka.SASL.ReadPassword()
 	if kafka.SASL.Mechanism != SASLScramSHA512 || kafka.SASL.Username != "exporter" || password != `hunt"er;2` || err != nil {
@@ -40,7 +40,7 @@ func TestBrokersOfSeveralClusters(t *testing.T) {
 		server string
 		tls    bool
 	}{{"shared:9092", false}, {"own:9092", true}, {"shared:9092", false}} {
-		if kafka := clusters[i].Kafka; kafka.BootstrapServers[0] != want.server || (kafka.TLS != nil) != want.tls {
+		if kafka := clusters[i].Kafka; kafka.BootstrapServers[0] != want.server || (kafka.TLSConfig != nil) != want.tls {
 			t.Errorf("%s: %+v", clusters[i].Name, kafka)
 		}
 	}
@@ -54,7 +54,7 @@ func TestMechanismsOfTheEnvironment(t *testing.T) {
 	sasl := func(environ ...string) *SASL {
 		return fromEnvironment(t, append(slices.Clone(base), environ...)...).Clusters()[0].Kafka.SASL
 	}
-	if plain := sasl("SASL_MECHANISM=PLAIN", "SASL_JAAS_CONFIG=org.apache.kafka.common.security.plain.PlainLoginModule REQUIRED\n  username='key' password=secret;\n"); plain.Username != "key" || plain.password != "secret" {
+	if plain := sasl("SASL_MECHANISM=PLAIN", "SASL_JAAS_CONFIG=org.apache.kafka.common.security.plain.PlainLoginModule REQUIRED\n  username='key' password=secret;\n"); plain.Username != "key" || plain.Password != "secret" {
 		t.Errorf("%+v", plain)
 	}
 	oauth := sasl("SASL_MECHANISM=OAUTHBEARER", "SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL=https://login/token",

@@ -38,7 +38,7 @@ func targetLabels() []string {
 var labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 
 // labels validates what becomes a label.
-func labels(settings *clusterSettings, _ *Cluster, at origin) error {
+func labels(settings *Settings, _ *Cluster, at origin) error {
 	if len(settings.Labels) > maxLabels {
 		return at.wrong("labels", "are more than %d", maxLabels)
 	}

@@ -1,21 +1,23 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	commoncfg "github.com/prometheus/common/config"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
@@ -102,9 +104,10 @@ func (l *loader) nothing() error {
 }
 
 // fromFile reads the file and validates what is not of a cluster.
-func (l *loader) fromFile() (settings []clusterSettings, origins []origin, err error) {
+func (l *loader) fromFile() (settings []Settings, origins []origin, err error) {
 	document := &l.config.effective
 	place := func(field string) string { return field }
+	var otlp *yaml.Node
 	if l.sources.File != "" {
 		content, err := safefile.Read(l.sources.File, safefile.MaxConfig)
 		if err != nil {
@@ -115,46 +118,28 @@ func (l *loader) fromFile() (settings []clusterSettings, origins []origin, err e
 			return nil, nil, err
 		}
 		l.dependOn(l.sources.File)
-		place = source.at
+		place, otlp = source.at, child(source.body, "otlp")
+		l.resolvePaths()
 		for i := range document.Clusters {
 			path := fmt.Sprintf("clusters[%d]", i)
 			origins = append(origins, origin{
 				name:  strings.TrimSuffix(source.at(path), ": "+path),
 				field: func(field string) string { return source.at(join(path, field)) },
 			})
-			l.resolvePaths(&document.Clusters[i])
 		}
-		if !slices.Contains([]string{stateSeriesCurrent, stateSeriesAll}, document.StateSeries) {
-			return nil, nil, fmt.Errorf("%s: must be current or all", source.at("state_series"))
-		}
-		if err := l.loadDiscovery(source); err != nil {
+		if err := cmp.Or((origin{field: source.at}).choice("state_series", document.StateSeries, stateSeriesCurrent, stateSeriesAll), l.loadDiscovery(source)); err != nil {
 			return nil, nil, err
 		}
-		if document.OTLP != nil {
-			document.OTLP.TLSConfig.SetDirectory(l.directory())
-			for name, file := range document.OTLP.HeadersFiles {
-				document.OTLP.HeadersFiles[name] = commoncfg.JoinDir(l.directory(), file)
-			}
-		}
 	}
-	return document.Clusters, origins, l.loadOTLP(place)
+	return document.Clusters, origins, l.loadOTLP(otlp, place)
 }
 
 func (l *loader) directory() string { return filepath.Dir(l.sources.File) }
 
 // resolvePaths makes paths relative to the file's directory.
-func (l *loader) resolvePaths(settings *clusterSettings) {
-	settings.HTTPClient.SetDirectory(l.directory())
-	if settings.Aiven != nil {
-		settings.Aiven.TokenFile = commoncfg.JoinDir(l.directory(), settings.Aiven.TokenFile)
-	}
-	if kafka := settings.Kafka; kafka != nil {
-		kafka.TLSConfig.SetDirectory(l.directory())
-		if kafka.SASL != nil {
-			kafka.SASL.PasswordFile = commoncfg.JoinDir(l.directory(), kafka.SASL.PasswordFile)
-			kafka.SASL.OAuth2.SetDirectory(l.directory())
-		}
-	}
+func (l *loader) resolvePaths() {
+	document := &l.config.effective
+	eachFile(reflect.ValueOf(document), "", func(_ string, file *string) { *file = commoncfg.JoinDir(l.directory(), *file) })
 }
 
 func (l *loader) dependOn(files ...string) {
@@ -171,33 +156,21 @@ func (l *loader) warn(format string, args ...any) {
 
 // cluster validates settings, puts them into their normal form, and makes a
 // Cluster of them.
-func (l *loader) cluster(settings *clusterSettings, at origin) (Cluster, error) {
+func (l *loader) cluster(settings *Settings, at origin) (Cluster, error) {
 	if settings.Kafka != nil && len(settings.URLs) == 0 && settings.Provider == ProviderConnect && settings.ObservationVersion == versionAuto {
 		settings.ObservationVersion = versionBrokers
 	}
-	cluster := Cluster{
-		Name:               settings.Name,
-		Provider:           settings.Provider,
-		ObservationVersion: settings.ObservationVersion,
-		Parallelism:        settings.Parallelism,
-		RequestTimeout:     time.Duration(settings.RequestTimeout),
-		InfoMaxAge:         time.Duration(settings.InfoMaxAge),
-		MaxConnectors:      settings.MaxConnectors,
-		StartupValidation:  settings.StartupValidation,
-		Labels:             settings.Labels,
-		ConnectorLabels:    settings.ConnectorLabels,
-		Origin:             at.name,
-	}
-	for _, validate := range []func(*clusterSettings, *Cluster, origin) error{l.name, general, labels, filters, workerProbe, l.kafka, l.provider, l.client} {
+	cluster := Cluster{Origin: at.name}
+	for _, validate := range []func(*Settings, *Cluster, origin) error{l.name, general, labels, workerProbe, brokers, l.provider, l.client} {
 		if err := validate(settings, &cluster, at); err != nil {
 			return Cluster{}, err
 		}
 	}
-	cluster.settings = *settings
+	cluster.Settings = *settings
 	return cluster, nil
 }
 
-func (l *loader) name(settings *clusterSettings, _ *Cluster, at origin) error {
+func (l *loader) name(settings *Settings, _ *Cluster, at origin) error {
 	if problem := nameProblem(settings.Name); problem != "" {
 		return at.wrong("name", "%s", problem)
 	}
@@ -227,46 +200,19 @@ func printable(text string) bool {
 }
 
 // general validates what has a range.
-func general(settings *clusterSettings, cluster *Cluster, at origin) error {
-	switch {
-	case !slices.Contains([]string{versionAuto, "1", "2", versionBrokers}, settings.ObservationVersion):
-		return at.wrong("observation_version", "must be auto, 1, 2 or brokers")
-	case settings.Parallelism < 1 || settings.Parallelism > maxParallelism:
-		return at.wrong("parallelism", "%d is not between 1 and %d", settings.Parallelism, maxParallelism)
-	case settings.MaxConnectors < 1 || settings.MaxConnectors > maxMaxConnectors:
-		return at.wrong("max_connectors", "%d is not between 1 and %d", settings.MaxConnectors, maxMaxConnectors)
-	case settings.RequestTimeout == 0:
-		return at.wrong("request_timeout", "must be more than 0s")
-	}
+func general(settings *Settings, cluster *Cluster, at origin) error {
 	if expected := settings.ExpectedWorkers; expected != nil {
-		if *expected < 1 || *expected > maxWorkers {
-			return at.wrong("expected_workers", "%d is not between 1 and %d", *expected, maxWorkers)
-		}
 		cluster.ExpectedWorkers = *expected
-	}
-	return nil
-}
-
-func filters(settings *clusterSettings, cluster *Cluster, at origin) (err error) {
-	if cluster.Filter.include, err = patterns("connectors.include", settings.Connectors.Include, at); err == nil {
-		cluster.Filter.exclude, err = patterns("connectors.exclude", settings.Connectors.Exclude, at)
-	}
-	return err
-}
-
-// patterns compiles the regular expressions of a field.
-func patterns(field string, texts []string, at origin) (compiled []*regexp.Regexp, err error) {
-	if len(texts) > maxPatterns {
-		return nil, at.wrong(field, "has more than %d patterns: join some with |", maxPatterns)
-	}
-	for i, text := range texts {
-		pattern, err := regexp.Compile(text)
-		if err != nil {
-			return nil, at.wrong(item(field, i), "is no regular expression (RE2)%s", patternProblem(err))
+		if err := at.between("expected_workers", *expected, 1, maxWorkers); err != nil {
+			return err
 		}
-		compiled = append(compiled, pattern)
 	}
-	return compiled, nil
+	return cmp.Or(
+		at.choice("observation_version", settings.ObservationVersion, versionAuto, "1", "2", versionBrokers),
+		at.between("parallelism", settings.Parallelism, 1, maxParallelism),
+		at.between("max_connectors", settings.MaxConnectors, 1, maxMaxConnectors),
+		at.when(settings.RequestTimeout == 0, "request_timeout", "must be more than 0s"),
+	)
 }
 
 // patternProblem says what is wrong with a regular expression, without the piece
@@ -297,11 +243,8 @@ func patternProblem(err error) string {
 
 var probeHost = regexp.MustCompile(`^(\*\.)?([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?$`)
 
-func workerProbe(settings *clusterSettings, cluster *Cluster, at origin) error {
+func workerProbe(settings *Settings, _ *Cluster, at origin) error {
 	probe := &settings.WorkerProbe
-	if !slices.Contains([]string{schemeAuto, "http", "https"}, probe.Scheme) {
-		return at.wrong("worker_probe.scheme", "must be auto, http or https")
-	}
 	for i, host := range probe.CredentialsHosts {
 		host = strings.ToLower(host)
 		if !probeHost.MatchString(host) || strings.HasPrefix(host, "*.") && strings.Contains(host, ":") {
@@ -309,32 +252,27 @@ func workerProbe(settings *clusterSettings, cluster *Cluster, at origin) error {
 		}
 		probe.CredentialsHosts[i] = host
 	}
-	cluster.WorkerProbe = WorkerProbe{Enabled: probe.Enabled, Scheme: probe.Scheme, CredentialsHosts: probe.CredentialsHosts}
-	return nil
+	return at.choice("worker_probe.scheme", probe.Scheme, schemeAuto, "http", "https")
 }
 
-func (l *loader) kafka(settings *clusterSettings, cluster *Cluster, at origin) (err error) {
-	if settings.Kafka != nil {
-		cluster.Kafka, err = settings.Kafka.validate(at)
+func brokers(settings *Settings, _ *Cluster, at origin) error {
+	if settings.Kafka == nil {
+		return nil
 	}
-	return err
+	return settings.Kafka.validate(at)
 }
 
 // client validates how requests are made, and reads the files of the cluster.
-func (l *loader) client(settings *clusterSettings, cluster *Cluster, at origin) (err error) {
+func (l *loader) client(settings *Settings, cluster *Cluster, at origin) (err error) {
 	cluster.HTTPClient = settings.HTTPClient
-	cluster.HTTPClient.OAuth2 = cloned(settings.HTTPClient.OAuth2)
-	files := clientFiles(&settings.HTTPClient)
-	if settings.Aiven != nil {
-		files.add("aiven.token_file", settings.Aiven.TokenFile)
+	if oauth := settings.HTTPClient.OAuth2; oauth != nil { // prometheus/common writes into it, and settings are compared.
+		clone := *oauth
+		cluster.HTTPClient.OAuth2 = &clone
 	}
-	if settings.Kafka != nil {
-		settings.Kafka.addFiles(&files)
-	}
-	if cluster.contents, err = files.read(at); err != nil {
+	if cluster.files, cluster.contents, err = readFiles(settings, at); err != nil {
 		return err
 	}
-	cluster.files = append(slices.Clone(settings.files), files.paths()...)
+	cluster.files = append(slices.Clone(settings.files), cluster.files...)
 	if settings.HTTPClient.TLSConfig != (commoncfg.TLSConfig{}) && len(cluster.URLs) > 0 && !settings.WorkerProbe.Enabled && !encrypted(cluster.URLs) {
 		l.warn("%s: does nothing, no URL of cluster %s begins with https://", at.field("http_client.tls_config"), settings.Name)
 	}

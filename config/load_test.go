@@ -43,7 +43,7 @@ func TestDefaults(t *testing.T) {
 	}
 	cluster := config.Clusters()[0]
 	if cluster.Name != "orders" || cluster.Provider != ProviderConnect || cluster.ObservationVersion != "auto" || cluster.Parallelism != 8 ||
-		cluster.RequestTimeout != 5*time.Second || cluster.InfoMaxAge != 5*time.Minute || cluster.StartupValidation ||
+		cluster.RequestTimeout != Duration(5*time.Second) || cluster.InfoMaxAge != Duration(5*time.Minute) || cluster.StartupValidation ||
 		cluster.WorkerProbe.Enabled || !cluster.Filter.KeepsAll() || !cluster.Filter.Keep("any") {
 		t.Errorf("unexpected defaults: %+v", cluster)
 	}
@@ -95,7 +95,7 @@ state_series: all
 	if urls := []string{orders.URLs[0].String(), orders.URLs[1].String()}; !slices.Equal(urls, []string{"http://connect-1:8083", "https://connect-2/base"}) {
 		t.Errorf("urls %q", urls)
 	}
-	if orders.ObservationVersion != "2" || orders.Parallelism != 256 || orders.RequestTimeout != 90*time.Second || orders.InfoMaxAge != 24*time.Hour ||
+	if orders.ObservationVersion != "2" || orders.Parallelism != 256 || orders.RequestTimeout != Duration(90*time.Second) || orders.InfoMaxAge != Duration(24*time.Hour) ||
 		!orders.StartupValidation || orders.Kafka.GroupID != "connect-orders" || orders.Kafka.OffsetStorageTopic != "offsets" || orders.HTTPClient.FollowRedirects {
 		t.Errorf("orders: %+v", orders)
 	}
@@ -126,7 +126,7 @@ state_series: all
 	if aiven.Project != "acme" || aiven.Service != "orders" || aiven.Route != "privatelink" || aiven.APIURL.String() != "http://proxy:8080" {
 		t.Errorf("aiven: %+v", aiven)
 	}
-	if token, err := aiven.ReadToken(); token != "hunter2" || err != nil {
+	if token, err := clusters[3].AivenToken(); token != "hunter2" || err != nil {
 		t.Errorf("token %q, %v", token, err)
 	}
 	if got := config.Files(); !slices.Equal(got, []string{file, password}) {
@@ -322,8 +322,9 @@ otlp: {endpoint: "http://collector:4318/", headers: {api-key: hunter2}}
 	for i, cluster := range config.Clusters() {
 		other := again.Clusters()[i]
 		cluster.Origin, other.Origin = "", ""
-		cluster.settings, cluster.files, other.settings, other.files = clusterSettings{}, nil, clusterSettings{}, nil
-		cluster.HTTPClient, other.HTTPClient = again.Clusters()[i].HTTPClient, again.Clusters()[i].HTTPClient
+		cluster.files, other.files = nil, nil
+		cluster.HTTPClient, cluster.Settings.HTTPClient = other.HTTPClient, other.Settings.HTTPClient
+		cluster.AivenToken, other.AivenToken = nil, nil
 		if cluster.Aiven != nil {
 			other.Aiven.Token = cluster.Aiven.Token
 		}

@@ -82,7 +82,11 @@ func hide(node *yaml.Node) {
 	}
 }
 
+// child is the value of a field, nil where it or the mapping is not there.
 func child(node *yaml.Node, key string) *yaml.Node {
+	if node == nil {
+		return nil
+	}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		if node.Content[i].Value == key {
 			return node.Content[i+1]

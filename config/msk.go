@@ -1,7 +1,7 @@
 package config
 
 import (
-	"net/url"
+	"cmp"
 	"regexp"
 	"strings"
 )
@@ -10,24 +10,12 @@ import (
 const ProviderMSK = "msk"
 
 // MSK says which MSK Connect connectors to watch: those of one account and
-// region.
+// region. Endpoint is nil for that of the region.
 type MSK struct {
-	Region string
-	// NamePrefix keeps only connectors whose name begins with it; "" keeps all.
-	NamePrefix string
-	// RoleARN is a role to assume, "" for none.
-	RoleARN string
-	// Endpoint stands in for that of the region; nil for none.
-	Endpoint *url.URL
-	// Describe asks for details of each connector, CloudWatch for task counts.
-	Describe, CloudWatch bool
-}
-
-type mskSettings struct {
 	Region     string `yaml:"region" doc:"AWS region. Required."`
 	NamePrefix string `yaml:"name_prefix,omitempty" doc:"Only connectors whose name begins with it."`
 	RoleARN    string `yaml:"role_arn,omitempty" doc:"Role to assume."`
-	Endpoint   string `yaml:"endpoint,omitempty" doc:"Base of the API in place of the region's own."`
+	Endpoint   URL    `yaml:"endpoint,omitempty" doc:"Base of the API in place of the region's own."`
 	Describe   bool   `yaml:"describe" doc:"Also ask for details of each connector: one more call for each that changed."`
 	CloudWatch bool   `yaml:"cloudwatch" doc:"Also read task counts from CloudWatch, which AWS charges for."`
 }
@@ -35,7 +23,7 @@ type mskSettings struct {
 func mskProvider() provider {
 	return provider{
 		name: ProviderMSK, block: "msk",
-		present: func(s *clusterSettings) bool { return s.MSK != nil },
+		present: func(s *Settings) bool { return s.MSK != nil },
 		cannot: map[string]string{
 			"urls":                "belongs to provider: connect; for msk the block msk says where to go",
 			"observation_version": "MSK Connect has but one way to be asked: remove it",
@@ -52,23 +40,17 @@ func mskProvider() provider {
 
 var regionName = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
 
-const wantedARN = "must be an ARN, such as arn:aws:iam::123456789012:role/reader"
+const (
+	wantedRegion = "must be the name of an AWS region, such as eu-west-1"
+	wantedARN    = "must be an ARN, such as arn:aws:iam::123456789012:role/reader"
+)
 
-func validateMSK(_ *loader, settings *clusterSettings, cluster *Cluster, at origin) (err error) {
+func validateMSK(_ *loader, settings *Settings, _ *Cluster, at origin) error {
 	block := settings.MSK
-	switch {
-	case block.Region == "":
-		return at.wrong("msk.region", "is required, such as eu-west-1")
-	case !regionName.MatchString(block.Region):
-		return at.wrong("msk.region", "must be the name of an AWS region, such as eu-west-1")
-	case block.RoleARN != "" && !strings.HasPrefix(block.RoleARN, "arn:"):
-		return at.wrong("msk.role_arn", wantedARN)
-	case settings.Parallelism != defaultCluster().Parallelism && !block.Describe:
-		return at.wrong("parallelism", "MSK Connect is called for single connectors only with msk.describe: true: add that or remove this")
-	}
-	cluster.MSK = &MSK{Region: block.Region, NamePrefix: block.NamePrefix, RoleARN: block.RoleARN, Describe: block.Describe, CloudWatch: block.CloudWatch}
-	if block.Endpoint != "" {
-		cluster.MSK.Endpoint, err = serviceURL(&block.Endpoint, "", "msk.endpoint", at)
-	}
-	return err
+	return cmp.Or(
+		at.when(block.Region == "", "msk.region", "is required, such as eu-west-1"),
+		at.when(!regionName.MatchString(block.Region), "msk.region", wantedRegion),
+		at.when(block.RoleARN != "" && !strings.HasPrefix(block.RoleARN, "arn:"), "msk.role_arn", wantedARN),
+		at.when(settings.Parallelism != defaultCluster().Parallelism && !block.Describe, "parallelism", "MSK Connect is called for single connectors only with msk.describe: true: add that or remove this"),
+	)
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -25,31 +26,25 @@ const (
 	defaultServiceName = "kafka-connect-exporter"
 )
 
-// notWritten marks a duration that the file leaves to the environment.
-const notWritten = duration(-1)
-
-func (o *otlpSettings) UnmarshalYAML(node *yaml.Node) error {
-	type plain otlpSettings
-	o.Interval, o.Timeout = notWritten, notWritten
-	return node.Decode((*plain)(o))
-}
-
 // loadOTLP joins the file's block, the standard variables and the defaults, in
 // this order of precedence, and validates them. The variables are those of
 // https://opentelemetry.io/docs/specs/otel/protocol/exporter/ and
 // …/configuration/sdk-environment-variables/. A platform sets them for all of its
 // programs: where nothing is pushed, none of them stops anything.
-func (l *loader) loadOTLP(place func(field string) string) error {
-	document := &l.config.effective
-	written := document.OTLP
-	document.OTLP = nil
-	given := l.environment.otlp()
-	own := written != nil && written.Endpoint != ""
-	if written == nil && !given.on() || !own && !given.exports {
-		l.environment.warnOfExporter()
+func (l *loader) loadOTLP(block *yaml.Node, place func(field string) string) error {
+	l.config.effective.OTLP = nil
+	if block != nil { // What stands empty is not written.
+		block.Content = slices.Concat(slices.DeleteFunc(slices.Collect(slices.Chunk(block.Content, 2)), func(field []*yaml.Node) bool {
+			return isNull(field[1]) || field[1].Value == "" && len(field[1].Content) == 0
+		})...)
+	}
+	e := l.environment
+	_, endpoint := e.first(otlpNames("ENDPOINT")...)
+	if own := child(block, "endpoint") != nil; !own && (!e.exports() || block == nil && endpoint == "") {
+		e.warnOfExporter()
 		return nil
 	}
-	switch disabled, _ := l.environment.lookup("OTEL_SDK_DISABLED"); strings.ToLower(disabled) {
+	switch disabled, _ := e.lookup("OTEL_SDK_DISABLED"); strings.ToLower(disabled) {
 	case "true":
 		l.warn("OTEL_SDK_DISABLED is true: nothing is pushed by OTLP")
 		return nil
@@ -57,64 +52,33 @@ func (l *loader) loadOTLP(place func(field string) string) error {
 	default:
 		l.warn("OTEL_SDK_DISABLED is neither true nor false, and counts as false")
 	}
-	if written == nil {
-		written = &otlpSettings{Interval: notWritten, Timeout: notWritten}
-	}
-	overlay(&given, written)
-	if err := given.problem(); err != nil {
+	settings, variables, err := e.otlp(block)
+	if err != nil {
 		return err
 	}
-	if err := l.environment.refuseDelta(); err != nil {
-		return err
+	if block != nil {
+		if err := block.Decode(&settings); err != nil {
+			return fmt.Errorf("%s: cannot be decoded: look for values of the wrong kind", place("otlp"))
+		}
+		if child(block, "tls_config") != nil {
+			settings.TLSConfig.SetDirectory(l.directory())
+		}
+		for name, file := range settings.HeadersFiles {
+			settings.HeadersFiles[name] = commoncfg.JoinDir(l.directory(), file)
+		}
 	}
 	at := origin{field: func(field string) string {
-		if name, set := given.places[strings.FieldsFunc(field, func(r rune) bool { return r == '.' || r == '[' })[0]]; set {
+		if name, set := variables[strings.FieldsFunc(field, func(r rune) bool { return r == '.' || r == '[' })[0]]; set {
 			return name
 		}
 		return place(join("otlp", field))
 	}}
-	return l.validateOTLP(&given.settings, given.places["endpoint"], at)
-}
-
-// overlay puts what the file says over what the environment says.
-func overlay(given *otelSettings, written *otlpSettings) {
-	settings := &given.settings
-	take := func(set bool, field string, assign func()) {
-		if set {
-			assign()
-			delete(given.places, field)
-			delete(given.problems, field)
-		}
-	}
-	take(written.Endpoint != "", "endpoint", func() { settings.Endpoint = written.Endpoint })
-	take(written.Protocol != "", "protocol", func() { settings.Protocol = written.Protocol })
-	take(written.Interval != notWritten, "interval", func() { settings.Interval = written.Interval })
-	take(written.Timeout != notWritten, "timeout", func() { settings.Timeout = written.Timeout })
-	take(written.Compression != "", "compression", func() { settings.Compression = written.Compression })
-	take(written.Insecure || written.Endpoint != "", "insecure", func() { settings.Insecure = written.Insecure })
-	if strings.Contains(settings.Endpoint, "://") && given.places["insecure"] != "" {
-		// The specification: a scheme takes precedence over the variable.
-		settings.Insecure = false
-		delete(given.problems, "insecure")
-	}
-	take(written.TLSConfig != commoncfg.TLSConfig{}, "tls_config", func() { settings.TLSConfig = written.TLSConfig })
-	take(written.Headers != nil || written.HeadersFiles != nil, "headers", func() {
-		settings.Headers, settings.HeadersFiles = written.Headers, written.HeadersFiles
-	})
-	if len(written.ResourceAttributes) > 0 {
-		attributes := maps.Clone(written.ResourceAttributes)
-		for name, value := range settings.ResourceAttributes {
-			if _, written := attributes[name]; !written {
-				attributes[name] = value
-			}
-		}
-		settings.ResourceAttributes = attributes
-	}
+	return l.validateOTLP(&settings, variables["endpoint"], at)
 }
 
 // validateOTLP validates what is in effect. endpointVariable gave the endpoint,
 // "" for the file.
-func (l *loader) validateOTLP(settings *otlpSettings, endpointVariable string, at origin) error {
+func (l *loader) validateOTLP(settings *OTLPSettings, endpointVariable string, at origin) error {
 	if err := otlpChoices(settings, at); err != nil {
 		return err
 	}
@@ -150,34 +114,24 @@ func (l *loader) validateOTLP(settings *otlpSettings, endpointVariable string, a
 	l.config.effective.OTLP = settings
 	l.config.otlp = &OTLP{
 		Endpoint:           endpoint,
-		Protocol:           settings.Protocol,
-		Interval:           time.Duration(settings.Interval),
-		Timeout:            time.Duration(settings.Timeout),
-		Compression:        settings.Compression,
+		OTLPSettings:       *settings,
 		ResourceAttributes: attributes,
-		settings:           settings,
 	}
 	return nil
 }
 
-func otlpChoices(settings *otlpSettings, at origin) error {
-	switch {
-	case settings.Endpoint == "":
-		return at.wrong("endpoint", "is required, such as http://collector:4318")
-	case settings.Protocol != protocolHTTP && settings.Protocol != protocolGRPC:
-		return at.wrong("protocol", "must be http/protobuf or grpc")
-	case settings.Compression != "gzip" && settings.Compression != "none":
-		return at.wrong("compression", "must be gzip or none")
-	case settings.Interval <= 0:
-		return at.wrong("interval", "must be more than 0s")
-	case settings.Timeout <= 0:
-		return at.wrong("timeout", "must be more than 0s")
-	}
-	return nil
+func otlpChoices(settings *OTLPSettings, at origin) error {
+	return cmp.Or(
+		at.when(settings.Endpoint == "", "endpoint", "is required, such as http://collector:4318"),
+		at.choice("protocol", settings.Protocol, protocolHTTP, protocolGRPC),
+		at.choice("compression", settings.Compression, "gzip", "none"),
+		at.when(settings.Interval <= 0, "interval", "must be more than 0s"),
+		at.when(settings.Timeout <= 0, "timeout", "must be more than 0s"),
+	)
 }
 
 // otlpEndpoint makes a whole URL of the endpoint.
-func otlpEndpoint(settings *otlpSettings, variable string, at origin) (*url.URL, error) {
+func otlpEndpoint(settings *OTLPSettings, variable string, at origin) (*url.URL, error) {
 	text := strings.TrimSpace(settings.Endpoint)
 	if settings.Protocol == protocolGRPC && !strings.Contains(text, "://") {
 		scheme := "https://"
@@ -215,10 +169,10 @@ func otlpEndpoint(settings *otlpSettings, variable string, at origin) (*url.URL,
 // Credentials reads the files that they come from anew. An error names the
 // setting, and the file if it cannot be read.
 func (o *OTLP) Credentials() (*OTLPCredentials, error) {
-	return o.settings.credentials(origin{field: func(field string) string { return join("otlp", field) }})
+	return o.credentials(origin{field: func(field string) string { return join("otlp", field) }})
 }
 
-func (o *otlpSettings) credentials(at origin) (*OTLPCredentials, error) {
+func (o *OTLPSettings) credentials(at origin) (*OTLPCredentials, error) {
 	headers, err := otlpHeaders(o, at)
 	if err != nil {
 		return nil, err
@@ -236,7 +190,7 @@ func (o *otlpSettings) credentials(at origin) (*OTLPCredentials, error) {
 }
 
 // otlpHeaders joins the headers with those that are in files.
-func otlpHeaders(settings *otlpSettings, at origin) (map[string]string, error) {
+func otlpHeaders(settings *OTLPSettings, at origin) (map[string]string, error) {
 	headers := map[string]string{}
 	for name, value := range settings.Headers {
 		headers[name] = strings.TrimRight(string(value), "\r\n")
@@ -249,7 +203,7 @@ func otlpHeaders(settings *otlpSettings, at origin) (map[string]string, error) {
 		headers[name] = value
 	}
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		if !httpguts.ValidHeaderFieldName(name) || !headerValue(headers[name]) {
+		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(headers[name]) {
 			return nil, at.wrong("headers", "%q is no valid HTTP header: a name of letters, digits and -, a value without line breaks", fieldName.FindString(name))
 		}
 		if settings.Protocol == protocolGRPC && !grpcHeader(name, headers[name]) {
@@ -268,62 +222,38 @@ func grpcHeader(name, value string) bool {
 		(strings.HasSuffix(name, "-bin") || !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }))
 }
 
-// otelSettings are what the standard variables say.
-type otelSettings struct {
-	settings otlpSettings
-	// places tells which variable gave which field, problems what is wrong with
-	// one; it only matters where the field is used.
-	places   map[string]string
-	problems map[string]error
-	// exports tells that OTEL_METRICS_EXPORTER does not choose otherwise.
-	exports bool
+// otlpNames are the names of one of the exporter's variables: that for metrics
+// alone stands over that for all signals.
+func otlpNames(suffix string) []string {
+	return []string{"OTEL_EXPORTER_OTLP_METRICS_" + suffix, "OTEL_EXPORTER_OTLP_" + suffix}
 }
 
-// on says whether the environment turns the push on.
-func (o *otelSettings) on() bool { return o.exports && o.settings.Endpoint != "" }
-
-// problem returns the first problem, by field.
-func (o *otelSettings) problem() error {
-	for _, field := range slices.Sorted(maps.Keys(o.problems)) {
-		return o.problems[field]
-	}
-	return nil
-}
-
-// otlp reads the standard variables. A variable for metrics alone stands over
-// the one for all signals.
-func (e *environment) otlp() otelSettings {
-	o := otelSettings{settings: defaultOTLP(), places: map[string]string{}, problems: map[string]error{}, exports: e.exports()}
-	settings := &o.settings
+// otlp puts the standard variables over the defaults, but those of what is written
+// in the file's block. It returns which variable gave which field.
+func (e *environment) otlp(block *yaml.Node) (settings OTLPSettings, variables map[string]string, err error) {
+	settings, variables = defaultOTLP(), map[string]string{}
 	read := func(field string, assign func(value string) error, names ...string) {
-		for _, name := range names {
-			value, set := e.lookup(name)
-			if !set {
-				continue
-			}
-			if err := assign(value); err != nil {
-				o.problems[field] = fmt.Errorf("%s: %w", name, err)
-			}
-			if _, taken := o.places[field]; !taken {
-				o.places[field] = name
-			}
+		name, value := e.first(names...)
+		if name == "" {
 			return
 		}
+		if wrong := assign(value); wrong != nil && err == nil {
+			err = fmt.Errorf("%s: %w", name, wrong)
+		}
+		if variables[field] == "" {
+			variables[field] = name
+		}
 	}
-	exporter := func(field, suffix string, assign func(value string) error) {
-		read(field, assign, "OTEL_EXPORTER_OTLP_METRICS_"+suffix, "OTEL_EXPORTER_OTLP_"+suffix)
+	exporter := func(field, suffix string, assign func(value string) error, over ...string) {
+		if !slices.ContainsFunc(append(over, field), func(field string) bool { return child(block, field) != nil }) {
+			read(field, assign, otlpNames(suffix)...)
+		}
 	}
 	text := func(target *string) func(string) error {
 		return func(value string) error { *target = value; return nil }
 	}
-	exporter("protocol", "PROTOCOL", text(&settings.Protocol))
-	exporter("endpoint", "ENDPOINT", text(&settings.Endpoint))
-	exporter("timeout", "TIMEOUT", milliseconds(&settings.Timeout))
 	exporter("compression", "COMPRESSION", text(&settings.Compression))
-	exporter("insecure", "INSECURE", boolean(&settings.Insecure))
-	exporter("tls_config", "CERTIFICATE", text(&settings.TLSConfig.CAFile))
-	exporter("tls_config", "CLIENT_CERTIFICATE", text(&settings.TLSConfig.CertFile))
-	exporter("tls_config", "CLIENT_KEY", text(&settings.TLSConfig.KeyFile))
+	exporter("endpoint", "ENDPOINT", text(&settings.Endpoint))
 	exporter("headers", "HEADERS", func(value string) error {
 		pairs, err := keyValues(value)
 		settings.Headers = map[string]commoncfg.Secret{}
@@ -331,19 +261,32 @@ func (e *environment) otlp() otelSettings {
 			settings.Headers[name] = commoncfg.Secret(value)
 		}
 		return err
-	})
-	read("interval", milliseconds(&settings.Interval), "OTEL_METRIC_EXPORT_INTERVAL")
+	}, "headers_files")
+	if !strings.Contains(settings.Endpoint, "://") { // A scheme takes precedence over the variable.
+		exporter("insecure", "INSECURE", boolean(&settings.Insecure), "endpoint")
+	}
+	if child(block, "interval") == nil {
+		read("interval", milliseconds(&settings.Interval), "OTEL_METRIC_EXPORT_INTERVAL")
+	}
+	exporter("protocol", "PROTOCOL", text(&settings.Protocol))
 	read("resource_attributes", func(value string) (err error) {
 		settings.ResourceAttributes, err = keyValues(value)
 		return err
 	}, "OTEL_RESOURCE_ATTRIBUTES")
-	if value, set := e.lookup("OTEL_SERVICE_NAME"); set {
+	if name, set := e.lookup("OTEL_SERVICE_NAME"); set {
 		if settings.ResourceAttributes == nil {
 			settings.ResourceAttributes = map[string]string{}
 		}
-		settings.ResourceAttributes["service.name"] = value
+		settings.ResourceAttributes["service.name"] = name
 	}
-	return o
+	exporter("timeout", "TIMEOUT", milliseconds(&settings.Timeout))
+	exporter("tls_config", "CERTIFICATE", text(&settings.TLSConfig.CAFile))
+	exporter("tls_config", "CLIENT_CERTIFICATE", text(&settings.TLSConfig.CertFile))
+	exporter("tls_config", "CLIENT_KEY", text(&settings.TLSConfig.KeyFile))
+	if err == nil {
+		err = e.refuseDelta()
+	}
+	return settings, variables, err
 }
 
 // exports says whether OTEL_METRICS_EXPORTER, a list, has otlp or is not set.
@@ -399,13 +342,13 @@ func keyValues(text string) (map[string]string, error) {
 	return pairs, nil
 }
 
-func milliseconds(target *duration) func(string) error {
+func milliseconds(target *Duration) func(string) error {
 	return func(value string) error {
 		number, err := strconv.ParseInt(value, 10, 32)
 		if err != nil || number < 1 {
 			return errors.New("must be a whole number of milliseconds, at least 1")
 		}
-		*target = duration(time.Duration(number) * time.Millisecond)
+		*target = Duration(time.Duration(number) * time.Millisecond)
 		return nil
 	}
 }

@@ -37,7 +37,7 @@ otlp:
 		t.Fatal(err)
 	}
 	otlp := config.OTLP()
-	if otlp.Endpoint.String() != "http://collector:4317" || otlp.Protocol != "grpc" || otlp.Interval != 15*time.Second || otlp.Timeout != 3*time.Second || otlp.Compression != "none" {
+	if otlp.Endpoint.String() != "http://collector:4317" || otlp.Protocol != "grpc" || otlp.Interval != Duration(15*time.Second) || otlp.Timeout != Duration(3*time.Second) || otlp.Compression != "none" {
 		t.Errorf("%+v", otlp)
 	}
 	if got, want := credentials(t, otlp).Headers, map[string]string{"api-key": "hunter2", "authorization": "Bearer hunter2"}; !reflect.DeepEqual(got, want) {
@@ -151,14 +151,14 @@ func TestOTLPFromEnvironment(t *testing.T) {
 	}
 	otlp := mustLoad(t, minimal, "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_EXPORTER_OTLP_HEADERS= api-key = a%2Cb ,x=", "OTEL_METRIC_EXPORT_INTERVAL=1500",
 		"OTEL_EXPORTER_OTLP_METRICS_TIMEOUT=2000", "OTEL_EXPORTER_OTLP_TIMEOUT=1", "OTEL_EXPORTER_OTLP_COMPRESSION=none").OTLP()
-	if want := map[string]string{"api-key": "a,b", "x": ""}; !reflect.DeepEqual(credentials(t, otlp).Headers, want) || otlp.Interval != 1500*time.Millisecond || otlp.Timeout != 2*time.Second || otlp.Compression != "none" || otlp.Protocol != "http/protobuf" {
+	if want := map[string]string{"api-key": "a,b", "x": ""}; !reflect.DeepEqual(credentials(t, otlp).Headers, want) || otlp.Interval != Duration(1500*time.Millisecond) || otlp.Timeout != Duration(2*time.Second) || otlp.Compression != "none" || otlp.Protocol != "http/protobuf" {
 		t.Errorf("%+v", otlp)
 	}
 	if want := map[string]string{"service.name": "kafka-connect-exporter"}; !reflect.DeepEqual(otlp.ResourceAttributes, want) {
 		t.Errorf("attributes %q", otlp.ResourceAttributes)
 	}
 	// An endpoint in the environment completes a block in the file.
-	if otlp := mustLoad(t, minimal+"otlp: {interval: 7s}\n", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318").OTLP(); otlp.Interval != 7*time.Second || otlp.Endpoint.Host != "c:4318" {
+	if otlp := mustLoad(t, minimal+"otlp: {interval: 7s}\n", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318").OTLP(); otlp.Interval != Duration(7*time.Second) || otlp.Endpoint.Host != "c:4318" {
 		t.Errorf("%+v", otlp)
 	}
 	if got := mustLoad(t, minimal+"otlp: {endpoint: \"http://c:4318\"}\n", "OTEL_SDK_DISABLED=true"); got.OTLP() != nil || len(got.Warnings()) != 1 {
@@ -236,7 +236,7 @@ func TestOTLPVariablesOfThePlatform(t *testing.T) {
 	// What the file says is not asked of the environment.
 	config := mustLoad(t, minimal+"otlp: {endpoint: \"http://c:4318\", timeout: 3s, interval: 7s, headers: {a: b}, protocol: grpc, compression: none}\n",
 		"OTEL_EXPORTER_OTLP_TIMEOUT=10s", "OTEL_EXPORTER_OTLP_HEADERS=x", "OTEL_METRIC_EXPORT_INTERVAL=1m", "OTEL_EXPORTER_OTLP_INSECURE=1", "OTEL_EXPORTER_OTLP_PROTOCOL=x", "OTEL_EXPORTER_OTLP_COMPRESSION=x", "OTEL_METRICS_EXPORTER=none")
-	if config.OTLP() == nil || config.OTLP().Timeout != 3*time.Second {
+	if config.OTLP() == nil || config.OTLP().Timeout != Duration(3*time.Second) {
 		t.Errorf("%+v", config.OTLP())
 	}
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,15 +15,9 @@ import (
 // Services say what the providers of services need to know. One is set, for its
 // provider alone.
 type Services struct {
-	ConfluentCloud *ConfluentCloud
-	MSK            *MSK
-	Aiven          *Aiven
-}
-
-type providerSettings struct {
-	ConfluentCloud *confluentSettings `yaml:"confluent_cloud,omitempty" doc:"For, and required by, provider confluent-cloud."`
-	MSK            *mskSettings       `yaml:"msk,omitempty" doc:"For, and required by, provider msk."`
-	Aiven          *aivenSettings     `yaml:"aiven,omitempty" doc:"For, and required by, provider aiven."`
+	ConfluentCloud *ConfluentCloud `yaml:"confluent_cloud,omitempty" doc:"For, and required by, provider confluent-cloud."`
+	MSK            *MSK            `yaml:"msk,omitempty" doc:"For, and required by, provider msk."`
+	Aiven          *Aiven          `yaml:"aiven,omitempty" doc:"For, and required by, provider aiven."`
 }
 
 func providers() []provider {
@@ -37,12 +30,12 @@ type provider struct {
 	// settings, "" for none.
 	name, block string
 	// present says whether the block is written.
-	present func(*clusterSettings) bool
+	present func(*Settings) bool
 	// cannot has the settings that do nothing here, and why; their names are those
 	// of choices.
 	cannot map[string]string
 	// validate checks the block and puts it into the cluster.
-	validate func(l *loader, settings *clusterSettings, cluster *Cluster, at origin) error
+	validate func(l *loader, settings *Settings, cluster *Cluster, at origin) error
 }
 
 // Providers lists the providers, as the field provider spells them.
@@ -57,22 +50,22 @@ func Providers() (names []string) {
 type choice struct {
 	field string
 	// made says whether it is set to something else than it is by itself.
-	made func(settings, standard *clusterSettings) bool
+	made func(settings, standard *Settings) bool
 }
 
 func choices() []choice {
 	return []choice{
-		{"urls", func(s, _ *clusterSettings) bool { return len(s.URLs) > 0 }},
-		{"observation_version", func(s, d *clusterSettings) bool { return s.ObservationVersion != d.ObservationVersion }},
-		{"parallelism", func(s, d *clusterSettings) bool { return s.Parallelism != d.Parallelism }},
-		{"info_max_age", func(s, d *clusterSettings) bool { return s.InfoMaxAge != d.InfoMaxAge }},
-		{"max_connectors", func(s, d *clusterSettings) bool { return s.MaxConnectors != d.MaxConnectors }},
-		{"worker_probe", func(s, _ *clusterSettings) bool { return s.WorkerProbe.Enabled }},
-		{"expected_workers", func(s, _ *clusterSettings) bool { return s.ExpectedWorkers != nil }},
-		{"connector_labels", func(s, _ *clusterSettings) bool { return len(s.ConnectorLabels) > 0 }},
-		{"kafka", func(s, _ *clusterSettings) bool { return s.Kafka != nil }},
-		{clientCredentials, func(s, _ *clusterSettings) bool { return authenticates(&s.HTTPClient) }},
-		{"http_client", func(s, d *clusterSettings) bool { return !reflect.DeepEqual(s.HTTPClient, d.HTTPClient) }},
+		{"urls", func(s, _ *Settings) bool { return len(s.URLs) > 0 }},
+		{"observation_version", func(s, d *Settings) bool { return s.ObservationVersion != d.ObservationVersion }},
+		{"parallelism", func(s, d *Settings) bool { return s.Parallelism != d.Parallelism }},
+		{"info_max_age", func(s, d *Settings) bool { return s.InfoMaxAge != d.InfoMaxAge }},
+		{"max_connectors", func(s, d *Settings) bool { return s.MaxConnectors != d.MaxConnectors }},
+		{"worker_probe", func(s, _ *Settings) bool { return s.WorkerProbe.Enabled }},
+		{"expected_workers", func(s, _ *Settings) bool { return s.ExpectedWorkers != nil }},
+		{"connector_labels", func(s, _ *Settings) bool { return len(s.ConnectorLabels) > 0 }},
+		{"kafka", func(s, _ *Settings) bool { return s.Kafka != nil }},
+		{clientCredentials, func(s, _ *Settings) bool { return authenticates(&s.HTTPClient) }},
+		{"http_client", func(s, d *Settings) bool { return !reflect.DeepEqual(s.HTTPClient, d.HTTPClient) }},
 	}
 }
 
@@ -84,12 +77,11 @@ func authenticates(client *commoncfg.HTTPClientConfig) bool {
 }
 
 // provider validates what depends on the provider.
-func (l *loader) provider(settings *clusterSettings, cluster *Cluster, at origin) error {
+func (l *loader) provider(settings *Settings, cluster *Cluster, at origin) error {
 	all := providers()
 	i := slices.IndexFunc(all, func(p provider) bool { return p.name == settings.Provider })
 	if i < 0 {
-		names := Providers()
-		return at.wrong("provider", "must be %s or %s", strings.Join(names[:len(names)-1], ", "), names[len(names)-1])
+		return at.choice("provider", settings.Provider, Providers()...)
 	}
 	for _, other := range all {
 		if other.block != "" && other.present(settings) && other.name != settings.Provider {
@@ -113,7 +105,7 @@ func (l *loader) provider(settings *clusterSettings, cluster *Cluster, at origin
 }
 
 // refuse refuses a setting that does nothing here.
-func (p provider) refuse(settings *clusterSettings, at origin) error {
+func (p provider) refuse(settings *Settings, at origin) error {
 	standard := defaultCluster()
 	for _, choice := range choices() {
 		if why, refused := p.cannot[choice.field]; refused && choice.made(settings, &standard) {
@@ -124,21 +116,23 @@ func (p provider) refuse(settings *clusterSettings, at origin) error {
 	return nil
 }
 
-// serviceURL parses the base URL of a service and writes it in its normal form;
-// an empty one is the standard.
-func serviceURL(text *string, standard, field string, at origin) (*url.URL, error) {
-	if *text == "" {
-		*text = standard
+// when is an error about a field if it is wrong.
+func (o origin) when(wrong bool, field, format string, args ...any) error {
+	if !wrong {
+		return nil
 	}
-	parsed, user, err := parseURL(*text)
-	if err != nil {
-		return nil, at.wrong(field, "%s", err)
-	}
-	if user != nil {
-		return nil, at.wrong(field, "must not carry a user and password")
-	}
-	*text = parsed.String()
-	return parsed, nil
+	return o.wrong(field, format, args...)
+}
+
+// choice: the field is one of some words.
+func (o origin) choice(field, value string, words ...string) error {
+	last := len(words) - 1
+	return o.when(!slices.Contains(words, value), field, "must be %s or %s", strings.Join(words[:last], ", "), words[last])
+}
+
+// between: the field is a number from min to max.
+func (o origin) between(field string, value, min, max int) error {
+	return o.when(value < min || value > max, field, "%d is not between %d and %d", value, min, max)
 }
 
 // wrong is an error about a field.

@@ -28,7 +28,7 @@ clusters:
       basic_auth: {username: "${ENV}", password: "${PASSWORD}"}
 `, "ENV=prod", "HOST=connect-1", "PORT=8083", "PARALLELISM=3", "FLAG=true", "TIMEOUT=7s", "PASSWORD=p: [x] # ${ENV} $$ &a *b 'c\"\n")
 	cluster := config.Clusters()[0]
-	if cluster.Name != "orders-prod" || cluster.URLs[0].String() != "http://connect-1:8083" || cluster.Parallelism != 3 || !cluster.StartupValidation || cluster.RequestTimeout != 7*time.Second {
+	if cluster.Name != "orders-prod" || cluster.URLs[0].String() != "http://connect-1:8083" || cluster.Parallelism != 3 || !cluster.StartupValidation || cluster.RequestTimeout != Duration(7*time.Second) {
 		t.Errorf("%+v", cluster)
 	}
 	for name, want := range map[string]string{"env": "prod", "lone": "a$b $ $", "escaped": "${ENV}", "pair": "a$b"} {
@@ -268,10 +268,10 @@ func TestMirrorMaker2(t *testing.T) {
 	text := "clusters:\n  - name: mm2\n    kafka: {bootstrap_servers: [\"b:1\"], mirrormaker2: {source: a}}\n"
 	config := mustLoad(t, text)
 	cluster := config.Clusters()[0]
-	if kafka := cluster.Kafka; cluster.ObservationVersion != "brokers" || kafka.GroupID != "a-mm2" || kafka.StatusStorageTopic != "mm2-status.a.internal" || kafka.OffsetStorageTopic != "mm2-offsets.a.internal" || kafka.MirrorMaker2Source != "a" {
-		t.Errorf("%s %+v", cluster.ObservationVersion, kafka)
+	if group, statuses, offsets := cluster.Kafka.Workers(); cluster.ObservationVersion != "brokers" || group != "a-mm2" || statuses != "mm2-status.a.internal" || offsets != "mm2-offsets.a.internal" {
+		t.Errorf("%s %s %s %s", cluster.ObservationVersion, group, statuses, offsets)
 	}
-	if again := mustLoad(t, string(config.Masked())).Clusters()[0]; again.Kafka.GroupID != "a-mm2" || again.ObservationVersion != "brokers" {
+	if again := mustLoad(t, string(config.Masked())).Clusters()[0]; again.Kafka.MirrorMaker2.Source != "a" || again.ObservationVersion != "brokers" {
 		t.Errorf("what is shown is another cluster: %+v", again)
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"encoding"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +34,8 @@ type source struct {
 	file        string
 	environment *environment
 	lines       map[string]int
+	// body is the file's tree with anchors and variables resolved.
+	body *yaml.Node
 	// values and bytes count what the file stands for.
 	values, bytes int
 }
@@ -63,8 +66,8 @@ func parseFile(file string, content []byte, environment *environment, out *docum
 		}
 		return nil, fmt.Errorf("%s:%d: is no configuration: it must be a YAML mapping that begins with \"clusters:\" as its first field", file, body.Line)
 	}
-	resolved, err := s.resolve(body, reflect.TypeFor[document](), "", 0)
-	if err != nil {
+	var err error
+	if s.body, err = s.resolve(body, reflect.TypeFor[document](), "", 0); err != nil {
 		return nil, err
 	}
 	if err := decoder.Decode(&second); err == nil {
@@ -72,7 +75,7 @@ func parseFile(file string, content []byte, environment *environment, out *docum
 	} else if !errors.Is(err, io.EOF) {
 		return nil, s.syntaxError(content, err)
 	}
-	if err := resolved.Decode(out); err != nil {
+	if err := s.body.Decode(out); err != nil {
 		return nil, fmt.Errorf("%s:%d: cannot be decoded: look for values of the wrong kind", file, body.Line)
 	}
 	return s, nil
@@ -167,9 +170,9 @@ func (s *source) resolve(node *yaml.Node, as reflect.Type, path string, depth in
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: node.Line}, nil
 	}
 	switch {
-	case as == reflect.TypeFor[probeSettings]() && node.ShortTag() == "!!bool":
+	case as == reflect.TypeFor[WorkerProbe]() && node.ShortTag() == "!!bool":
 		return s.scalar(node, reflect.TypeFor[bool](), path)
-	case as == reflect.TypeFor[commoncfg.URL]():
+	case isText(as):
 		return s.scalar(node, as, path)
 	case as == reflect.TypeFor[selectorSettings]() && node.Kind == yaml.ScalarNode:
 		return s.scalar(node, reflect.TypeFor[string](), path)
@@ -188,6 +191,9 @@ func (s *source) list(node *yaml.Node, as reflect.Type, path string, depth int) 
 	items := as // of any list, anything
 	if as.Kind() == reflect.Slice {
 		items = as.Elem()
+	}
+	if items == reflect.TypeFor[Pattern]() && len(node.Content) > maxPatterns {
+		return nil, s.errorAt(node, path, "has more than %d patterns: join some with |", maxPatterns)
 	}
 	list := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: node.Line}
 	for i, item := range node.Content {
@@ -231,14 +237,20 @@ func (s *source) scalar(node *yaml.Node, as reflect.Type, path string) (*yaml.No
 	return value, nil
 }
 
+// isText tells that a struct is written as a single value.
+func isText(as reflect.Type) bool {
+	return as == reflect.TypeFor[commoncfg.URL]() || reflect.PointerTo(as).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
 // wrongScalar says why a value cannot become what it is to be.
 func wrongScalar(value *yaml.Node, as reflect.Type) string {
-	switch as {
-	case reflect.TypeFor[duration]():
-		if _, err := parseDuration(value.Value); err != nil {
+	if text, ok := reflect.New(as).Interface().(encoding.TextUnmarshaler); ok {
+		if err := text.UnmarshalText([]byte(value.Value)); err != nil {
 			return err.Error()
 		}
 		return ""
+	}
+	switch as {
 	case reflect.TypeFor[commoncfg.TLSVersion]():
 		if _, known := commoncfg.TLSVersions[value.Value]; !known {
 			return "must be TLS10, TLS11, TLS12 or TLS13"
@@ -309,6 +321,9 @@ func (s *source) fill(out *yaml.Node, given map[string]int, node *yaml.Node, as 
 		given[key.Value], own[key.Value] = key.Line, true
 		place := join(path, key.Value)
 		s.lines[place] = key.Line
+		if as.Kind() == reflect.Struct && strings.HasSuffix(key.Value, "_ref") {
+			return s.errorAt(key, place, "needs a secret manager, which this exporter has none of: use the field or its _file form")
+		}
 		resolved, err := s.resolve(value, valueType, place, depth+1)
 		if err != nil {
 			return err
@@ -429,7 +444,7 @@ func homesOf(name string, as reflect.Type, path string) (homes []string) {
 		homes = append(homes, home)
 	}
 	for _, field := range slices.Sorted(maps.Keys(fields)) {
-		if field != "oauth2" && as != reflect.TypeFor[commoncfg.URL]() {
+		if field != "oauth2" && !isText(as) {
 			homes = append(homes, homesOf(name, fields[field], join(path, field))...)
 		}
 	}
