@@ -53,25 +53,44 @@ func (e *environment) first(names ...string) (name, value string) {
 	return "", ""
 }
 
-// password returns a value with its spaces, which may belong to a password; a
-// line break at its end does not.
-func (e *environment) password(name string) string { return strings.TrimRight(e.values[name], "\r\n") }
-
 func (e *environment) warnings() []string { return e.notes }
 
 func (e *environment) warn(format string, args ...any) {
 	e.notes = append(e.notes, fmt.Sprintf(format, args...))
 }
 
-// A variable of one cluster, as it is called without a resource id before it.
-type variable struct {
+// A variable of a cluster, or of its brokers, as it is called without a resource
+// id before it.
+type variable[T any] struct {
 	name string
 	// standard is the default as the documentation writes it.
 	standard string
 	meaning  string
 	// field is the setting that it gives, as errors of validation name it.
 	field string
-	set   func(c *environmentCluster, value string) error
+	set   func(to *T, value string) error
+}
+
+// read takes over the variables that are set, and notes which one gives which
+// field.
+func read[T any](e *environment, prefix string, known []variable[T], to *T, fields map[string]string) error {
+	for _, variable := range known {
+		name := prefix + variable.name
+		value, set := e.lookup(name)
+		if !set {
+			continue
+		}
+		if strings.HasSuffix(name, "_PASS") || strings.HasSuffix(name, "_PASSWORD") {
+			value = strings.TrimRight(e.values[name], "\r\n") // Spaces may belong to it.
+		}
+		if err := variable.set(to, value); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if variable.field != "" {
+			fields[variable.field] = name
+		}
+	}
+	return nil
 }
 
 // An environmentCluster is what the variables of one cluster say.
@@ -86,8 +105,8 @@ type environmentCluster struct {
 }
 
 // variables lists every variable of one cluster.
-func variables() []variable {
-	return []variable{
+func variables() []variable[environmentCluster] {
+	return slices.Concat([]variable[environmentCluster]{
 		{"CONNECT_NAME", "the resource id, else default", "Name of the cluster: its connect_cluster label.", "name", text(func(c *environmentCluster) *string { return &c.settings.Name })},
 		{"CONNECT_REST_URL", "", "REST URL of the cluster. A URL of Confluent Cloud's API (https://api.confluent.cloud/connect/v1/environments/ENV/clusters/CLUSTER) selects provider confluent-cloud.", "urls", text(func(c *environmentCluster) *string { return &c.url })},
 		{
@@ -127,14 +146,8 @@ func variables() []variable {
 				return nil
 			},
 		},
-		{"CONNECT_SSL_KEYSTORE_LOCATION", "", "Key store with the client's key and certificate: PKCS12, JKS or PEM.", "", text(func(c *environmentCluster) *string { return &c.stores.key.location })},
-		{"CONNECT_SSL_KEYSTORE_TYPE", "what the file is", "PKCS12, JKS or PEM.", "", func(_ *environmentCluster, value string) error { return storeType(value) }},
-		{"CONNECT_SSL_KEYSTORE_PASSWORD", "", "Password of the key store and of the key in it.", "", text(func(c *environmentCluster) *string { return &c.stores.key.password })},
-		{"CONNECT_SSL_TRUSTSTORE_LOCATION", "", "Trust store with the authorities that vouch for the server: PKCS12, JKS or PEM.", "http_client.tls_config", text(func(c *environmentCluster) *string { return &c.stores.trust.location })},
-		{"CONNECT_SSL_TRUSTSTORE_TYPE", "what the file is", "PKCS12, JKS or PEM.", "", func(_ *environmentCluster, value string) error { return storeType(value) }},
-		{"CONNECT_SSL_TRUSTSTORE_PASSWORD", "", "Password of the trust store.", "", text(func(c *environmentCluster) *string { return &c.stores.trust.password })},
 		{"CONNECT_AWS_REGION", "", "Watch the MSK Connect connectors of this region instead of a REST URL.", "msk.region", text(func(c *environmentCluster) *string { return &c.region })},
-	}
+	}, storeVariables("CONNECT_SSL", "server", "http_client.tls_config", func(c *environmentCluster) *stores { return &c.stores }))
 }
 
 // text sets a field to what a variable holds.
@@ -198,7 +211,7 @@ func (e *environment) clusters() (settings []Settings, origins []origin, err err
 
 // stray returns a variable that is set as if for a cluster. Images of Kafka
 // Connect itself have the group, the topics and the stores too.
-func (e *environment) stray(known []variable) string {
+func (e *environment) stray(known []variable[environmentCluster]) string {
 	for _, variable := range known {
 		if _, set := e.lookup(variable.name); set && !strings.HasPrefix(variable.name, "CONNECT_SSL_") && !strings.HasPrefix(variable.field, "kafka.") {
 			return variable.name
@@ -208,11 +221,11 @@ func (e *environment) stray(known []variable) string {
 }
 
 // cluster reads the variables that begin with the prefix.
-func (e *environment) cluster(known []variable, prefix, name string) (Settings, origin, error) {
+func (e *environment) cluster(known []variable[environmentCluster], prefix, name string) (Settings, origin, error) {
 	c := &environmentCluster{settings: defaultCluster()}
 	c.settings.Name, c.settings.StartupValidation, c.settings.ObservationVersion = name, true, ""
-	fields, err := c.set(e, known, prefix)
-	if err != nil {
+	fields := map[string]string{}
+	if err := read(e, prefix, known, c, fields); err != nil {
 		return Settings{}, origin{}, err
 	}
 	main := "CONNECT_REST_URL"
@@ -246,28 +259,6 @@ func (e *environment) cluster(known []variable, prefix, name string) (Settings, 
 		return Settings{}, origin{}, err
 	}
 	return c.settings, at, nil
-}
-
-// set takes over the variables that are set. It returns which one gives which
-// field.
-func (c *environmentCluster) set(e *environment, known []variable, prefix string) (fields map[string]string, err error) {
-	fields = map[string]string{}
-	for _, variable := range known {
-		value, set := e.lookup(prefix + variable.name)
-		if !set {
-			continue
-		}
-		if strings.HasSuffix(variable.name, "_PASS") || strings.HasSuffix(variable.name, "_PASSWORD") {
-			value = e.password(prefix + variable.name)
-		}
-		if err := variable.set(c, value); err != nil {
-			return nil, fmt.Errorf("%s%s: %w", prefix, variable.name, err)
-		}
-		if variable.field != "" {
-			fields[variable.field] = prefix + variable.name
-		}
-	}
-	return fields, nil
 }
 
 func (c *environmentCluster) readStores(e *environment, prefix string, _ origin) error {
@@ -363,7 +354,7 @@ func (c *environmentCluster) authenticate(e *environment, prefix string, _ origi
 // numbered are variables with Kpow's suffix for a further Kafka cluster.
 var numbered = regexp.MustCompile(`^(.*)_([0-9]+)$`)
 
-func (e *environment) refuseNumbered(known []variable) error {
+func (e *environment) refuseNumbered(known []variable[environmentCluster]) error {
 	for _, name := range e.names {
 		match := numbered.FindStringSubmatch(name)
 		if match == nil {
@@ -382,7 +373,7 @@ func (e *environment) refuseNumbered(known []variable) error {
 // Others that are unknown stay unmentioned: Kubernetes sets CONNECT_PORT,
 // CONNECT_SERVICE_HOST and the like beside a service that is called connect, and
 // images of Kafka Connect take all their settings as CONNECT_….
-func (e *environment) warnOfSlips(known []variable, ids []string) {
+func (e *environment) warnOfSlips(known []variable[environmentCluster], ids []string) {
 	names := []string{resourceIDsVariable}
 	for _, variable := range known {
 		names = append(names, variable.name)

@@ -17,42 +17,27 @@ type brokerSettings struct {
 }
 
 // brokerVariables lists the variables that say where the brokers are.
-func brokerVariables() []brokerVariable {
-	checked := func(check func(string) error) func(*brokerSettings, string) error {
-		return func(_ *brokerSettings, value string) error { return check(value) }
-	}
-	return []brokerVariable{
-		{"BOOTSTRAP", "Brokers, host:port, with commas between them.", "bootstrap_servers", text(func(b *brokerSettings) *string { return &b.bootstrap })},
-		{"SECURITY_PROTOCOL", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.", "tls_config", func(b *brokerSettings, value string) error {
+func brokerVariables() []variable[brokerSettings] {
+	return slices.Concat([]variable[brokerSettings]{
+		{"BOOTSTRAP", "", "Brokers, host:port, with commas between them.", "kafka.bootstrap_servers", text(func(b *brokerSettings) *string { return &b.bootstrap })},
+		{"SECURITY_PROTOCOL", "", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.", "kafka.tls_config", func(b *brokerSettings, value string) error {
 			b.protocol = strings.ToUpper(value)
 			if !slices.Contains([]string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}, b.protocol) {
 				return errors.New("must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
 			}
 			return nil
 		}},
-		{"SASL_MECHANISM", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM.", "sasl.mechanism", text(func(b *brokerSettings) *string { return &b.mechanism })},
-		{"SASL_JAAS_CONFIG", "Credentials, as Kafka's clients take them: PlainLoginModule, ScramLoginModule, OAuthBearerLoginModule (clientId, clientSecret, scope) or IAMLoginModule (awsRoleArn).", "sasl", text(func(b *brokerSettings) *string { return &b.jaas })},
-		{"SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL", "Where OAUTHBEARER gets tokens.", "sasl.oauth2.token_url", text(func(b *brokerSettings) *string { return &b.tokenURL })},
-		{"SSL_KEYSTORE_LOCATION", "Key store with the client's key and certificate: PKCS12, JKS or PEM.", "", text(func(b *brokerSettings) *string { return &b.stores.key.location })},
-		{"SSL_KEYSTORE_TYPE", "PKCS12, JKS or PEM.", "", checked(storeType)},
-		{"SSL_KEYSTORE_PASSWORD", "Password of the key store and of the key in it.", "", text(func(b *brokerSettings) *string { return &b.stores.key.password })},
-		{"SSL_TRUSTSTORE_LOCATION", "Trust store with the authorities that vouch for the brokers.", "", text(func(b *brokerSettings) *string { return &b.stores.trust.location })},
-		{"SSL_TRUSTSTORE_TYPE", "PKCS12, JKS or PEM.", "", checked(storeType)},
-		{"SSL_TRUSTSTORE_PASSWORD", "Password of the trust store.", "", text(func(b *brokerSettings) *string { return &b.stores.trust.password })},
-		{"SSL_ENDPOINT_IDENTIFICATION_ALGORITHM", "https: a broker's certificate must carry its name, which it must in any case.", "", checked(func(value string) error {
+		{"SASL_MECHANISM", "", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM.", "kafka.sasl.mechanism", text(func(b *brokerSettings) *string { return &b.mechanism })},
+		{"SASL_JAAS_CONFIG", "", "Credentials, as Kafka's clients take them: PlainLoginModule, ScramLoginModule, OAuthBearerLoginModule (clientId, clientSecret, scope) or IAMLoginModule (awsRoleArn).", "kafka.sasl", text(func(b *brokerSettings) *string { return &b.jaas })},
+		{"SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL", "", "Where OAUTHBEARER gets tokens.", "kafka.sasl.oauth2.token_url", text(func(b *brokerSettings) *string { return &b.tokenURL })},
+	}, storeVariables("SSL", "brokers", "", func(b *brokerSettings) *stores { return &b.stores }), []variable[brokerSettings]{
+		{"SSL_ENDPOINT_IDENTIFICATION_ALGORITHM", "", "https: a broker's certificate must carry its name, which it must in any case.", "", func(_ *brokerSettings, value string) error {
 			if !strings.EqualFold(value, "https") {
 				return errors.New("must be https, or not be set: names are always verified")
 			}
 			return nil
-		})},
-	}
-}
-
-type brokerVariable struct {
-	name, meaning string
-	// field of the block kafka that it gives.
-	field string
-	set   func(b *brokerSettings, value string) error
+		}},
+	})
 }
 
 // brokers fills the block kafka, if a variable tells the workers' group or
@@ -76,20 +61,8 @@ func (c *environmentCluster) brokers(e *environment, prefix string, fields map[s
 		prefix = ""
 	}
 	var b brokerSettings
-	for _, variable := range brokerVariables() {
-		value, set := e.lookup(prefix + variable.name)
-		if !set {
-			continue
-		}
-		if strings.HasSuffix(variable.name, "_PASSWORD") {
-			value = e.password(prefix + variable.name)
-		}
-		if err := variable.set(&b, value); err != nil {
-			return fmt.Errorf("%s%s: %w", prefix, variable.name, err)
-		}
-		if variable.field != "" {
-			fields["kafka."+variable.field] = prefix + variable.name
-		}
+	if err := read(e, prefix, brokerVariables(), &b, fields); err != nil {
+		return err
 	}
 	if fields["kafka.sasl"] == "" {
 		fields["kafka.sasl"] = prefix + "SASL_MECHANISM"

@@ -30,6 +30,26 @@ func storeType(value string) error {
 // stores are what variables say of TLS.
 type stores struct{ key, trust storeSettings }
 
+// storeVariables are those of the stores of a T, whose other side is called peer.
+func storeVariables[T any](prefix, peer, field string, of func(*T) *stores) (all []variable[T]) {
+	const kinds = "PKCS12, JKS or PEM."
+	for _, store := range []struct {
+		name, is, holds, opens, field string
+		of                            func(*stores) *storeSettings
+	}{
+		{"KEYSTORE", "Key store", "the client's key and certificate", "the key store and of the key in it", "", func(s *stores) *storeSettings { return &s.key }},
+		{"TRUSTSTORE", "Trust store", "the authorities that vouch for the " + peer, "the trust store", field, func(s *stores) *storeSettings { return &s.trust }},
+	} {
+		name := prefix + "_" + store.name
+		all = append(all,
+			variable[T]{name + "_LOCATION", "", store.is + " with " + store.holds + ": " + kinds, store.field, text(func(t *T) *string { return &store.of(of(t)).location })},
+			variable[T]{name + "_TYPE", "what the file is", kinds, "", func(_ *T, value string) error { return storeType(value) }},
+			variable[T]{name + "_PASSWORD", "", "Password of " + store.opens + ".", "", text(func(t *T) *string { return &store.of(of(t)).password })},
+		)
+	}
+	return all
+}
+
 // read puts what the stores hold into TLS settings, as PEM, and returns the
 // files that it read. prefix is what the variables begin with: "CONNECT_SSL".
 func (s stores) read(e *environment, prefix string, tls *commoncfg.TLSConfig) (files []string, err error) {
