@@ -116,6 +116,7 @@ func defaultOTLP() OTLPSettings {
 	}
 }
 
+// UnmarshalYAML puts the settings over the defaults.
 func (c *Settings) UnmarshalYAML(node *yaml.Node) error {
 	type plain Settings
 	*c = defaultCluster()

@@ -244,7 +244,7 @@ func isText(as reflect.Type) bool {
 
 // wrongScalar says why a value cannot become what it is to be.
 func wrongScalar(value *yaml.Node, as reflect.Type) string {
-	if text, ok := reflect.New(as).Interface().(encoding.TextUnmarshaler); ok {
+	if text, ok := reflect.TypeAssert[encoding.TextUnmarshaler](reflect.New(as)); ok {
 		if err := text.UnmarshalText([]byte(value.Value)); err != nil {
 			return err.Error()
 		}
