@@ -26,6 +26,17 @@ import (
 // group is stable in between.
 const lostPatience = 10 * time.Second
 
+// What the coordinator tells of a group has a name for each connector and task that a
+// member has: more than a megabyte for 50,000. An answer that is larger than
+// largeGroup is asked for anew when groupShare times as long has passed as it took,
+// or groupPatience, whichever is sooner: no sooner than anybody who scrapes once a
+// second or less asks.
+const (
+	largeGroup    = 256 << 10
+	groupShare    = 20
+	groupPatience = time.Second
+)
+
 // A workGroup is what is known of the group by which workers share the work.
 // Brokers tell what its members are and have only while it is stable: in between,
 // what was known of those who are still members holds.
@@ -45,6 +56,8 @@ type workGroup struct {
 	// told stands for the last answer, and change for what is known since it.
 	told   uint64
 	change int
+	// fresh is until when the last answer, a large one, is not asked for anew.
+	fresh time.Time
 
 	// duplicated was counted at the last change.
 	duplicated connect.Count
@@ -89,7 +102,11 @@ type worker struct {
 }
 
 // describe asks for the group. It may return both what is known and an error.
-func (g *workGroup) describe(ctx context.Context, client *kgo.Client, now time.Time) (*connect.Group, error) {
+func (g *workGroup) describe(ctx context.Context, client *kgo.Client) (*connect.Group, error) {
+	start := time.Now()
+	if start.Before(g.fresh) {
+		return g.view(start), nil
+	}
 	doing, right := "describe group "+g.id, "DESCRIBE on group "+g.id
 	request := kmsg.NewPtrDescribeGroupsRequest()
 	request.Groups = []string{g.id}
@@ -111,18 +128,25 @@ func (g *workGroup) describe(ctx context.Context, client *kgo.Client, now time.T
 	if group.ProtocolType != "" && group.ProtocolType != "connect" {
 		return nil, fmt.Errorf("%s: %w: its members speak %.30q, they are no Connect workers: is this the workers' group.id?", doing, connect.NotFound, group.ProtocolType)
 	}
-	g.take(group, now)
+	now := time.Now()
+	if g.take(group, now) > largeGroup {
+		g.fresh = now.Add(min(groupShare*now.Sub(start), groupPatience))
+	}
 	if g.state == connect.GroupDead && !g.seen {
 		err = fmt.Errorf("%s: %w: there is no such group: no worker runs, or their group.id is another", doing, connect.NotFound)
 	}
 	return g.view(now), err
 }
 
-// take takes what the coordinator told.
-func (g *workGroup) take(group *kmsg.DescribeGroupsResponseGroup, now time.Time) {
+// take takes what the coordinator told, and returns how many bytes of that members
+// wrote.
+func (g *workGroup) take(group *kmsg.DescribeGroupsResponseGroup, now time.Time) (size int) {
+	for i := range group.Members {
+		size += len(group.Members[i].ProtocolMetadata) + len(group.Members[i].MemberAssignment)
+	}
 	told := g.digest(group)
 	if told == g.told {
-		return
+		return size
 	}
 	g.told = told
 	g.change++
@@ -193,6 +217,7 @@ func (g *workGroup) take(group *kmsg.DescribeGroupsResponseGroup, now time.Time)
 	case len(members) == 0:
 		g.hash, g.delay = 0, 0
 	}
+	return size
 }
 
 // digest stands for all that an answer tells.

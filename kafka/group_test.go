@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -184,5 +185,34 @@ func TestMirrorMakerMembers(t *testing.T) {
 	c.SetGroup(kafkatest.State{State: "Empty"})
 	if got := observe(t, o).Brokers.OrphanedTasks; got != count(2) {
 		t.Errorf("orphaned: %+v", got)
+	}
+}
+
+// A group that takes long to tell is not asked for again at once, and what becomes of it is
+// seen all the same; any other is asked for in each snapshot.
+func TestLargeGroup(t *testing.T) {
+	const times = 30
+	for _, tasks := range []int{10, 10_000} {
+		c := kafkatest.New(t, nil)
+		o := observer(t, c, without(false, true))
+		a := member("a", worker1)
+		for i := range tasks {
+			a.Current = append(a.Current, fmt.Sprintf("a-connector-with-a-name-%05d/0", i))
+		}
+		c.SetGroup(kafkatest.State{State: "Stable", Members: []kafkatest.Member{a}, Leader: "a"})
+		for range times {
+			if g := observe(t, o).Brokers.Group; len(g.Members) != 1 || g.Members[0].Tasks != count(tasks) {
+				t.Fatalf("%d tasks: %+v", tasks, g)
+			}
+		}
+		if asked := c.Described(); (asked < times) != (tasks > 10) {
+			t.Errorf("%d tasks: asked for %d times in %d snapshots", tasks, asked, times)
+		}
+		c.SetGroup(kafkatest.State{State: "Stable", Members: []kafkatest.Member{a, member("b", worker2)}, Leader: "a"})
+		for start := time.Now(); len(observe(t, o).Brokers.Group.Members) != 2; {
+			if time.Since(start) > 30*time.Second {
+				t.Fatal("the other member is never seen")
+			}
+		}
 	}
 }

@@ -44,6 +44,10 @@ type Observer struct {
 
 	// rest is the last snapshot of the other observer.
 	rest *connect.Snapshot
+	// Offset topics that sources have of their own, and the revision of the snapshot
+	// that told them.
+	ownOffsets     map[string]struct{}
+	ownOffsetsRest connect.Revision
 
 	// Of an observer without another: what the last snapshot was made of.
 	connectors []connect.Connector
@@ -187,7 +191,7 @@ func (o *Observer) read(ctx context.Context) *reading {
 	var group sync.WaitGroup
 	if o.group != nil {
 		group.Go(func() {
-			view, err := o.group.describe(ctx, o.client, time.Now())
+			view, err := o.group.describe(ctx, o.client)
 			r.brokers.Group = view
 			r.failed(err)
 		})
@@ -235,26 +239,29 @@ func (o *Observer) read(ctx context.Context) *reading {
 // topicsOfOffsets follows which offset topics there are: the workers' and those of
 // sources that have their own.
 func (o *Observer) topicsOfOffsets() {
-	wanted := map[string]struct{}{}
-	if o.options.OffsetsTopic != "" {
-		wanted[o.options.OffsetsTopic] = struct{}{}
-		if o.rest != nil {
-			for i := range o.rest.Connectors {
-				if own := o.rest.Connectors[i].OffsetsTopic; own != "" {
-					wanted[own] = struct{}{}
-				}
+	if o.options.OffsetsTopic == "" {
+		return
+	}
+	if o.rest != nil && !o.ownOffsetsRest.Same(o.rest.Revision) {
+		o.ownOffsets, o.ownOffsetsRest = map[string]struct{}{}, o.rest.Revision
+		for i := range o.rest.Connectors {
+			if own := o.rest.Connectors[i].OffsetsTopic; own != "" {
+				o.ownOffsets[own] = struct{}{}
 			}
 		}
 	}
 	for name := range o.offsets {
-		if _, still := wanted[name]; !still {
+		if _, still := o.ownOffsets[name]; !still && name != o.options.OffsetsTopic {
 			delete(o.offsets, name)
 		}
 	}
-	for name := range wanted {
+	for name := range o.ownOffsets {
 		if o.offsets[name] == nil {
 			o.offsets[name] = newOffsetLog(name)
 		}
+	}
+	if o.offsets[o.options.OffsetsTopic] == nil {
+		o.offsets[o.options.OffsetsTopic] = newOffsetLog(o.options.OffsetsTopic)
 	}
 }
 

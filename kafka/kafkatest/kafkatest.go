@@ -37,6 +37,8 @@ type Cluster struct {
 	mu sync.Mutex
 	// group is what DescribeGroups tells of [Group]; nil: there is none.
 	group *kmsg.DescribeGroupsResponseGroup
+	// described counts how often it was told.
+	described int
 }
 
 // New starts a cluster with the topics of a Connect cluster. client are further
@@ -65,6 +67,7 @@ func New(t testing.TB, client []kgo.Opt, options ...kfake.Opt) *Cluster {
 		if c.group == nil || len(asked.Groups) != 1 || asked.Groups[0] != Group {
 			return nil, nil, false
 		}
+		c.described++
 		response := asked.ResponseKind().(*kmsg.DescribeGroupsResponse)
 		group := *c.group
 		group.Members = append([]kmsg.DescribeGroupsResponseGroupMember(nil), group.Members...)
@@ -256,6 +259,13 @@ func (c *Cluster) SetGroup(s State) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.group = &group
+}
+
+// Described is how often the group was described to somebody.
+func (c *Cluster) Described() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.described
 }
 
 // appendAssignment encodes an assignment (ConnectProtocol,
