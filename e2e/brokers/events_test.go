@@ -38,27 +38,39 @@ func TestEvents(t *testing.T) {
 		}
 		return all
 	}
-	// during holds what do does between two scrapes against what both of them count;
-	// a negative number may be any.
-	during := func(what, connector string, want map[string]float64, do func()) {
+	// during holds what do does between two scrapes against what all that watch the
+	// brokers count, and returns that by cluster; a negative number may be any.
+	during := func(what, connector string, want map[string]float64, do func()) map[string]map[string]float64 {
 		t.Helper()
 		before := e.scrape()
 		do()
-		time.Sleep(interval)
-		after := e.scrape()
-		for _, cluster := range watching {
-			if value, _ := after.of("kafka_connect_transitions_complete", cluster); value != 1 {
-				t.Errorf("%s: not every transition is counted of %s", what, cluster)
+		more := map[string]map[string]float64{}
+		p.quiet(what, "events-status", func(ctx context.Context) error {
+			after, err := e.try(ctx)
+			if err != nil {
+				return err
 			}
-			then, now := counted(before, cluster, connector), counted(after, cluster, connector)
-			for family := range now {
-				if got := now[family] - then[family]; got != want[family] && want[family] >= 0 {
-					t.Errorf("%s: %s of %s: %v more %s, want %v", what, connector, cluster, got, family, want[family])
+			for _, cluster := range append(watching, "rest") {
+				more[cluster] = map[string]float64{}
+				then := counted(before, cluster, connector)
+				for family, now := range counted(after, cluster, connector) {
+					more[cluster][family] = now - then[family]
 				}
 			}
-		}
-		then, now := counted(before, "rest", connector), counted(after, "rest", connector)
-		t.Logf("%s: REST alone saw %v more failures and %v more restarts of tasks", what, now["task_failures"]-then["task_failures"], now["task_restarts"]-then["task_restarts"])
+			for _, cluster := range watching {
+				if err := after.check(1, "kafka_connect_transitions_complete", cluster); err != nil {
+					return err
+				}
+				for family, got := range more[cluster] {
+					if got != want[family] && want[family] >= 0 {
+						return fmt.Errorf("%s of %s: %v more %s, want %v", connector, cluster, got, family, want[family])
+					}
+				}
+			}
+			return nil
+		})
+		t.Logf("%s: REST alone saw %v more failures and %v more restarts of tasks", what, more["rest"]["task_failures"], more["rest"]["task_restarts"])
+		return more
 	}
 	restart := func(n int) func() {
 		return func() {
@@ -76,14 +88,17 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	start := time.Now()
-	during("20 restarts that fail again", "bad", map[string]float64{"task_state_changes": 40, "task_failures": 20, "task_restarts": 20}, restart(20))
+	more := during("20 restarts that fail again", "bad", map[string]float64{"task_state_changes": 40, "task_failures": 20, "task_restarts": 20}, restart(20))
 	s := e.scrape()
 	since, _ := s.of("kafka_connect_task_state_since_timestamp_seconds", "both", `connector="bad"`, `task="0"`)
 	if age := time.Since(time.UnixMilli(int64(since * 1000))); age < 0 || age > time.Since(start) {
 		t.Errorf("failed since %v s", age)
 	}
-	rest := counted(s, "rest", "bad")
-	p.document("restarts", fmt.Sprintf("| a task that fails, restarted 20 times between two scrapes | failures counted | restarts counted |\n|---|---:|---:|\n| by REST alone | %v | %v |\n| by the brokers | 20 | 20 |\n", rest["task_failures"], rest["task_restarts"]))
+	table := "| a task that fails, restarted 20 times between two scrapes | failures counted | restarts counted |\n|---|---:|---:|\n"
+	for _, row := range []struct{ by, cluster string }{{"by REST alone", "rest"}, {"by the brokers, beside REST", "both"}, {"by the brokers alone", "brokers"}} {
+		table += fmt.Sprintf("| %s | %v | %v |\n", row.by, more[row.cluster]["task_failures"], more[row.cluster]["task_restarts"])
+	}
+	p.document("restarts", table)
 
 	during("tasks/0/restart of one that fails", "bad", map[string]float64{"task_failures": 1, "task_restarts": 1}, func() {
 		p.write(w, http.MethodPost, kafka.ConnectorPath("bad")+"/tasks/0/restart")
@@ -111,8 +126,6 @@ func TestEvents(t *testing.T) {
 	}
 	during("restart of one that runs, with its tasks", "good", map[string]float64{"connector_state_changes": 3, "task_state_changes": 6, "task_restarts": 2}, func() {
 		p.write(w, http.MethodPost, kafka.ConnectorPath("good")+"/restart?includeTasks=true")
-		time.Sleep(2 * time.Second)
-		p.eventually("its tasks run", running("good", 2))
 	})
 	during("pause and resume", "good", map[string]float64{"connector_state_changes": 2, "task_state_changes": 4}, func() {
 		p.write(w, http.MethodPut, kafka.ConnectorPath("good")+"/pause")
@@ -209,7 +222,13 @@ func TestEvents(t *testing.T) {
 		e.expect(2, "kafka_connect_group_members", cluster)
 	}
 	p.eventually("the tasks run again", running("good", 2))
-	time.Sleep(5 * interval)
+	p.quiet("the workers are at rest", "events-status", func(ctx context.Context) error {
+		s, err := e.try(ctx)
+		if err != nil {
+			return err
+		}
+		return s.check(1, "kafka_connect_group_state", "both", `state="stable"`)
+	})
 	during("5 more after the broker restarted", "bad", map[string]float64{"task_state_changes": 10, "task_failures": 5, "task_restarts": 5}, restart(5))
 
 	p.write(w, http.MethodDelete, kafka.ConnectorPath("bad"))
@@ -226,6 +245,26 @@ func TestEvents(t *testing.T) {
 			}
 		}
 		return nil
+	})
+}
+
+// quiet waits until a condition holds, and goes on holding while a topic does not
+// grow: in eight looks, two seconds.
+func (p *parts) quiet(what, topic string, condition func(ctx context.Context) error) {
+	p.t.Helper()
+	last, looks := int64(-1), 0
+	p.eventually(what, func(ctx context.Context) error {
+		end, err := p.records(topic)
+		if err == nil {
+			err = condition(ctx)
+		}
+		if err != nil || end != last {
+			looks, last = 0, end
+		}
+		if looks++; err == nil && looks < 8 {
+			err = fmt.Errorf("the topic has %d records for %d looks", end, looks)
+		}
+		return err
 	})
 }
 
