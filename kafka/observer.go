@@ -217,16 +217,21 @@ func (o *Observer) read(ctx context.Context) *reading {
 	}
 	if o.status != nil {
 		group.Go(func() {
-			undecoded := o.log.undecoded
+			undecoded, unread := o.log.undecoded, o.status.unread
 			err := o.status.read(ctx, o.client, metadata)
 			r.failed(err)
 			if r.status = err == nil; o.log.undecoded > undecoded {
 				r.failed(fmt.Errorf("read topic %s: %w: %d records are not what workers write", o.status.name, connect.Decode, o.log.undecoded-undecoded))
 			}
+			r.failed(o.status.left(unread))
 		})
 	}
 	for _, offsets := range o.offsets {
-		group.Go(func() { r.failed(offsets.topic.read(ctx, o.client, metadata)) })
+		group.Go(func() {
+			unread := offsets.topic.unread
+			r.failed(offsets.topic.read(ctx, o.client, metadata))
+			r.failed(offsets.topic.left(unread))
+		})
 	}
 	group.Wait()
 	if o.status != nil && o.status.caughtUp {

@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
 	"go.uber.org/goleak"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -265,6 +267,18 @@ func TestTopicsThatChange(t *testing.T) {
 			t.Errorf("%d failures, want 10", n)
 		}
 	})
+	// Brokers before 2.8 tell no topic ids.
+	t.Run("made again with fewer partitions, no ids", func(t *testing.T) {
+		c := kafkatest.New(t, nil, kfake.MaxVersions(kversion.V2_7_0()))
+		o := observer(t, c, without(true, true))
+		c.Write(statuses("RUNNING")...)
+		observe(t, o)
+		c.Recreate(kafkatest.StatusTopic, 1, nil)
+		c.Write(statuses("FAILED")[:5]...)
+		if s := observe(t, o); len(s.Connectors) != 5 {
+			t.Errorf("%d connectors, want those of the new topic", len(s.Connectors))
+		}
+	})
 	t.Run("leaders move", func(t *testing.T) {
 		c := kafkatest.New(t, nil)
 		o := observer(t, c, without(true, true))
@@ -304,6 +318,30 @@ func TestRecordsThatCannotBeDecoded(t *testing.T) {
 		t.Errorf("%+v", s.Connectors)
 	}
 	observe(t, o)
+}
+
+// A batch that is small and becomes large when it is unpacked costs itself alone.
+func TestBatchThatIsTooLarge(t *testing.T) {
+	c := kafkatest.New(t, []kgo.Opt{kgo.ProducerBatchMaxBytes(64 << 20), kgo.BrokerMaxWriteBytes(100 << 20), kgo.ProducerBatchCompression(kgo.ZstdCompression())})
+	c.Recreate(kafkatest.StatusTopic, 1, nil)
+	o := observer(t, c, without(true, true), func(o *kafka.Options) { o.Timeout = time.Minute })
+	c.Write(running("good", -1, worker1))
+	value := append([]byte(`{"state":"FAILED","worker_id":"`+worker1+`","x":"`), bytes.Repeat([]byte("0"), 33<<20)...)
+	c.Produce(&kgo.Record{Topic: kafkatest.StatusTopic, Key: []byte("status-task-good-0"), Value: append(value, `"}`...)})
+	c.Write(running("good", 0, worker1), running("good", 1, worker1))
+	s, err := o.Observe(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(s.Brokers.Err, connect.Decode) || !strings.Contains(s.Brokers.Err.Error(), "1 batches of records") {
+		t.Errorf("the error is %v", s.Brokers.Err)
+	}
+	for range 2 {
+		if names := namesOf(s); !slices.Equal(names, []string{"good 0 1"}) || s.Connectors[0].Tasks[0].State != connect.StateRunning {
+			t.Errorf("%q", names)
+		}
+		s = observe(t, o)
+	}
 }
 
 // The filter of connectors holds here too.

@@ -3,6 +3,7 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,6 +48,8 @@ type topic struct {
 	// caughtUp tells that all partitions were read to their end once.
 	caughtUp bool
 	bytes    int64
+	// unread is how many batches could not be read and were left out.
+	unread int
 }
 
 // A partition and how far it is read.
@@ -58,6 +61,8 @@ type partition struct {
 	// end is where it ended when this snapshot asked; -1 before.
 	end int64
 	err error
+	// failed is where a batch could not be read the last time.
+	failed int64
 }
 
 // read reads what there is. It goes on where it stopped when time is up.
@@ -111,6 +116,15 @@ func (t *topic) read(ctx context.Context, client *kgo.Client, metadata *kmsg.Met
 	}
 }
 
+// left says that batches were left out since there were so many.
+func (t *topic) left(before int) error {
+	if t.unread == before {
+		return nil
+	}
+	return fmt.Errorf("read topic %s: %w: %d batches of records are damaged, or larger than %d MiB when they are unpacked, and were left out",
+		t.name, connect.Decode, t.unread-before, maxBatch>>20)
+}
+
 var (
 	errDone  = errors.New("read to the end")
 	errStuck = fmt.Errorf("%w: the broker says that there is more and does not send it", connect.Unavailable)
@@ -147,13 +161,16 @@ func (t *topic) follow(metadata *kmsg.MetadataResponse) error {
 		}
 		t.id = described.TopicID
 	}
+	if len(described.Partitions) < len(t.partitions) {
+		t.begin() // A topic loses no partition: it is another one, of brokers that have no topic ids.
+	}
 	slices.SortFunc(described.Partitions, func(a, b kmsg.MetadataResponseTopicPartition) int {
 		return cmp.Compare(a.Partition, b.Partition)
 	})
 	for _, d := range described.Partitions {
 		at, found := slices.BinarySearchFunc(t.partitions, d.Partition, func(p partition, id int32) int { return cmp.Compare(p.id, id) })
 		if !found {
-			p := partition{id: d.Partition, begun: -1, end: -1}
+			p := partition{id: d.Partition, begun: -1, end: -1, failed: -1}
 			if t.caughtUp {
 				p.begun = 0 // It was added meanwhile: all of it is new.
 			}
@@ -208,6 +225,7 @@ func (t *topic) round(ctx context.Context, client *kgo.Client) (progress bool, e
 	}
 	group.Wait()
 	close(answers)
+	decompressor, _ := client.OptValue(kgo.WithDecompressor).(kgo.Decompressor) // It is bounded by maxBatch.
 	for a := range answers {
 		if a.err == nil && a.response != nil {
 			a.err = kerr.ErrorForCode(a.response.ErrorCode)
@@ -219,7 +237,7 @@ func (t *topic) round(ctx context.Context, client *kgo.Client) (progress bool, e
 		for i := range a.response.Topics {
 			fetched := &a.response.Topics[i]
 			for j := range fetched.Partitions {
-				came, failed := t.took(a.partitions, &fetched.Partitions[j])
+				came, failed := t.took(a.partitions, &fetched.Partitions[j], decompressor)
 				progress, err = progress || came, cmp.Or(err, failed)
 			}
 		}
@@ -254,7 +272,7 @@ func (t *topic) request(wanted []*partition) *kmsg.FetchRequest {
 }
 
 // took takes what was fetched of one partition.
-func (t *topic) took(wanted []*partition, fetched *kmsg.FetchResponseTopicPartition) (progress bool, err error) {
+func (t *topic) took(wanted []*partition, fetched *kmsg.FetchResponseTopicPartition, decompressor kgo.Decompressor) (progress bool, err error) {
 	at := slices.IndexFunc(wanted, func(p *partition) bool { return p.id == fetched.Partition })
 	if at < 0 {
 		return false, nil
@@ -284,7 +302,7 @@ func (t *topic) took(wanted []*partition, fetched *kmsg.FetchResponseTopicPartit
 	}
 	records, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		Offset: p.position, IsolationLevel: isolation, Topic: t.name, Partition: p.id,
-	}, fetched, kgo.DefaultDecompressor(), nil)
+	}, fetched, decompressor, nil)
 	t.bytes += int64(len(fetched.RecordBatches))
 	for _, record := range records.Records {
 		t.take(record, record.Offset >= p.begun)
@@ -293,9 +311,28 @@ func (t *topic) took(wanted []*partition, fetched *kmsg.FetchResponseTopicPartit
 	progress = next > p.position
 	p.position = next
 	if records.Err != nil && !progress {
-		return false, fmt.Errorf("%w: a batch that cannot be read", connect.Decode)
+		// One that is too large when it is unpacked stays so; any other may be whole
+		// when it comes again. No batch keeps those behind it from being read.
+		_, tooLarge := errors.AsType[*kgo.ErrDecompressTooLarge](records.Err)
+		if !tooLarge && p.failed != p.position {
+			p.failed = p.position
+			return false, fmt.Errorf("%w: a batch that cannot be read", connect.Decode)
+		}
+		p.position = max(p.position+1, min(behind(fetched.RecordBatches), p.end))
+		t.unread++
+		return true, nil
 	}
 	return progress, nil
+}
+
+// behind is the offset behind the first batch, as its head says (record batch of
+// version 2, Kafka 0.11 and later), or 0.
+func behind(batches []byte) int64 {
+	const version, delta = 16, 23
+	if len(batches) < delta+4 || batches[version] != 2 {
+		return 0
+	}
+	return int64(binary.BigEndian.Uint64(batches)) + int64(int32(binary.BigEndian.Uint32(batches[delta:]))) + 1
 }
 
 // find goes on where the log begins now in partitions whose records were deleted
