@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
@@ -25,6 +27,9 @@ const (
 	// secretInterval is how often Secrets are read again, filesInterval how often
 	// files are checked.
 	secretInterval, filesInterval = 10 * time.Second, time.Second
+	// secretPatience is how long Secrets that were not read before are waited for:
+	// what was found besides does not wait longer. secretsAtOnce bounds the calls.
+	secretPatience, secretsAtOnce = 2 * time.Second, 8
 	// discoveryPatience is how long whoever needs all clusters at once waits for
 	// them to be found.
 	discoveryPatience = 10 * time.Second
@@ -71,10 +76,14 @@ type discoverer struct {
 
 type secretName struct{ namespace, name string }
 
-// A secret as it was read last.
+// A secret as it was read last: of its keys those that are used, and no other.
 type secret struct {
-	data map[string][]byte
+	data map[string]string
 	err  error
+}
+
+func (s secret) equal(other secret) bool {
+	return maps.Equal(s.data, other.data) && fmt.Sprint(s.err) == fmt.Sprint(other.err)
 }
 
 // A fileSelector and the state of its files.
@@ -183,9 +192,10 @@ func (f *discoverer) listed(ctx context.Context) {
 
 // run calls changed when something has changed, until the discoverer is stopped.
 func (f *discoverer) run(changed func()) {
-	secrets, files := time.NewTicker(secretInterval), time.NewTicker(filesInterval)
-	defer secrets.Stop()
+	files := time.NewTicker(filesInterval)
 	defer files.Stop()
+	reread := make(chan struct{})
+	go f.rereadSecrets(reread)
 	quiet := time.NewTimer(0)
 	<-quiet.C
 	for {
@@ -195,14 +205,36 @@ func (f *discoverer) run(changed func()) {
 		case <-f.registry.Changed():
 			quiet.Reset(settle)
 		case <-quiet.C:
-			f.readSecrets(false)
+			patience, cancel := context.WithTimeout(f.ctx, secretPatience)
+			f.readSecrets(patience, false)
+			cancel()
 			changed()
-		case <-secrets.C:
-			if f.readSecrets(true) {
-				changed()
-			}
+		case <-reread:
+			changed()
 		case <-files.C:
 			f.readFiles()
+		}
+	}
+}
+
+// rereadSecrets reads all Secrets again and again, until the discoverer is stopped,
+// and tells when one has changed. An API server that hangs delays nothing else.
+func (f *discoverer) rereadSecrets(changed chan<- struct{}) {
+	ticker := time.NewTicker(secretInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-f.ctx.Done():
+			return
+		}
+		if !f.readSecrets(f.ctx, true) {
+			continue
+		}
+		select {
+		case changed <- struct{}{}:
+		case <-f.ctx.Done():
+			return
 		}
 	}
 }
@@ -275,7 +307,7 @@ func (f *discoverer) cluster(c *discovery.Found) (config.Cluster, string, error)
 			}
 		}
 	case spec.ConnectionSecret != "":
-		if err := f.connection(secretName{o.Namespace, spec.ConnectionSecret}, &found); err != nil {
+		if err := f.connection(secretName{o.Namespace, spec.ConnectionSecret}, spec.ConnectionPrefix, &found); err != nil {
 			return config.Cluster{}, discovery.RefusedSecret, err
 		}
 	}
@@ -304,7 +336,7 @@ func (f *discoverer) key(ref discovery.SecretKey) (string, error) {
 	if s.err != nil {
 		return "", s.err
 	}
-	value := strings.TrimSpace(string(s.data[ref.Key]))
+	value := s.data[ref.Key]
 	if value == "" {
 		return "", fmt.Errorf("secret %s/%s has no key %s", ref.Namespace, ref.Name, ref.Key)
 	}
@@ -323,66 +355,102 @@ func (f *discoverer) secret(name secretName) secret {
 	return s
 }
 
-// connection reads the connection Secret of Aiven's Kafka
-// (controllers/kafka_controller.go of aiven-operator).
-func (f *discoverer) connection(name secretName, found *config.Found) error {
+// connectionKeys are those of the connection Secret of Aiven's Kafka that are used,
+// without their prefix (controllers/kafka_controller.go of aiven-operator).
+func connectionKeys() []string {
+	return []string{"CONNECT_HOST", "CONNECT_PORT", "USERNAME", "PASSWORD", "CA_CERT"}
+}
+
+// connection is what a connection Secret says; f.mu is held.
+func (f *discoverer) connection(name secretName, prefix string, found *config.Found) error {
 	s := f.secret(name)
 	if s.err != nil {
 		return s.err
 	}
-	value := func(keys ...string) string {
-		for _, key := range keys {
-			if text := strings.TrimSpace(string(s.data[key])); text != "" {
-				return text
-			}
-		}
-		return ""
-	}
-	host, port := value("KAFKA_CONNECT_HOST"), value("KAFKA_CONNECT_PORT")
+	host, port := s.data[prefix+"CONNECT_HOST"], s.data[prefix+"CONNECT_PORT"]
 	if host == "" || port == "" {
-		return fmt.Errorf("secret %s/%s has no KAFKA_CONNECT_HOST and KAFKA_CONNECT_PORT yet", name.namespace, name.name)
+		return fmt.Errorf("secret %s/%s has no %sCONNECT_HOST and %[3]sCONNECT_PORT yet", name.namespace, name.name, prefix)
 	}
-	found.URL = "https://" + host + ":" + port
-	found.Username, found.Password = value("KAFKA_USERNAME", "USERNAME"), value("KAFKA_PASSWORD", "PASSWORD")
-	found.CA = value("KAFKA_CA_CERT", "CA_CERT")
+	found.URL = "https://" + net.JoinHostPort(host, port)
+	found.Username, found.Password = s.data[prefix+"USERNAME"], s.data[prefix+"PASSWORD"]
+	// The project's own authority signs what the brokers show. A REST API shows
+	// what the system knows, but for old services (docs of Aiven, TLS/SSL
+	// certificates): both are right.
+	found.Authorities = s.data[prefix+"CA_CERT"]
 	return nil
 }
 
-// readSecrets reads the Secrets that resources name, those that were read before
-// only if again, and tells whether one has changed. One that cannot be read just
-// now stays as it was.
-func (f *discoverer) readSecrets(again bool) (changed bool) {
+// named are the Secrets that resources name, and the keys that are used of each.
+func (f *discoverer) named() map[secretName][]string {
+	all := map[secretName][]string{}
+	for _, o := range f.registry.Objects() {
+		switch c := o.Cluster; {
+		case c == nil:
+		case c.ConnectionSecret != "":
+			name := secretName{o.Namespace, c.ConnectionSecret}
+			for _, key := range connectionKeys() {
+				all[name] = append(all[name], c.ConnectionPrefix+key)
+			}
+		case c.Aiven != nil && c.Aiven.Token.Name != "":
+			name := secretName{c.Aiven.Token.Namespace, c.Aiven.Token.Name}
+			all[name] = append(all[name], c.Aiven.Token.Key)
+		}
+	}
+	return all
+}
+
+// readSecrets reads the Secrets that resources name, by the end of ctx; those that
+// were read before only if again. It tells whether one has changed. One that
+// cannot be read just now stays as it was.
+func (f *discoverer) readSecrets(ctx context.Context, again bool) bool {
 	if f.client == nil {
 		return false
 	}
-	named := map[secretName]bool{}
-	for _, o := range f.registry.Objects() {
-		if c := o.Cluster; c != nil && c.ConnectionSecret != "" {
-			named[secretName{o.Namespace, c.ConnectionSecret}] = true
-		} else if c != nil && c.Aiven != nil && c.Aiven.Token.Name != "" {
-			named[secretName{c.Aiven.Token.Namespace, c.Aiven.Token.Name}] = true
-		}
-	}
+	named := f.named()
 	f.mu.Lock()
-	maps.DeleteFunc(f.secrets, func(name secretName, _ secret) bool { return !named[name] })
+	maps.DeleteFunc(f.secrets, func(name secretName, _ secret) bool { return named[name] == nil })
 	before := maps.Clone(f.secrets)
 	f.mu.Unlock()
-	for name := range named {
+	var changed atomic.Bool
+	var reading sync.WaitGroup
+	free := make(chan struct{}, secretsAtOnce)
+	for name, keys := range named {
 		was, read := before[name]
-		if read && !again {
+		if read && !again && !lacks(was, keys) {
 			continue
 		}
-		data, err := f.client.Secret(f.ctx, name.namespace, name.name)
-		if err != nil && read && was.err == nil {
-			continue
+		select {
+		case free <- struct{}{}:
+		case <-ctx.Done():
 		}
-		now := secret{data, err}
-		changed = changed || !read || fmt.Sprint(was) != fmt.Sprint(now)
-		f.mu.Lock()
-		f.secrets[name] = now
-		f.mu.Unlock()
+		if ctx.Err() != nil {
+			break // The others come later.
+		}
+		reading.Go(func() {
+			defer func() { <-free }()
+			data, err := f.client.Secret(ctx, name.namespace, name.name)
+			if err != nil && read && was.err == nil {
+				return
+			}
+			now := secret{data: map[string]string{}, err: err}
+			for _, key := range keys {
+				now.data[key] = strings.TrimSpace(string(data[key]))
+			}
+			if !read || !was.equal(now) {
+				changed.Store(true)
+			}
+			f.mu.Lock()
+			f.secrets[name] = now
+			f.mu.Unlock()
+		})
 	}
-	return changed
+	reading.Wait()
+	return changed.Load()
+}
+
+// lacks tells whether a key is used that was not when the Secret was read.
+func lacks(s secret, keys []string) bool {
+	return s.err == nil && slices.ContainsFunc(keys, func(key string) bool { _, there := s.data[key]; return !there })
 }
 
 // readFiles hands over what the files have now, if it has changed and stays so until
@@ -404,13 +472,10 @@ func (f *discoverer) readFiles() {
 			continue
 		}
 		s.content, s.pending = content, ""
-		documents, problems := discovery.Documents(names)
+		documents, problems := discovery.Documents(names, s.kinds...)
 		seen := map[discovery.Key]discovery.Document{}
 		var objects []*discovery.Object
 		for _, d := range documents {
-			if len(s.kinds) > 0 && !slices.Contains(s.kinds, d.Kind) {
-				continue
-			}
 			o, err := d.Object()
 			if err != nil {
 				problems = append(problems, err)
@@ -519,7 +584,7 @@ func ResourceFindings(cfg *config.Config) (findings []discovery.Finding, problem
 			problems = append(problems, err)
 			continue
 		}
-		documents, more := discovery.Documents(names)
+		documents, more := discovery.Documents(names, s.kinds...)
 		problems = append(problems, more...)
 		for _, document := range documents {
 			if _, err := document.Object(); err != nil {

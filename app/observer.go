@@ -47,7 +47,7 @@ func Clusters(ctx context.Context, cfg *config.Config, logger *slog.Logger) (Fou
 		patience, cancel := context.WithTimeout(ctx, discoveryPatience)
 		defer cancel()
 		finder.listed(patience)
-		finder.readSecrets(false)
+		finder.readSecrets(patience, false)
 	}
 	wishes := finder.wishes(cfg)
 	if finder != nil {
@@ -198,7 +198,7 @@ func provided(c config.Cluster, logger *slog.Logger) (connect.Observer, error) {
 }
 
 func selfManaged(c config.Cluster, options rest.Options) (connect.Observer, error) {
-	client, err := rest.NewClient(c.HTTPClient, c.Name)
+	client, err := rest.NewTrustingClient(c.HTTPClient, c.Name, c.Authorities)
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +248,7 @@ func probed(c config.Cluster, observer connect.Observer, client *http.Client, lo
 	bare.TLSConfig, bare.ProxyConfig, bare.EnableHTTP2 = c.HTTPClient.TLSConfig, c.HTTPClient.ProxyConfig, c.HTTPClient.EnableHTTP2
 	bare.TLSConfig.Cert, bare.TLSConfig.CertFile, bare.TLSConfig.CertRef = "", "", ""
 	bare.TLSConfig.Key, bare.TLSConfig.KeyFile, bare.TLSConfig.KeyRef = "", "", ""
-	anonymous, err := rest.NewClient(bare, c.Name)
+	anonymous, err := rest.NewTrustingClient(bare, c.Name, c.Authorities)
 	if err != nil {
 		return nil, err
 	}

@@ -89,6 +89,8 @@ type Cluster struct {
 	// AivenToken reads the API token of provider aiven, anew where it is in a file,
 	// so that it can be changed while the exporter runs.
 	AivenToken func() (string, error)
+	// Authorities verify the cluster beside the system's (PEM); "" for none.
+	Authorities string
 	// Idle says that there is nothing to ask, as its resource means it.
 	Idle bool
 	// Origin is where the cluster was configured: "clusters.yml:12",

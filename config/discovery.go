@@ -76,8 +76,9 @@ type Found struct {
 	URL string
 	// Username and Password of the REST API, "" for those of the selector.
 	Username, Password string
-	// CA verifies the REST API (PEM), "" for that of the selector.
-	CA string
+	// Authorities verify the REST API beside the system's (PEM), unless the selector
+	// has a CA of its own; "" for none.
+	Authorities string
 	// Aiven is set where Aiven's API says how the cluster is reached. TokenElsewhere:
 	// its token is not the selector's.
 	Aiven          bool
@@ -128,16 +129,21 @@ func (s *Selector) Cluster(found Found) (Cluster, error) {
 		if found.Username != "" {
 			settings.HTTPClient.BasicAuth = &commoncfg.BasicAuth{Username: found.Username, Password: commoncfg.Secret(found.Password)}
 		}
-		if found.CA != "" {
-			settings.HTTPClient.TLSConfig.CA, settings.HTTPClient.TLSConfig.CAFile = found.CA, ""
-		}
 	}
 	if settings.Kafka != nil {
 		if settings.Kafka = settings.Kafka.of(found); len(settings.Kafka.BootstrapServers) == 0 {
 			settings.Kafka = nil // The resource does not say where they are.
 		}
 	}
-	return l.cluster(&settings, at)
+	cluster, err := l.cluster(&settings, at)
+	if err != nil {
+		return Cluster{}, err
+	}
+	if tls := &cluster.HTTPClient.TLSConfig; found.Authorities != "" && tls.CA == "" && tls.CAFile == "" {
+		cluster.Authorities = found.Authorities
+		cluster.contents = append(slices.Clone(cluster.contents), found.Authorities)
+	}
+	return cluster, nil
 }
 
 // of fills in what a resource says.

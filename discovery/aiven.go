@@ -23,20 +23,30 @@ func aivenConnect(t tree, o *Object) {
 	}
 	o.Cluster.Resource.Plugins = sortPlugins(o.Cluster.Resource.Plugins)
 	if o.Cluster.Idle == "" {
-		o.Cluster.Aiven = &AivenService{Project: t.text("spec", "project"), Service: o.Name, Route: openRoute(t.under("spec", "userConfig")), Token: aivenToken(t, o)}
+		o.Cluster.Aiven = aivenService(t, o)
 	}
 }
 
-// A Kafka service runs Connect too where it is asked to; its connection Secret
-// has the address.
+func aivenService(t tree, o *Object) *AivenService {
+	return &AivenService{Project: t.text("spec", "project"), Service: o.Name, Route: openRoute(t.under("spec", "userConfig")), Token: aivenToken(t, o)}
+}
+
+// A Kafka service runs Connect too where it is asked to. Its connection Secret
+// has the address; where none is wanted, Aiven's API tells it.
 func aivenKafka(t tree, o *Object) {
 	if !t.is("spec", "userConfig", "kafka_connect") {
 		o.Cluster = nil
 		return
 	}
 	aivenResource(t, o)
-	if o.Cluster.Idle == "" {
-		o.Cluster.ConnectionSecret = cmp.Or(t.text("spec", "connInfoSecretTarget", "name"), o.Name)
+	switch {
+	case o.Cluster.Idle != "":
+	case t.is("spec", "connInfoSecretTargetDisabled"):
+		o.Cluster.Aiven = aivenService(t, o)
+	default:
+		target := t.under("spec", "connInfoSecretTarget")
+		o.Cluster.ConnectionSecret = cmp.Or(target.text("name"), o.Name)
+		o.Cluster.ConnectionPrefix = cmp.Or(target.text("prefix"), "KAFKA_")
 	}
 }
 

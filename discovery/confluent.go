@@ -11,7 +11,7 @@ import (
 
 func confluentConnect(t tree, o *Object) {
 	c := o.Cluster
-	c.URL = cmp.Or(t.text("status", "restConfig", "internalEndpoint"), t.text("status", "restConfig", "externalEndpoint"))
+	c.URL = cmp.Or(t.address("status", "restConfig", "internalEndpoint"), t.address("status", "restConfig", "externalEndpoint"))
 	if c.URL != "" && !strings.Contains(c.URL, "://") {
 		scheme := "http://"
 		if len(t.under("status", "restConfig", "tls")) > 0 {
@@ -30,7 +30,7 @@ func confluentConnect(t tree, o *Object) {
 	default:
 		c.Resource.State = connect.ResourceNotReady
 	}
-	c.Brokers = Brokers{Bootstrap: t.text("status", "kafka", "bootstrapEndpoint"), GroupID: t.text("status", "groupID")}
+	c.Brokers = Brokers{Bootstrap: t.address("status", "kafka", "bootstrapEndpoint"), GroupID: t.text("status", "groupID")}
 	topics, _ := t.at("status", "internalTopicNames").([]any)
 	for _, topic := range topics {
 		name, _ := topic.(string)
@@ -45,11 +45,15 @@ func confluentConnect(t tree, o *Object) {
 
 // A Connector wishes to run as long as it exists; its trace is never read.
 func confluentConnector(t tree, o *Object) {
+	// The reference may lead to another namespace.
 	o.Connector.Cluster = t.text("spec", "connectClusterRef", "name")
+	o.Connector.Namespace = cmp.Or(t.text("spec", "connectClusterRef", "namespace"), o.Namespace)
 	if o.Connector.Cluster == "" {
 		// http://connect.NAMESPACE.svc.cluster.local:8083 names it too.
-		_, host, _ := strings.Cut(t.text("status", "connectRestEndpoint"), "://")
-		o.Connector.Cluster, _, _ = strings.Cut(host, ".")
+		_, host, _ := strings.Cut(t.address("status", "connectRestEndpoint"), "://")
+		cluster, rest, _ := strings.Cut(host, ".")
+		namespace, _, _ := strings.Cut(rest, ".")
+		o.Connector.Cluster, o.Connector.Namespace = cluster, cmp.Or(namespace, o.Namespace)
 	}
 	if o.Connector.Cluster == "" {
 		o.Problem = "names no Connect cluster"

@@ -34,8 +34,8 @@ func objects(t *testing.T) map[string]*Object {
 
 func TestReduce(t *testing.T) {
 	all := objects(t)
-	if len(all) != 14 {
-		t.Errorf("%d resources are read, 14 are known", len(all))
+	if len(all) != 19 {
+		t.Errorf("%d resources are read, 19 are known", len(all))
 	}
 	orders := all["orders"]
 	if want := (connect.OperatorResource{
@@ -73,8 +73,14 @@ func TestReduce(t *testing.T) {
 	if dark := all["dark"].Cluster; dark.Resource.State != connect.ResourcePowerOff || dark.Idle == "" || dark.Aiven != nil {
 		t.Errorf("a service that is powered off is asked: %+v", dark)
 	}
-	if log := all["log"].Cluster; log.ConnectionSecret != "log-secret" || log.Resource.Project != "acme" {
+	if log := all["log"].Cluster; log.ConnectionSecret != "log-secret" || log.ConnectionPrefix != "KAFKA_" || log.Resource.Project != "acme" {
 		t.Errorf("a Kafka service with Connect: %+v", log)
+	}
+	if own := all["prefixed"].Cluster; own.ConnectionSecret != "own" || own.ConnectionPrefix != "MY_" {
+		t.Errorf("a Kafka service whose Secret has other keys: %+v", own)
+	}
+	if none := all["secretless"].Cluster; none.ConnectionSecret != "" || !reflect.DeepEqual(none.Aiven, &AivenService{Project: "acme", Service: "secretless", Route: "private", Token: SecretKey{"data", "aiven-token", "token"}}) {
+		t.Errorf("a Kafka service without a Secret: %+v", none.Aiven)
 	}
 	if all["without-connect"].Cluster != nil {
 		t.Error("a Kafka service without Connect is a cluster")
@@ -93,6 +99,7 @@ func TestReduce(t *testing.T) {
 	}
 	for name, want := range map[string]connect.ResourceState{
 		"stream": connect.ResourceRunning, "old": connect.ResourcePaused, "none": connect.ResourceStopped, "new": connect.ResourceUnknown, "cfk": connect.ResourceRunning,
+		"ibm-paused": connect.ResourcePaused,
 	} {
 		if got := all[name].Cluster.Resource.State; got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)
@@ -104,7 +111,7 @@ func TestReduce(t *testing.T) {
 	}) {
 		t.Errorf("the mirror's connectors are %+v", got)
 	}
-	if got := all["orders-sink"].Connector; *got != (ConnectorSpec{"stream", connect.OperatorConnector{
+	if got := all["orders-sink"].Connector; *got != (ConnectorSpec{"stream", "data", connect.OperatorConnector{
 		Name: "orders-sink", Wished: connect.StatePaused, Ready: "False", HasAutoRestart: true, AutoRestarts: 3, GaveUp: true,
 	}}) {
 		t.Errorf("the connector is %+v", got)
@@ -114,6 +121,24 @@ func TestReduce(t *testing.T) {
 	}
 	if text := fmt.Sprintf("%+v", all["orders"]) + fmt.Sprintf("%+v", all["orders"].Cluster) + fmt.Sprintf("%+v", all["orders-sink"].Connector); strings.Contains(text, "s3cret") {
 		t.Error("a secret is kept")
+	}
+}
+
+// A list of brokers may be longer than a label; conditions, each a series, are not
+// without end.
+func TestReduceBounds(t *testing.T) {
+	many := make([]any, 10_000)
+	for i := range many {
+		many[i] = map[string]any{"type": fmt.Sprintf("T%d", i), "status": "True"}
+	}
+	brokers := strings.Repeat("b-1.orders.abcdef.c2.kafka.eu-west-1.amazonaws.com:9094,", 12)
+	o := Reduce(kinds["strimzi"][0], map[string]any{
+		"metadata": map[string]any{"name": "a", "namespace": "b"},
+		"spec":     map[string]any{"bootstrapServers": brokers, "groupId": strings.Repeat("g", 1<<20)},
+		"status":   map[string]any{"conditions": many, "url": strings.Repeat("u", 1<<20)},
+	})
+	if c := o.Cluster; c.Brokers.Bootstrap != brokers || len(c.Resource.Conditions) != maxConditions || c.URL != "" || len(c.Brokers.GroupID) > maxText {
+		t.Errorf("%d conditions, %d bytes of brokers, %d of address", len(c.Resource.Conditions), len(c.Brokers.Bootstrap), len(c.URL))
 	}
 }
 
@@ -131,7 +156,7 @@ func TestPlan(t *testing.T) {
 	for _, f := range found {
 		names = append(names, f.Name)
 	}
-	if want := []string{"data/dark", "data/orders", "default/ibm", "data/none", "data/old", "data/mirror", "data/log", "data/cfk"}; !slices.Equal(sorted(names), sorted(want)) {
+	if want := []string{"data/dark", "data/orders", "default/ibm", "data/none", "data/old", "data/mirror", "data/log", "data/cfk", "default/ibm-paused", "data/prefixed", "data/secretless"}; !slices.Equal(sorted(names), sorted(want)) {
 		t.Errorf("found %q, want %q", names, want)
 	}
 	reasons := map[string]string{}
@@ -144,9 +169,15 @@ func TestPlan(t *testing.T) {
 
 	// Without that name taken, the connector joins its cluster.
 	found, _ = Plan(placed(objects(t)), func(int) string { return DefaultName }, nil)
+	// So do those of groups with Strimzi's shape, and of other namespaces.
+	connectors := map[string]string{"data/stream": "orders-sink", "default/ibm": "ibm-source", "data/cfk": "cfk-sink far-sink"}
 	for _, f := range found {
-		if f.Name == "data/stream" && (len(f.Resource.Connectors) != 1 || f.Resource.Connectors[0].Name != "orders-sink") {
-			t.Errorf("the connectors of stream are %v", f.Resource.Connectors)
+		var names []string
+		for _, c := range f.Resource.Connectors {
+			names = append(names, c.Name)
+		}
+		if want, some := connectors[f.Name]; some && strings.Join(names, " ") != want {
+			t.Errorf("the connectors of %s are %v, want %s", f.Name, names, want)
 		}
 	}
 
@@ -376,13 +407,31 @@ func TestDocuments(t *testing.T) {
 		t.Fatal(err)
 	}
 	documents, problems := Documents([]string{bad, "testdata/resources.yaml", "testdata/missing.yaml", os.DevNull})
-	if len(documents) != 14 || len(problems) != 3 {
+	if len(documents) != 19 || len(problems) != 3 {
 		t.Errorf("%d documents, problems %v", len(documents), problems)
 	}
 	for _, err := range problems {
 		if strings.Contains(err.Error(), "s3cret") {
 			t.Error(err)
 		}
+	}
+}
+
+// A group that is said to have Strimzi's shape is read from files too.
+func TestDocumentsOfOtherGroups(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.yaml")
+	if err := os.WriteFile(file, []byte("apiVersion: kafka.example.com/v1\nkind: KafkaConnect\nmetadata: {name: x}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wanted, err := ParseKinds("kafkaconnects.kafka.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if documents, _ := Documents([]string{file}, wanted...); len(documents) != 1 || documents[0].Kind != wanted[0] {
+		t.Errorf("%v", documents)
+	}
+	if documents, _ := Documents([]string{file}); len(documents) != 0 {
+		t.Errorf("nobody asked for %v", documents)
 	}
 }
 

@@ -31,10 +31,14 @@ func (d Document) String() string {
 // maxValues of one resource are far more than any has.
 const maxValues = 50_000
 
-// Documents reads the resources of files. Documents of kinds that are not known
-// are passed over, as a repository of manifests has many. A file that cannot be
-// read or is no YAML is one error, and costs no other file.
-func Documents(files []string) (all []Document, problems []error) {
+// Documents reads the resources of files: those of the kinds that are wanted, or
+// of all that are known if none are named. Documents of other kinds are passed
+// over, as a repository of manifests has many. A file that cannot be read or is no
+// YAML is one error, and costs no other file.
+func Documents(files []string, wanted ...Kind) (all []Document, problems []error) {
+	if len(wanted) == 0 {
+		wanted = known()
+	}
 	for _, file := range files {
 		content, err := safefile.Read(file, safefile.MaxConfig)
 		if err != nil {
@@ -65,7 +69,7 @@ func Documents(files []string) (all []Document, problems []error) {
 				problems = append(problems, fmt.Errorf("%s: document %d %w", file, number, err))
 				continue
 			}
-			if kind, known := kindOf(root); known {
+			if kind, is := kindOf(root, wanted); is {
 				all = append(all, Document{File: file, Line: root.Line, Number: number, Node: root, Kind: kind})
 			}
 		}
@@ -74,26 +78,30 @@ func Documents(files []string) (all []Document, problems []error) {
 }
 
 // kindOf finds the kind of a manifest by its apiVersion and kind.
-func kindOf(root *yaml.Node) (Kind, bool) {
+func kindOf(root *yaml.Node, wanted []Kind) (Kind, bool) {
 	version, name := scalar(child(root, "apiVersion")), scalar(child(root, "kind"))
 	group, version, found := strings.Cut(version, "/")
 	if !found {
 		return Kind{}, false
 	}
-	for _, known := range kinds {
-		for _, k := range known {
-			if k.KindName() == name && (k.Group == group || derived(group, k)) && slices.Contains(k.Versions(), version) {
-				k.Group = group
-				return k, true
-			}
+	for _, k := range wanted {
+		if k.KindName() == name && k.Group == group && slices.Contains(k.Versions(), version) {
+			return k, true
 		}
 	}
 	return Kind{}, false
 }
 
-// derived tells whether a group has kinds of Strimzi's shape.
-func derived(group string, k Kind) bool {
-	return k.Group == strimziGroup && group == "eventstreams.ibm.com"
+// known are all kinds that have a name, and those of IBM Event Streams.
+func known() (all []Kind) {
+	for _, some := range kinds {
+		all = append(all, some...)
+	}
+	for _, k := range kinds["strimzi"] {
+		k.Group = "eventstreams.ibm.com"
+		all = append(all, k)
+	}
+	return all
 }
 
 // Object reduces a document. A namespace that it does not name is "default".
@@ -102,18 +110,12 @@ func (d Document) Object() (*Object, error) {
 	if err := d.Node.Decode(&resource); err != nil {
 		return nil, fmt.Errorf("%s: is no resource: a mapping has a key twice, or one that is no text", d)
 	}
+	if metadata, is := resource["metadata"].(map[string]any); is && tree(metadata).text("namespace") == "" {
+		metadata["namespace"] = "default"
+	}
 	o := Reduce(d.Kind, resource)
 	if o.Name == "" {
 		return nil, fmt.Errorf("%s: has no metadata.name", d)
-	}
-	if o.Namespace == "" {
-		o.Namespace = "default"
-		if o.Cluster != nil {
-			o.Cluster.Resource.Namespace = o.Namespace
-		}
-		if o.Cluster != nil && o.Cluster.Aiven != nil && o.Cluster.Aiven.Token != (SecretKey{}) {
-			o.Cluster.Aiven.Token.Namespace = o.Namespace
-		}
 	}
 	return o, nil
 }

@@ -149,8 +149,8 @@ type ClusterSpec struct {
 	// Aiven is set where Aiven's API says how it is reached.
 	Aiven *AivenService
 	// ConnectionSecret is the Secret with KAFKA_CONNECT_HOST and its like, "" if
-	// none.
-	ConnectionSecret string
+	// none, and ConnectionPrefix what stands there in place of KAFKA_.
+	ConnectionSecret, ConnectionPrefix string
 	// Brokers is what is known of the Kafka cluster behind it; zero if nothing.
 	Brokers Brokers
 }
@@ -172,9 +172,9 @@ type Brokers struct {
 
 // A ConnectorSpec is a connector that is managed by a resource.
 type ConnectorSpec struct {
-	// Cluster is the name of its cluster's resource, in the same namespace.
-	Cluster string
-	State   connect.OperatorConnector
+	// Cluster is the name of its cluster's resource, and Namespace where that is.
+	Cluster, Namespace string
+	State              connect.OperatorConnector
 }
 
 // Reduce keeps of a resource, as the API or a manifest has it, what is used.
@@ -202,11 +202,18 @@ func Reduce(kind Kind, resource map[string]any) *Object {
 	return o
 }
 
+// maxConditions of one resource, each of which is a series: operators have a
+// handful.
+const maxConditions = 32
+
 // conditions are the types and statuses of a resource's conditions.
 func conditions(list []tree) (all []connect.Condition) {
 	for _, c := range list {
 		if name, status := c.text("type"), c.text("status"); name != "" && status != "" && len(name) <= maxText {
 			all = append(all, connect.Condition{Type: name, Status: status})
+		}
+		if len(all) == maxConditions {
+			break
 		}
 	}
 	slices.SortFunc(all, func(a, b connect.Condition) int { return cmp.Compare(a.Type, b.Type) })
@@ -215,6 +222,9 @@ func conditions(list []tree) (all []connect.Condition) {
 
 // maxText bounds what becomes a label. Names of Kubernetes end at 253 bytes.
 const maxText = 256
+
+// maxAddress bounds an address or a list of them.
+const maxAddress = 16 << 10
 
 // A tree is a resource without a type.
 type tree map[string]any
@@ -242,6 +252,16 @@ func (t tree) text(path ...string) string {
 		return ""
 	}
 	return strings.ToValidUTF8(text, "\uFFFD")
+}
+
+// address is the text at a path, which is asked and not shown: the list of a
+// large cluster's brokers is longer than a label may be.
+func (t tree) address(path ...string) string {
+	text, _ := t.at(path...).(string)
+	if len(text) > maxAddress {
+		return ""
+	}
+	return text
 }
 
 // flag is "true" or "false", or preset if there is no boolean.

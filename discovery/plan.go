@@ -66,7 +66,7 @@ func Plan(objects []Placed, template func(selector int) string, taken []string) 
 		case o.Problem != "":
 			refuse(o, RefusedInvalid, "%s", o.Problem)
 		default:
-			at := place{o.Kind.Group, o.Namespace, o.Connector.Cluster}
+			at := place{o.Kind.Group, o.Connector.Namespace, o.Connector.Cluster}
 			connectors[at] = append(connectors[at], o.Connector.State)
 		}
 	}

@@ -85,6 +85,13 @@ func (r *Registry) Delete(source Source, key Key) {
 	}
 }
 
+// Has tells whether a source has objects.
+func (r *Registry) Has(source Source) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.sources[source]) > 0
+}
+
 // Drop removes a source with its objects.
 func (r *Registry) Drop(source Source) {
 	r.mu.Lock()

@@ -3,6 +3,7 @@ package discovery
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -13,21 +14,25 @@ import (
 
 const (
 	// clusterLabel of a KafkaConnector names its KafkaConnect.
-	clusterLabel = "strimzi.io/cluster"
-	// pauseAnnotation stops the operator; it also exists with the domain of
-	// operators that are derived from Strimzi.
-	pauseAnnotation = "strimzi.io/pause-reconciliation"
+	clusterLabel = "cluster"
+	// pauseAnnotation stops the operator.
+	pauseAnnotation = "pause-reconciliation"
 	// pausedCondition is then the only one.
 	pausedCondition = "ReconciliationPaused"
 	// neverGivesUp is autoRestart without maxRestarts.
 	neverGivesUp = -1
 )
 
+// domain is before the operator's labels and annotations: strimzi.io for Strimzi,
+// the group itself for those that are derived from it (IBM Event Streams:
+// eventstreams.ibm.com/cluster).
+func domain(group string) string { return strings.TrimPrefix(group, "kafka.") + "/" }
+
 func strimziConnect(t tree, o *Object) {
 	strimziCluster(t, o)
 	spec, config := t.under("spec"), t.under("spec", "config")
 	o.Cluster.Brokers = Brokers{
-		Bootstrap:   spec.text("bootstrapServers"),
+		Bootstrap:   spec.address("bootstrapServers"),
 		GroupID:     cmp.Or(spec.text("groupId"), config.text("group.id"), "connect-cluster"),
 		StatusTopic: cmp.Or(spec.text("statusStorageTopic"), config.text("status.storage.topic"), "connect-cluster-status"),
 		OffsetTopic: cmp.Or(spec.text("offsetStorageTopic"), config.text("offset.storage.topic"), "connect-cluster-offsets"),
@@ -37,11 +42,11 @@ func strimziConnect(t tree, o *Object) {
 func strimziMirror(t tree, o *Object) {
 	strimziCluster(t, o)
 	target, config := t.under("spec", "target"), tree(nil)
-	bootstrap := target.text("bootstrapServers")
+	bootstrap := target.address("bootstrapServers")
 	if len(target) == 0 { // v1beta2
 		for _, cluster := range t.list("spec", "clusters") {
 			if cluster.text("alias") == t.text("spec", "connectCluster") {
-				bootstrap, config = cluster.text("bootstrapServers"), cluster.under("config")
+				bootstrap, config = cluster.address("bootstrapServers"), cluster.under("config")
 			}
 		}
 	}
@@ -94,11 +99,11 @@ func sortConnectors(all []connect.OperatorConnector) []connect.OperatorConnector
 // status only while there are replicas.
 func strimziCluster(t tree, o *Object) {
 	c := o.Cluster
-	c.URL = t.text("status", "url")
+	c.URL = t.address("status", "url")
 	replicas, said := t.number("spec", "replicas")
 	ready := condition(c.Resource.Conditions, "Ready")
 	switch {
-	case condition(c.Resource.Conditions, pausedCondition) == "True" || t.under("metadata", "annotations").text(pauseAnnotation) == "true":
+	case condition(c.Resource.Conditions, pausedCondition) == "True" || t.under("metadata", "annotations").text(domain(o.Kind.Group)+pauseAnnotation) == "true":
 		// The status is not refreshed, but the workers go on.
 		c.Resource.State = connect.ResourcePaused
 		if c.URL == "" {
@@ -139,9 +144,10 @@ func sortPlugins(all []connect.Plugin) []connect.Plugin {
 
 // The name in Connect is that of the resource.
 func strimziConnector(t tree, o *Object) {
-	o.Connector.Cluster = t.under("metadata", "labels").text(clusterLabel)
+	label := domain(o.Kind.Group) + clusterLabel
+	o.Connector.Cluster, o.Connector.Namespace = t.under("metadata", "labels").text(label), o.Namespace
 	if o.Connector.Cluster == "" {
-		o.Problem = "has no label " + clusterLabel
+		o.Problem = "has no label " + label
 	}
 	c := &o.Connector.State
 	c.Wished = wished(t.under("spec"))

@@ -53,7 +53,7 @@ type fetch struct {
 }
 
 func newAuthorized(next http.RoundTripper, config *commoncfg.OAuth2, timeout time.Duration) (http.RoundTripper, error) {
-	transport, err := library(commoncfg.HTTPClientConfig{TLSConfig: config.TLSConfig, ProxyConfig: config.ProxyConfig})
+	transport, err := library(commoncfg.HTTPClientConfig{TLSConfig: config.TLSConfig, ProxyConfig: config.ProxyConfig}, "")
 	if err != nil {
 		return nil, fmt.Errorf("oauth2: %w", err)
 	}

@@ -32,7 +32,7 @@ func withTokens(t *testing.T, endpoint *url.URL, patience time.Duration, change 
 	for _, c := range change {
 		c(config.OAuth2)
 	}
-	client, err := newClient(config, "test", clientTimes{token: patience, connection: connectionLifetime})
+	client, err := newClient(config, "test", clientTimes{token: patience, connection: connectionLifetime}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

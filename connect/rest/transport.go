@@ -1,7 +1,9 @@
 package rest
 
 import (
+	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -34,7 +36,14 @@ const (
 // that was asked, so that no credential follows one elsewhere. No request of it
 // outlasts its context, whatever it waits for. name is the cluster's, for errors.
 func NewClient(cfg commoncfg.HTTPClientConfig, name string) (*http.Client, error) {
-	return newClient(cfg, name, clientTimes{token: tokenTimeout, connection: connectionLifetime})
+	return NewTrustingClient(cfg, name, "")
+}
+
+// NewTrustingClient is [NewClient] with authorities (PEM) that verify the cluster
+// beside those of the system, where cfg has none of its own. What is no certificate
+// among them is passed over.
+func NewTrustingClient(cfg commoncfg.HTTPClientConfig, name, authorities string) (*http.Client, error) {
+	return newClient(cfg, name, clientTimes{token: tokenTimeout, connection: connectionLifetime}, authorities)
 }
 
 // clientTimes are what tests make shorter.
@@ -45,8 +54,8 @@ type clientTimes struct {
 	connection time.Duration
 }
 
-func newClient(cfg commoncfg.HTTPClientConfig, name string, times clientTimes) (*http.Client, error) {
-	transport, err := newTransport(cfg, times)
+func newClient(cfg commoncfg.HTTPClientConfig, name string, times clientTimes, authorities string) (*http.Client, error) {
+	transport, err := newTransport(cfg, times, authorities)
 	if err != nil {
 		return nil, fmt.Errorf("set up HTTP for %s: %w", name, err)
 	}
@@ -76,11 +85,11 @@ var (
 	errRedirectLoop = fmt.Errorf("%w: more than %d redirects", connect.HTTPStatus, maxRedirects)
 )
 
-func newTransport(cfg commoncfg.HTTPClientConfig, times clientTimes) (http.RoundTripper, error) {
+func newTransport(cfg commoncfg.HTTPClientConfig, times clientTimes, authorities string) (http.RoundTripper, error) {
 	oauth := cfg.OAuth2
 	cfg.OAuth2 = nil
 	var transport http.RoundTripper
-	transport, err := newRenewing(times.connection, func() (http.RoundTripper, error) { return library(cfg) })
+	transport, err := newRenewing(times.connection, func() (http.RoundTripper, error) { return library(cfg, authorities) })
 	if err != nil {
 		return nil, err
 	}
@@ -105,10 +114,30 @@ func Transport(renew func() (http.RoundTripper, error)) (http.RoundTripper, erro
 
 // library remembers the name of each client as long as the process runs: clusters
 // that come and go have one together.
-func library(cfg commoncfg.HTTPClientConfig) (http.RoundTripper, error) {
-	return safefile.Transport(cfg, "kafka-connect",
+func library(cfg commoncfg.HTTPClientConfig, authorities string) (http.RoundTripper, error) {
+	options := []commoncfg.HTTPClientOption{
 		commoncfg.WithIdleConnTimeout(idleConnTimeout), commoncfg.WithUserAgent("kafka-connect-exporter"),
-		commoncfg.WithDialContextFunc((&net.Dialer{Timeout: dialTimeout}).DialContext))
+		commoncfg.WithDialContextFunc((&net.Dialer{Timeout: dialTimeout}).DialContext),
+	}
+	if authorities != "" {
+		options = append(options, commoncfg.WithNewTLSConfigFunc(trusting(authorities)))
+	}
+	return safefile.Transport(cfg, "kafka-connect", options...)
+}
+
+// trusting adds authorities to the system's, unless others are configured.
+func trusting(authorities string) commoncfg.NewTLSConfigFunc {
+	return func(ctx context.Context, c *commoncfg.TLSConfig, options ...commoncfg.TLSConfigOption) (*tls.Config, error) {
+		made, err := commoncfg.NewTLSConfigWithContext(ctx, c, options...)
+		if err != nil || made.RootCAs != nil {
+			return made, err
+		}
+		if made.RootCAs, err = x509.SystemCertPool(); err != nil {
+			made.RootCAs = x509.NewCertPool() // A system without authorities, such as an empty image.
+		}
+		made.RootCAs.AppendCertsFromPEM([]byte(authorities))
+		return made, nil
+	}
 }
 
 // idleCloser is how http.Client has a transport release its connections.

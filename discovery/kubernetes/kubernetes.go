@@ -9,12 +9,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -37,6 +42,12 @@ import (
 const (
 	// listTimeout bounds each call that is no watch.
 	listTimeout = 30 * time.Second
+	// watchTimeout bounds how long a watch may take to begin: some proxies hold it
+	// back until the first event, and there is one each minute (a bookmark).
+	watchTimeout = 90 * time.Second
+	// longestWatch is for how long a watch goes on at most, and watchGrace how much
+	// longer than the server was asked to let it.
+	longestWatch, watchGrace = 10 * time.Minute, 30 * time.Second
 	// secretTimeout bounds the reading of one Secret.
 	secretTimeout = 5 * time.Second
 	// namespaceFile has the namespace of the pod.
@@ -48,12 +59,15 @@ type pace struct {
 	// absent is how often a definition that is not installed is looked for.
 	absent time.Duration
 	// first and longest are the waits after a failure, doubled each time, with up to
-	// a third more at random: many exporters must not come together.
+	// a third more at random: many exporters must not come together. A watch that
+	// ends sooner than first is a failure, too.
 	first, longest time.Duration
+	// initial is how long the resources that are there may take to come by a watch.
+	initial time.Duration
 }
 
 func usualPace() pace {
-	return pace{absent: 5 * time.Second, first: time.Second, longest: 30 * time.Second}
+	return pace{absent: 5 * time.Second, first: time.Second, longest: 30 * time.Second, initial: listTimeout}
 }
 
 // AllNamespaces in a Selector's Namespaces stands for all.
@@ -143,11 +157,17 @@ func start(options Options, pace pace) (*Client, error) {
 	config.QPS, config.Burst = 50, 100 // A list and a watch for each kind and namespace.
 	config.WarningHandlerWithContext = rest.NoWarnings{}
 	dynamicConfig := dynamic.ConfigFor(config)
-	client, err := dynamic.NewForConfig(dynamicConfig)
+	transport, err := rest.HTTPClientFor(dynamicConfig)
 	if err != nil {
 		return nil, fmt.Errorf("discovery: make a client of the Kubernetes API: %w", brief(err))
 	}
-	raw, err := rest.UnversionedRESTClientFor(dynamicConfig)
+	// The library would send the token along to wherever a redirect leads.
+	transport.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client, err := dynamic.NewForConfigAndClient(dynamicConfig, transport)
+	if err != nil {
+		return nil, fmt.Errorf("discovery: make a client of the Kubernetes API: %w", brief(err))
+	}
+	raw, err := rest.UnversionedRESTClientForConfigAndClient(dynamicConfig, transport)
 	if err != nil {
 		return nil, fmt.Errorf("discovery: make a client of the Kubernetes API: %w", brief(err))
 	}
@@ -166,7 +186,8 @@ func start(options Options, pace pace) (*Client, error) {
 		}
 	}
 	for _, source := range all {
-		c.wait.Go(func() { c.follow(ctx, source) })
+		f := &follower{Client: c, source: source, log: options.Logger.With("resource", source.Kind.String(), "namespace", source.Namespace)}
+		c.wait.Go(func() { f.follow(ctx) })
 	}
 	return c, nil
 }
@@ -225,51 +246,82 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (map[string
 	return secret.Data, nil
 }
 
+// A follower watches one source. Its fields belong to one goroutine.
+type follower struct {
+	*Client
+	source discovery.Source
+	log    *slog.Logger
+	// told is what was last said to be wrong, "" for nothing.
+	told string
+	// began is when a watch last began.
+	began time.Time
+}
+
 // follow watches a source until ctx ends.
-func (c *Client) follow(ctx context.Context, source discovery.Source) {
-	log := c.options.Logger.With("resource", source.Kind.String(), "namespace", source.Namespace)
-	wait, absent, told := c.pace.first, false, ""
+func (f *follower) follow(ctx context.Context) {
+	wait, absent, short := f.pace.first, false, 0
 	for ctx.Err() == nil {
 		verb := "get"
-		version, err := c.served(ctx, source.Kind)
+		version, err := f.served(ctx, f.source.Kind)
 		if err == nil && version == "" {
-			// Not installed, or not any more.
-			c.options.Registry.Replace(source, nil)
-			c.mark(source, true)
-			c.heard(source)
+			// Not installed, or not any more. A server that has just begun may say so of
+			// what it has: then the clusters stay until it has said so again.
+			if absent || !f.options.Registry.Has(f.source) {
+				f.options.Registry.Replace(f.source, nil)
+				f.well(ctx)
+				f.heard(f.source)
+			}
 			if !absent {
 				absent = true
-				log.InfoContext(ctx, "resource is not installed, waiting for its definition")
+				f.log.InfoContext(ctx, "resource is not installed, waiting for its definition")
 			}
-			pause(ctx, c.pace.absent)
+			pause(ctx, f.pace.absent)
 			continue
 		}
 		if err == nil {
 			if absent {
-				log.InfoContext(ctx, "resource is installed", "version", version)
+				f.log.InfoContext(ctx, "resource is installed", "version", version)
 			}
 			absent = false
 			start := time.Now()
-			verb, err = c.reflect(ctx, source, version)
-			if err == nil || time.Since(start) > c.pace.longest {
-				wait, told = c.pace.first, "" // It was well meanwhile.
+			verb, err = f.reflect(ctx, version)
+			if time.Since(start) > f.pace.longest {
+				wait = f.pace.first // It was well meanwhile.
+			}
+			if err == nil && f.began.After(start) && time.Since(f.began) < f.pace.first {
+				short++
+			} else {
+				short = 0
+			}
+			if short > 1 {
+				verb, err = "watch", errShort
 			}
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		if err == nil {
-			continue // The server ended the watch, as it does now and then.
-		}
-		c.failed(err)
-		c.mark(source, false)
-		c.heard(source)
-		if text := explain(err, verb, source.Kind.String(), source.Namespace); text != told {
-			told = text
-			log.WarnContext(ctx, "resources cannot be watched", "err", text)
+		// Without an error the server ended the watch, as it does now and then. One
+		// that does so again and again is not asked all the time.
+		if err != nil {
+			f.failed(err)
+			f.mark(f.source, false)
+			f.heard(f.source)
+			if text := explain(err, verb, f.source.Kind.String(), f.source.Namespace); text != f.told {
+				f.told = text
+				f.log.WarnContext(ctx, "resources cannot be watched", "err", text)
+			}
 		}
 		pause(ctx, wait+rand.N(wait/3)) //nolint:gosec // Not for secrets.
-		wait = min(2*wait, c.pace.longest)
+		wait = min(2*wait, f.pace.longest)
+	}
+}
+
+// well says that the source is watched.
+func (f *follower) well(ctx context.Context) {
+	f.mark(f.source, true)
+	if f.told != "" {
+		f.told = ""
+		f.log.InfoContext(ctx, "resources are watched again")
 	}
 }
 
@@ -296,8 +348,8 @@ func (c *Client) served(ctx context.Context, kind discovery.Kind) (string, error
 			return "", err
 		}
 		var list metav1.APIResourceList
-		if err := json.Unmarshal(text, &list); err != nil {
-			return "", errors.New("the server's answer is no list of resources")
+		if err := json.Unmarshal(text, &list); err != nil || list.Kind != "APIResourceList" {
+			return "", errNoAnswer
 		}
 		if slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == kind.Resource }) {
 			return version, nil
@@ -306,21 +358,39 @@ func (c *Client) served(ctx context.Context, kind discovery.Kind) (string, error
 	return "", nil
 }
 
+var (
+	errNoBegin   = fmt.Errorf("%w: the watch does not begin", context.DeadlineExceeded)
+	errNoInitial = fmt.Errorf("%w: the watch does not tell what is there", context.DeadlineExceeded)
+	errNoAnswer  = errors.New("the answer is not that of an API server")
+	errShort     = errors.New("watches end as soon as they have begun")
+	// errNotWatched is what the library is told of a watch that failed: it would
+	// try some errors again by itself, and not hear that it is to end. What follows
+	// a failure is another list: the server may not be the one that it was.
+	errNotWatched = errors.New("the watch failed")
+)
+
 // reflect lists and watches until the watch cannot go on. verb is what failed.
-func (c *Client) reflect(ctx context.Context, source discovery.Source, version string) (verb string, err error) {
-	resource := c.dynamic.Resource(schema.GroupVersionResource{Group: source.Kind.Group, Version: version, Resource: source.Kind.Resource}).
-		Namespace(source.Namespace)
-	selector := c.options.Selectors[source.Selector].Labels
+func (f *follower) reflect(ctx context.Context, version string) (verb string, err error) {
+	resource := f.dynamic.Resource(schema.GroupVersionResource{Group: f.source.Kind.Group, Version: version, Resource: f.source.Kind.Resource}).
+		Namespace(f.source.Namespace)
+	selector := f.options.Selectors[f.source.Selector].Labels
 	var watching error // Why it could not be watched, the last time it was tried.
+	// initial ends a watch that does not tell what is there, which silent remembers;
+	// nil where a list does.
+	var initial *time.Timer
+	var silent atomic.Bool
 	reflector := cache.NewReflectorWithOptions(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			ctx, cancel := context.WithTimeout(ctx, listTimeout)
 			defer cancel()
 			options.LabelSelector = selector
-			watching = nil // What was tried before was to have the list by a watch.
+			initial, watching = nil, nil // What was tried before was to have the list by a watch.
 			list, err := resource.List(ctx, options)
 			if err != nil {
 				return nil, err // Told by who called reflect.
+			}
+			if !strings.HasSuffix(list.GetKind(), "List") {
+				return nil, errNoAnswer // It would be taken for a list of nothing.
 			}
 			for i := range list.Items {
 				prune(&list.Items[i])
@@ -328,16 +398,49 @@ func (c *Client) reflect(ctx context.Context, source discovery.Source, version s
 			return list, nil
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			options.LabelSelector = selector
-			var watched watch.Interface
-			if watched, watching = resource.Watch(ctx, options); watching != nil {
-				c.mark(source, false) // It is tried again before reflect returns.
-				return nil, watching
+			if options.SendInitialEvents != nil && silent.Load() {
+				f.failed(errNoInitial)
+				return nil, errNotWatched // The library lists.
 			}
-			c.mark(source, true)
-			return newPruned(watched), nil
+			options.LabelSelector = selector
+			pause(ctx, f.pace.first-time.Since(f.began))
+			ctx, end := context.WithCancelCause(ctx)
+			late := time.AfterFunc(watchTimeout, func() { end(errNoBegin) })
+			watched, err := resource.Watch(ctx, options)
+			if !late.Stop() && err == nil {
+				watched.Stop()
+				err = errNoBegin
+			}
+			if err != nil {
+				if cause := context.Cause(ctx); cause != nil {
+					err = cause
+				}
+				end(nil)
+				f.mark(f.source, false)
+				watching = err
+				return nil, errNotWatched
+			}
+			f.began = time.Now()
+			timers := []*time.Timer{time.AfterFunc(asked(options)+watchGrace, func() { end(nil) })}
+			if options.SendInitialEvents != nil {
+				initial = time.AfterFunc(f.pace.initial, func() { silent.Store(true); end(nil) })
+				timers = append(timers, initial)
+			} else {
+				f.well(ctx)
+			}
+			return newPruned(watched, func() {
+				for _, timer := range timers {
+					timer.Stop()
+				}
+				end(nil)
+			}), nil
 		},
-	}, nil, store{c.options.Registry, source, func() { c.heard(source) }}, cache.ReflectorOptions{Name: source.Kind.String()})
+	}, nil, store{f.options.Registry, f.source, func() {
+		if initial != nil && initial.Stop() {
+			f.well(ctx)
+		}
+		f.heard(f.source)
+	}}, cache.ReflectorOptions{Name: f.source.Kind.String()})
 	err = reflector.ListAndWatchWithContext(ctx)
 	if watching != nil {
 		return "watch", watching
@@ -345,17 +448,27 @@ func (c *Client) reflect(ctx context.Context, source discovery.Source, version s
 	return "list", err
 }
 
+// asked is for how long a watch was asked to go on; the library always says so.
+func asked(options metav1.ListOptions) time.Duration {
+	if options.TimeoutSeconds == nil {
+		return longestWatch
+	}
+	return time.Duration(*options.TimeoutSeconds) * time.Second
+}
+
 // pruned is a watch whose objects are pruned as they come. (The library's own
 // filter waits for ever for a reader who has gone.)
 type pruned struct {
 	watch.Interface
-	result chan watch.Event
-	ended  chan struct{}
-	end    sync.Once
+	result  chan watch.Event
+	ended   chan struct{}
+	end     sync.Once
+	stopped func()
 }
 
-func newPruned(w watch.Interface) *pruned {
-	p := &pruned{Interface: w, result: make(chan watch.Event), ended: make(chan struct{})}
+// newPruned returns w, pruned; stopped is called when it is stopped.
+func newPruned(w watch.Interface, stopped func()) *pruned {
+	p := &pruned{Interface: w, result: make(chan watch.Event), ended: make(chan struct{}), stopped: stopped}
 	go func() {
 		defer close(p.result)
 		for event := range w.ResultChan() {
@@ -379,6 +492,7 @@ func (p *pruned) ResultChan() <-chan watch.Event { return p.result }
 func (p *pruned) Stop() {
 	p.end.Do(func() { close(p.ended) })
 	p.Interface.Stop()
+	p.stopped()
 }
 
 // prune drops what is large and what may be secret as soon as it is decoded: a
@@ -451,11 +565,13 @@ func reason(err error) string {
 		return Expired
 	case errors.Is(err, context.DeadlineExceeded), apierrors.IsTimeout(err), apierrors.IsServerTimeout(err):
 		return Timeout
-	case apierrors.ReasonForError(err) == metav1.StatusReasonUnknown:
-		return Unreachable // No answer of an API server.
-	default:
-		return Other
 	}
+	var request *url.Error
+	var network net.Error
+	if errors.As(err, &request) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return Unreachable
+	}
+	return Other
 }
 
 // explain says in a few words what failed and, where a right is missing, which.
@@ -478,10 +594,19 @@ func explain(err error, verb, resource, namespace string) string {
 	case Unreachable:
 		return "the API server is not reached: " + brief(err).Error()
 	}
-	if apierrors.IsNotFound(err) {
+	var status apierrors.APIStatus
+	switch {
+	case apierrors.IsNotFound(err):
 		return "not found"
+	case errors.Is(err, errShort):
+		return errShort.Error()
+	case !errors.As(err, &status):
+		// What the library says quotes the answer.
+		return errNoAnswer.Error()
+	case status.Status().Reason == metav1.StatusReasonUnknown:
+		return fmt.Sprintf("%s: HTTP %d", errNoAnswer, status.Status().Code)
 	}
-	return string(apierrors.ReasonForError(err))
+	return brief(errors.New(string(status.Status().Reason))).Error()
 }
 
 // brief is an error on one line and not long: a server's words may be a page.

@@ -33,6 +33,11 @@ type api struct {
 	expired   bool // the next watch ends with 410
 	watches   map[chan event]bool
 	methods   map[string]bool
+	// answers comes before all else, if it is set: it tells whether it has answered.
+	// a.mu is not held.
+	answers func(w http.ResponseWriter, r *http.Request) bool
+	server  *httptest.Server
+	failed  map[string]int
 }
 
 type event struct {
@@ -58,6 +63,13 @@ func status(w http.ResponseWriter, code int, reason string) {
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	a.methods[r.Method] = true
+	if answers := a.answers; answers != nil {
+		a.mu.Unlock()
+		if answers(w, r) {
+			return
+		}
+		a.mu.Lock()
+	}
 	watching := r.URL.Query().Get("watch") != ""
 	switch {
 	case !a.installed || strings.HasSuffix(r.URL.Path, "/v1beta2"):
@@ -153,8 +165,9 @@ func (l *logs) String() string {
 // begin starts a client of the API.
 func begin(t *testing.T, a *api) (*Client, *discovery.Registry, *logs) {
 	t.Helper()
-	a.watches, a.methods = map[chan event]bool{}, map[string]bool{}
+	a.watches, a.methods, a.failed = map[chan event]bool{}, map[string]bool{}, map[string]int{}
 	server := httptest.NewServer(a)
+	a.server = server
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := os.WriteFile(kubeconfig, []byte(fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: x, clusters: [{name: x, cluster: {server: %q}}],
 		users: [{name: x, user: {token: s3cret}}], contexts: [{name: x, context: {cluster: x, user: x, namespace: data}}]}`, server.URL)), 0o600); err != nil {
@@ -167,8 +180,9 @@ func begin(t *testing.T, a *api) (*Client, *discovery.Registry, *logs) {
 	registry, log := discovery.NewRegistry(), &logs{}
 	client, err := start(Options{
 		Kubeconfig: kubeconfig, Selectors: []Selector{{Kinds: kinds}}, Registry: registry,
+		Failed: func(reason string) { a.mu.Lock(); defer a.mu.Unlock(); a.failed[reason]++ },
 		Logger: slog.New(slog.NewTextHandler(log, nil)),
-	}, pace{absent: 20 * time.Millisecond, first: 10 * time.Millisecond, longest: 50 * time.Millisecond})
+	}, pace{absent: 20 * time.Millisecond, first: 30 * time.Millisecond, longest: 100 * time.Millisecond, initial: 200 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,5 +289,226 @@ func TestCheckLabels(t *testing.T) {
 		if err := CheckLabels(selector); (err == nil) != right {
 			t.Errorf("%q: %v", selector, err)
 		}
+	}
+}
+
+// is tells what a request wants: "served", "list", "initial" (to be told what is
+// there by a watch) or "watch".
+func is(r *http.Request) string {
+	switch query := r.URL.Query(); {
+	case query.Get("sendInitialEvents") != "":
+		return "initial"
+	case query.Get("watch") != "":
+		return "watch"
+	case strings.HasSuffix(r.URL.Path, "/kafkaconnects"):
+		return "list"
+	}
+	return "served"
+}
+
+// Whatever a server answers, it is told in a word and not repeated; what is known
+// stays, and the first right answer is believed.
+func TestStrangeAnswers(t *testing.T) {
+	page := "<html>s3cret " + strings.Repeat("x", 1<<20)
+	for name, test := range map[string]struct {
+		answer func(w http.ResponseWriter)
+		reason string
+	}{
+		"HTML": {func(w http.ResponseWriter) { w.Header().Set("Content-Type", "text/html"); fmt.Fprint(w, page) }, Other},
+		"JSON of another kind": {func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `{"kind": "s3cret", "apiVersion": "s3cret"}`)
+		}, Other},
+		"nothing": {func(http.ResponseWriter) {}, Other},
+		"500":     {func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError); fmt.Fprint(w, page) }, Other},
+		"429 for an hour": {func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", "3600")
+			status(w, http.StatusTooManyRequests, "TooManyRequests")
+		}, ""},
+		"cut": {func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", "1000")
+			fmt.Fprint(w, `{"kind":`)
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}, ""},
+		"elsewhere": {func(w http.ResponseWriter) {
+			w.Header().Set("Location", "http://127.0.0.1:1/s3cret")
+			w.WriteHeader(http.StatusFound)
+		}, Other},
+	} {
+		for _, what := range []string{"served", "list", "watch"} {
+			t.Run(name+" "+what, func(t *testing.T) {
+				t.Parallel()
+				a := &api{installed: true, names: []string{"a"}, version: 1}
+				client, registry, log := begin(t, a)
+				eventually(t, "the list", func() bool { return names(registry) == "a" && client.Up() })
+				a.mu.Lock()
+				a.answers = func(w http.ResponseWriter, r *http.Request) bool {
+					if is(r) == what {
+						test.answer(w)
+					}
+					return is(r) == what
+				}
+				a.mu.Unlock()
+				a.server.CloseClientConnections()
+				if name != "429 for an hour" { // That is waited for, until the call has taken too long.
+					eventually(t, "the word about it", func() bool { return strings.Contains(log.String(), "cannot be watched") })
+				}
+				if names(registry) != "a" {
+					t.Error("what was known is forgotten")
+				}
+				if client.Up() && name != "429 for an hour" {
+					t.Error("up")
+				}
+				a.mu.Lock()
+				if test.reason != "" && a.failed[test.reason] == 0 {
+					t.Errorf("counted %v, want %s", a.failed, test.reason)
+				}
+				a.answers, a.names, a.version = nil, []string{"b"}, 7
+				a.mu.Unlock()
+				if len(log.String()) > 4<<10 {
+					t.Errorf("the log has %d bytes: %.4000s", len(log.String()), log)
+				}
+				if name != "429 for an hour" {
+					eventually(t, "the right answer", func() bool { return names(registry) == "b" && client.Up() })
+				}
+			})
+		}
+	}
+}
+
+// A watch that ends as soon as it has begun does not become a storm of calls, and
+// what changes is seen all the same.
+func TestWatchEndsAtOnce(t *testing.T) {
+	for name, body := range map[string]string{
+		"":                "",
+		"with a bookmark": `{"type": "BOOKMARK", "object": {"kind": "KafkaConnect", "apiVersion": "kafka.strimzi.io/v1", "metadata": {"resourceVersion": "1"}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := &api{installed: true, names: []string{"a"}, version: 1}
+			calls := 0
+			a.answers = func(w http.ResponseWriter, r *http.Request) bool {
+				a.mu.Lock()
+				calls++
+				a.mu.Unlock()
+				if is(r) == "watch" {
+					w.Header().Set("Content-Type", "application/json")
+					fmt.Fprint(w, body)
+				}
+				return is(r) == "watch"
+			}
+			_, registry, _ := begin(t, a)
+			eventually(t, "the list", func() bool { return names(registry) == "a" })
+			start := time.Now()
+			a.mu.Lock()
+			calls = 0
+			a.mu.Unlock()
+			eventually(t, "some calls", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return calls >= 20 })
+			// At least 30 ms are between two watches, each with three calls before it.
+			if took := time.Since(start); took < 100*time.Millisecond {
+				t.Errorf("20 calls in %v", took)
+			}
+		})
+	}
+}
+
+// A server that is replaced by another, whose versions are lower and resources
+// others, is believed.
+func TestServerIsReplaced(t *testing.T) {
+	a := &api{installed: true, names: []string{"a"}, version: 1000}
+	client, registry, _ := begin(t, a)
+	eventually(t, "the list", func() bool { return names(registry) == "a" && client.Up() })
+	a.mu.Lock()
+	a.names, a.version = []string{"b"}, 1
+	a.mu.Unlock()
+	a.server.CloseClientConnections()
+	eventually(t, "what it has", func() bool { return names(registry) == "b" && client.Up() })
+}
+
+// A server that has just begun does not have its definitions at once: clusters do
+// not go for that. They go with a definition that stays away.
+func TestDefinitionIsAwayForAMoment(t *testing.T) {
+	a := &api{installed: true, names: []string{"a"}, version: 1}
+	client, registry, _ := begin(t, a)
+	eventually(t, "the list", func() bool { return names(registry) == "a" && client.Up() })
+	asked := 0
+	a.mu.Lock()
+	a.answers = func(w http.ResponseWriter, r *http.Request) bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if is(r) != "served" {
+			return false
+		}
+		if asked++; asked > 2 { // of each version once
+			return false
+		}
+		if names(registry) != "a" {
+			t.Error("the clusters are gone at once")
+		}
+		status(w, http.StatusNotFound, "NotFound")
+		return true
+	}
+	a.version = 2
+	a.mu.Unlock()
+	a.server.CloseClientConnections()
+	eventually(t, "that it is there again", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return asked > 2 && a.lists > 1 })
+	if names(registry) != "a" {
+		t.Error("the clusters are gone")
+	}
+	a.mu.Lock()
+	a.answers, a.installed = nil, false
+	a.mu.Unlock()
+	a.server.CloseClientConnections()
+	eventually(t, "its end", func() bool { return names(registry) == "" })
+	if !client.Up() {
+		t.Error("a definition that is not installed counts as a failure")
+	}
+}
+
+// A watch that is to tell what is there and does not is given up for a list.
+func TestInitialEventsDoNotCome(t *testing.T) {
+	a := &api{installed: true, names: []string{"a"}, version: 1}
+	a.answers = func(w http.ResponseWriter, r *http.Request) bool {
+		if is(r) != "initial" {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+		return true
+	}
+	client, registry, _ := begin(t, a)
+	eventually(t, "the list", func() bool { return names(registry) == "a" && client.Up() })
+}
+
+// Ending waits for nobody: neither for one who hangs, nor for one who is away.
+func TestCloseIsPrompt(t *testing.T) {
+	for name, answers := range map[string]func(w http.ResponseWriter, r *http.Request) bool{
+		"hangs": func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true },
+		"limits": func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Retry-After", "3600")
+			status(w, http.StatusTooManyRequests, "TooManyRequests")
+			return true
+		},
+		"is away": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := &api{installed: true, names: []string{"a"}, version: 1}
+			client, registry, _ := begin(t, a)
+			eventually(t, "the list", func() bool { return names(registry) == "a" && client.Up() })
+			a.mu.Lock()
+			a.answers = answers
+			a.mu.Unlock()
+			a.server.CloseClientConnections()
+			if answers == nil {
+				_ = a.server.Listener.Close()
+			}
+			time.Sleep(100 * time.Millisecond) // So that it tries again, which is what may not be waited for.
+			start := time.Now()
+			client.Close()
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("it takes %v to end", took)
+			}
+		})
 	}
 }
