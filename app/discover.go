@@ -24,9 +24,10 @@ import (
 const (
 	// settle is for how long changes that come together are waited for.
 	settle = 200 * time.Millisecond
-	// secretInterval is how often Secrets are read again, filesInterval how often
-	// files are checked.
-	secretInterval, filesInterval = 10 * time.Second, time.Second
+	// secretRetry is how often Secrets are read again that could not be read, and
+	// secretRounds the number of such rounds after which all are: every 10 s.
+	// filesInterval is how often files are checked.
+	secretRetry, secretRounds, filesInterval = 2 * time.Second, 5, time.Second
 	// secretPatience is how long Secrets that were not read before are waited for:
 	// what was found besides does not wait longer. secretsAtOnce bounds the calls.
 	secretPatience, secretsAtOnce = 2 * time.Second, 8
@@ -217,18 +218,18 @@ func (f *discoverer) run(changed func()) {
 	}
 }
 
-// rereadSecrets reads all Secrets again and again, until the discoverer is stopped,
+// rereadSecrets reads Secrets again and again, until the discoverer is stopped,
 // and tells when one has changed. An API server that hangs delays nothing else.
 func (f *discoverer) rereadSecrets(changed chan<- struct{}) {
-	ticker := time.NewTicker(secretInterval)
+	ticker := time.NewTicker(secretRetry)
 	defer ticker.Stop()
-	for {
+	for round := 1; ; round++ {
 		select {
 		case <-ticker.C:
 		case <-f.ctx.Done():
 			return
 		}
-		if !f.readSecrets(f.ctx, true) {
+		if !f.readSecrets(f.ctx, round%secretRounds == 0) {
 			continue
 		}
 		select {
@@ -400,7 +401,7 @@ func (f *discoverer) named() map[secretName][]string {
 }
 
 // readSecrets reads the Secrets that resources name, by the end of ctx; those that
-// were read before only if again. It tells whether one has changed. One that
+// could be read before only if again. It tells whether one has changed. One that
 // cannot be read just now stays as it was.
 func (f *discoverer) readSecrets(ctx context.Context, again bool) bool {
 	if f.client == nil {
@@ -416,7 +417,7 @@ func (f *discoverer) readSecrets(ctx context.Context, again bool) bool {
 	free := make(chan struct{}, secretsAtOnce)
 	for name, keys := range named {
 		was, read := before[name]
-		if read && !again && !lacks(was, keys) {
+		if read && !again && was.err == nil && !lacks(was, keys) {
 			continue
 		}
 		select {
@@ -450,7 +451,7 @@ func (f *discoverer) readSecrets(ctx context.Context, again bool) bool {
 
 // lacks tells whether a key is used that was not when the Secret was read.
 func lacks(s secret, keys []string) bool {
-	return s.err == nil && slices.ContainsFunc(keys, func(key string) bool { _, there := s.data[key]; return !there })
+	return slices.ContainsFunc(keys, func(key string) bool { _, there := s.data[key]; return !there })
 }
 
 // readFiles hands over what the files have now, if it has changed and stays so until

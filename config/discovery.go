@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -138,6 +139,11 @@ func (s *Selector) Cluster(found Found) (Cluster, error) {
 	cluster, err := l.cluster(&settings, at)
 	if err != nil {
 		return Cluster{}, err
+	}
+	for i, worker := range cluster.URLs {
+		if address, err := netip.ParseAddr(worker.Hostname()); err == nil && address.Unmap().IsLinkLocalUnicast() {
+			return Cluster{}, at.wrong(item("urls", i), "is a link-local address, where no cluster is but what a cloud tells its machines: it is not asked")
+		}
 	}
 	if tls := &cluster.HTTPClient.TLSConfig; found.Authorities != "" && tls.CA == "" && tls.CAFile == "" {
 		cluster.Authorities = found.Authorities

@@ -70,6 +70,16 @@ discovery:
 	if err != nil || !idle.Idle || idle.Labels["env"] != "prod" {
 		t.Errorf("%+v, %v", idle, err)
 	}
+	for _, address := range []string{"http://169.254.169.254", "http://169.254.1.2:8083/x", "http://[fe80::1%25eth0]:8083", "http://[::ffff:169.254.169.254]"} {
+		if _, err := d.Kubernetes[0].Cluster(Found{Name: "x", URL: address}); err == nil || !strings.Contains(err.Error(), "link-local") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	trusting, err := d.Kubernetes[0].Cluster(Found{Name: "x", URL: "https://x", Authorities: "PEM"})
+	other, _ := d.Kubernetes[0].Cluster(Found{Name: "x", URL: "https://x", Authorities: "other PEM"})
+	if err != nil || trusting.Authorities != "PEM" || trusting.Same(other) {
+		t.Errorf("authorities %q, %v; a change of these: %v", trusting.Authorities, err, !trusting.Same(other))
+	}
 	if _, err := d.Kubernetes[0].Cluster(Found{Name: "x", URL: "ftp://x"}); err == nil {
 		t.Error("any address is taken")
 	}

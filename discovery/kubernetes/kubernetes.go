@@ -67,7 +67,7 @@ type pace struct {
 }
 
 func usualPace() pace {
-	return pace{absent: 5 * time.Second, first: time.Second, longest: 30 * time.Second, initial: listTimeout}
+	return pace{absent: 5 * time.Second, first: time.Second, longest: 10 * time.Second, initial: listTimeout}
 }
 
 // AllNamespaces in a Selector's Namespaces stands for all.

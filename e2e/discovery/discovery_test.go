@@ -33,6 +33,9 @@ import (
 
 const (
 	namespace = "data"
+	// scout is a user whom every API server knows by scoutToken, with the rights of
+	// the service account once access has given these.
+	scout, scoutToken = "scout", "t0ken-of-scout"
 	// follows is how soon a change shows on /metrics; a machine that does much
 	// else at once gets more.
 	follows = 2 * time.Second
@@ -56,6 +59,7 @@ type site struct {
 	server   *kubernetes.Server
 	token    string // of the exporter's service account
 	exporter *process.Process
+	binary   string // of the exporter
 	address  string
 	folder   string
 }
@@ -207,13 +211,14 @@ spec:
 `, group, version, plural, kind, strings.ToLower(kind))
 }
 
-// access gives the exporter's service account what the chart grants, and a token.
-func (s *site) access() {
+// access gives the exporter's service account what the chart grants with these
+// values, and a token.
+func (s *site) access(discovery string) {
 	s.t.Helper()
 	helm, err := e2e.Tool(s.ctx, "helm")
 	s.must(err)
 	values := filepath.Join(s.folder, "values.yaml")
-	s.must(os.WriteFile(values, []byte("discovery: {enabled: true, kinds: [strimzi, aiven], secretNames: [aiven-token]}"), 0o600))
+	s.must(os.WriteFile(values, []byte("discovery: "+discovery), 0o600))
 	rendered, err := exec.CommandContext(s.ctx, filepath.Join(helm, "helm"), "template", "connect",
 		"../deploy/helm/kafka-connect-exporter", "--namespace", namespace, "--values", values).Output()
 	s.must(err)
@@ -223,7 +228,10 @@ func (s *site) access() {
 		case "ServiceAccount":
 			account = o["metadata"].(map[string]any)["name"].(string)
 			s.must(s.server.Create(s.ctx, o))
-		case "Role", "RoleBinding":
+		case "RoleBinding":
+			o["subjects"] = append(o["subjects"].([]any), map[string]any{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": scout})
+			s.must(s.server.Create(s.ctx, o))
+		case "Role":
 			s.must(s.server.Create(s.ctx, o))
 		}
 	}
@@ -235,7 +243,7 @@ func (s *site) access() {
 
 // start runs the exporter with a configuration in which KUBECONFIG stands for
 // the file that leads to the API server.
-func (s *site) start(binary, name, configuration string) {
+func (s *site) start(name, configuration string) {
 	s.t.Helper()
 	s.must(os.WriteFile(filepath.Join(s.folder, "token"), []byte(s.token), 0o600))
 	kubeconfig := filepath.Join(s.folder, "kubeconfig")
@@ -252,7 +260,7 @@ current-context: x
 	port, err := s.ports.Next()
 	s.must(err)
 	s.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	s.exporter, err = s.group.Start("exporter-"+name, []string{binary, "--config.file=" + file, "--web.listen-address=" + s.address, "--log.level=debug"})
+	s.exporter, err = s.group.Start("exporter-"+name, []string{s.binary, "--config.file=" + file, "--web.listen-address=" + s.address, "--log.level=debug"})
 	s.must(err)
 	s.must(process.Poll(s.ctx, 50*time.Millisecond, s.exporter, func(ctx context.Context) error {
 		_, err := s.scrape(ctx)
@@ -342,27 +350,34 @@ func (s *site) many(n int) {
 	s.t.Logf("%d resources: all watched %v after the last was created, %s bytes resident", n, time.Since(start).Round(10*time.Millisecond), all["process_resident_memory_bytes"])
 }
 
-func TestClustersAreFollowed(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
-	defer cancel()
-	group, err := process.NewGroup(filepath.Join("..", ".e2e", "logs", "discovery"))
+// newSite starts the API server, with the namespace; logs are kept below name.
+func newSite(ctx context.Context, t *testing.T, name string, ports *process.Ports) *site {
+	t.Helper()
+	group, err := process.NewGroup(filepath.Join("..", ".e2e", "logs", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer group.Close(10 * time.Second)
-	s := &site{t: t, ctx: ctx, group: group, ports: process.NewPorts(26200, 26299), folder: t.TempDir()}
-
-	binary, err := e2e.BuildExporter(ctx, s.folder)
+	s := &site{t: t, ctx: ctx, group: group, ports: ports, folder: t.TempDir()}
+	s.binary, err = e2e.BuildExporter(ctx, s.folder)
 	s.must(err)
 	var tools kubernetes.Tools
 	tools.Kubernetes, err = e2e.Tool(ctx, "kubernetes")
 	s.must(err)
 	tools.Etcd, err = e2e.Tool(ctx, "etcd")
 	s.must(err)
-	s.server, err = kubernetes.Start(ctx, group, s.ports, tools, filepath.Join(s.folder, "kubernetes"), nil)
+	s.server, err = kubernetes.Start(ctx, group, s.ports, tools, filepath.Join(s.folder, "kubernetes"), map[string]string{scoutToken: scout})
 	s.must(err)
 	s.create("{apiVersion: v1, kind: Namespace, metadata: {name: data}}")
-	s.access()
+	return s
+}
+
+func TestClustersAreFollowed(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+	defer cancel()
+	s := newSite(ctx, t, "discovery", process.NewPorts(26200, 26249))
+	defer s.group.Close(10 * time.Second)
+	group := s.group
+	s.access("{enabled: true, kinds: [strimzi, aiven], secretNames: [aiven-token]}")
 
 	// A real worker, with a connector that runs.
 	broker, err := kafka.StartBroker(ctx, group, s.ports, filepath.Join(s.folder, "broker"), "4.3.1")
@@ -388,7 +403,7 @@ func TestClustersAreFollowed(t *testing.T) {
 		s.do(method, path, fmt.Sprintf(`{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aiven-token", "namespace": "data"}, "stringData": {"token": %q}}`, token))
 	}
 	secret(http.MethodPost, "t0ken-of-monday")
-	s.start(binary, "kubernetes", fmt.Sprintf(`
+	s.start("kubernetes", fmt.Sprintf(`
 discovery:
   kubeconfig: KUBECONFIG
   kubernetes:

@@ -36,7 +36,9 @@ type Server struct {
 	client    *http.Client
 	group     *process.Group
 	api, etcd *process.Process
-	argv      []string
+	// argv starts the API server, etcdArgv etcd with its data in data.
+	argv, etcdArgv []string
+	data           string
 }
 
 // Tools are the folders of the programs, as tools/build.sh prints them.
@@ -58,9 +60,11 @@ func Start(ctx context.Context, group *process.Group, ports *process.Ports, tool
 		addresses[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	}
 	client, peer, secure := "http://"+addresses[0], "http://"+addresses[1], addresses[2]
-	etcd, err := group.Start("etcd", []string{filepath.Join(tools.Etcd, "etcd"), "--data-dir", filepath.Join(directory, "etcd"),
+	data := filepath.Join(directory, "etcd")
+	etcdArgv := []string{filepath.Join(tools.Etcd, "etcd"), "--data-dir", data,
 		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
-		"--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer})
+		"--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer}
+	etcd, err := group.Start("etcd", etcdArgv)
 	if err != nil {
 		return fail(err)
 	}
@@ -79,7 +83,7 @@ func Start(ctx context.Context, group *process.Group, ports *process.Ports, tool
 	_, port, _ := net.SplitHostPort(secure)
 	certificates := filepath.Join(directory, "certificates")
 	s := &Server{
-		URL: "https://" + secure, CAFile: filepath.Join(certificates, "apiserver.crt"), group: group, etcd: etcd,
+		URL: "https://" + secure, CAFile: filepath.Join(certificates, "apiserver.crt"), group: group, etcd: etcd, etcdArgv: etcdArgv, data: data,
 		argv: []string{filepath.Join(tools.Kubernetes, "kube-apiserver"), "--etcd-servers=" + client,
 			"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port=" + port, "--cert-dir=" + certificates,
 			"--service-cluster-ip-range=10.0.0.0/24", "--service-account-issuer=https://kubernetes.default.svc",
@@ -114,6 +118,20 @@ func (s *Server) run(ctx context.Context) (err error) {
 // Restart ends the API server and starts it again; etcd keeps what it has.
 func (s *Server) Restart(ctx context.Context) error {
 	s.Stop()
+	s.client.CloseIdleConnections()
+	return s.run(ctx)
+}
+
+// Replace ends the API server and etcd, and starts them again with nothing in them.
+func (s *Server) Replace(ctx context.Context) (err error) {
+	s.Stop()
+	s.etcd.Kill()
+	if err := os.RemoveAll(s.data); err != nil {
+		return err
+	}
+	if s.etcd, err = s.group.Start("etcd", s.etcdArgv); err != nil {
+		return err
+	}
 	s.client.CloseIdleConnections()
 	return s.run(ctx)
 }
