@@ -417,6 +417,34 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
+// What kubectl get -o yaml prints is a list of resources.
+func TestDocumentsOfLists(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.yaml")
+	if err := os.WriteFile(file, []byte(`apiVersion: v1
+kind: List
+items:
+  - apiVersion: kafka.strimzi.io/v1
+    kind: KafkaConnect
+    metadata: {name: a}
+  - apiVersion: aiven.io/v1alpha1
+    kind: KafkaConnect
+    metadata: {name: b}
+    spec: {project: p}
+  - s3cret
+---
+{apiVersion: v1, kind: List}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	documents, problems := Documents([]string{file})
+	if len(documents) != 2 || len(problems) > 0 {
+		t.Fatalf("%v, %v", documents, problems)
+	}
+	if found := Check(documents[1]); len(found) != 1 || !strings.Contains(found[0].String(), "x.yaml:10 (document 1): spec.plan: is required") {
+		t.Errorf("%v", found)
+	}
+}
+
 // A group that is said to have Strimzi's shape is read from files too.
 func TestDocumentsOfOtherGroups(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.yaml")

@@ -69,12 +69,27 @@ func Documents(files []string, wanted ...Kind) (all []Document, problems []error
 				problems = append(problems, fmt.Errorf("%s: document %d %w", file, number, err))
 				continue
 			}
-			if kind, is := kindOf(root, wanted); is {
-				all = append(all, Document{File: file, Line: root.Line, Number: number, Node: root, Kind: kind})
+			for _, resource := range resources(root) {
+				if kind, is := kindOf(resource, wanted); is {
+					all = append(all, Document{File: file, Line: resource.Line, Number: number, Node: resource, Kind: kind})
+				}
 			}
 		}
 	}
 	return all, problems
+}
+
+// resources are those of a document: itself, or what it lists, as kubectl get -o
+// yaml does.
+func resources(root *yaml.Node) []*yaml.Node {
+	if scalar(child(root, "apiVersion")) != "v1" || scalar(child(root, "kind")) != "List" {
+		return []*yaml.Node{root}
+	}
+	items := child(root, "items")
+	if items == nil || items.Kind != yaml.SequenceNode {
+		return nil
+	}
+	return items.Content
 }
 
 // kindOf finds the kind of a manifest by its apiVersion and kind.

@@ -1,9 +1,17 @@
 package kubernetes
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -511,4 +519,83 @@ func TestCloseIsPrompt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever a kubeconfig says of credentials is used, and none of it is logged; a token
+// that a file or a program gives is asked for anew, as the library does.
+func TestKubeconfigs(t *testing.T) {
+	key, certificate := clientCertificate(t)
+	folder := t.TempDir()
+	plugin := filepath.Join(folder, "plugin")
+	for name, content := range map[string]string{
+		"token": "s3cret\n", "key": key, "certificate": certificate,
+		"plugin": "#!/bin/sh\necho s3cret-of-the-plugin >&2\necho '{\"apiVersion\": \"client.authentication.k8s.io/v1\", \"kind\": \"ExecCredential\", \"status\": {\"token\": \"s3cret\"}}'\n",
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct{ user, why string }{
+		"token":                {"{token: s3cret}", ""},
+		"token file":           {fmt.Sprintf("{tokenFile: %q}", filepath.Join(folder, "token")), ""},
+		"program":              {fmt.Sprintf("{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: %q}}", plugin), ""},
+		"client certificate":   {fmt.Sprintf("{client-certificate: %q, client-key: %q}", filepath.Join(folder, "certificate"), filepath.Join(folder, "key")), ""},
+		"basic":                {"{username: scout, password: s3cret}", ""},
+		"wrong token":          {"{token: s3cret-of-yesterday}", "unauthorized"},
+		"no program":           {"{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: /no/such/program}}", "/no/such/program"},
+		"program that fails":   {"{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: 'false'}}", "exit code 1"},
+		"token file is absent": {"{tokenFile: /no/such/file}", "/no/such/file"},
+		"nothing":              {"{}", "unauthorized"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := &api{installed: true, names: []string{"a"}, version: 1, watches: map[chan event]bool{}, methods: map[string]bool{}}
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, password, _ := r.BasicAuth()
+				if r.Header.Get("Authorization") != "Bearer s3cret" && password != "s3cret" && len(r.TLS.PeerCertificates) == 0 {
+					status(w, http.StatusUnauthorized, "Unauthorized")
+					return
+				}
+				a.ServeHTTP(w, r)
+			}))
+			server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+			server.StartTLS()
+			defer server.Close()
+			authority := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+			kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+			if err := os.WriteFile(kubeconfig, []byte(fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: x, clusters: [{name: x, cluster: {server: %q, certificate-authority-data: %s}}],
+				users: [{name: x, user: %s}], contexts: [{name: x, context: {cluster: x, user: x, namespace: data}}]}`, server.URL, authority, test.user)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			kinds, _ := discovery.ParseKinds("kafkaconnects.kafka.strimzi.io")
+			registry, log := discovery.NewRegistry(), &logs{}
+			client, err := Start(Options{Kubeconfig: kubeconfig, Selectors: []Selector{{Kinds: kinds}}, Registry: registry, Logger: slog.New(slog.NewTextHandler(log, nil))})
+			if err == nil {
+				defer server.CloseClientConnections()
+				defer client.Close()
+				eventually(t, "what it says", func() bool { return names(registry) == "a" || strings.Contains(log.String(), "cannot be watched") })
+			}
+			said := log.String() + fmt.Sprint(err)
+			if right := names(registry) == "a"; right != (test.why == "") || !strings.Contains(said, test.why) || strings.Contains(said, "s3cret") {
+				t.Errorf("right: %v, said: %s", right, said)
+			}
+		})
+	}
+}
+
+func clientCertificate(t *testing.T) (key, certificate string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := x509.MarshalECPrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: encoded})), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed}))
 }
