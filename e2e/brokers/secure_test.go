@@ -1,12 +1,17 @@
 package brokers
 
 import (
+	"encoding/base64"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e/kafka"
 )
@@ -15,18 +20,28 @@ import (
 // docs/brokers.md lists, and says what is missing of one who has not.
 func TestSecureBroker(t *testing.T) {
 	secure := &kafka.Secure{Users: map[string]string{"scout": "scout-s3cret", "nobody": "nobody-s3cret"}}
+	for _, user := range users() {
+		secure.Users[user] = user + "-s3cret"
+	}
 	p := start(t, 24500, kafka.BrokerOptions{Secure: secure})
 	w := p.workers("secure", 1, nil)[0]
 	if err := p.admin.Produce(t.Context(), "orders", 10); err != nil {
 		t.Fatal(err)
 	}
 	p.create(w, "sink", sinkClass, map[string]any{"topics": "orders", "tasks.max": "1", "file": filepath.Join(p.directory, "sink")})
-	for _, grant := range [][3]string{
-		{"group", "secure", "describe"}, {"topic", "secure-status", "read"}, {"topic", "secure-offsets", "read"},
-		{"group", "connect-*", "describe"}, {"topic", "orders", "describe"},
-	} {
-		if err := p.admin.Allow(t.Context(), "scout", grant[0], grant[1], grant[2]); err != nil {
-			t.Fatal(err)
+	// Each of the rights, who has all others, and how the right is called that is missing.
+	rights := []struct{ user, kind, name, operation, missing string }{
+		{"no-group", "group", "secure", "describe", "DESCRIBE on group secure"},
+		{"no-status", "topic", "secure-status", "read", "READ and DESCRIBE on topic secure-status"},
+		{"no-offsets", "topic", "secure-offsets", "read", "READ and DESCRIBE on topic secure-offsets"},
+		{"no-sinks", "group", "connect-*", "describe", "DESCRIBE on groups connect-*"},
+		{"no-topics", "topic", "orders", "describe", "DESCRIBE on topics that sinks read"},
+	}
+	for _, right := range rights {
+		for _, user := range append([]string{"scout"}, slices.DeleteFunc(users(), func(name string) bool { return name == right.user })...) {
+			if err := p.admin.Allow(t.Context(), user, right.kind, right.name, right.operation); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	password := filepath.Join(p.directory, "password")
@@ -37,8 +52,20 @@ func TestSecureBroker(t *testing.T) {
 		return fmt.Sprintf("- name: %s\n  urls: [%q]\n  kafka: {bootstrap_servers: [%q], group_id: secure, status_storage_topic: secure-status, offset_storage_topic: secure-offsets, tls_config: {ca_file: %q}, sasl: {mechanism: %s, username: %s, %s}}\n",
 			name, w.URL.String(), secure.Address, secure.Certificate, mechanism, user, password)
 	}
-	e := p.exporter("exporter", cluster("scram", "scout", "SCRAM-SHA-512", "password_file: "+password)+cluster("plain", "scout", "PLAIN", "password: scout-s3cret"))
-	for _, cluster := range []string{"scram", "plain"} {
+	// A token endpoint; its tokens are not signed.
+	endpoint := httptest.NewServer(http.HandlerFunc(func(response http.ResponseWriter, _ *http.Request) {
+		encoded := func(format string, values ...any) string {
+			return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, format, values...))
+		}
+		response.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(response, `{"access_token":%q,"token_type":"bearer","expires_in":3600}`,
+			encoded(`{"alg":"none"}`)+"."+encoded(`{"sub":"scout","iat":%d,"exp":%d}`, time.Now().Unix(), time.Now().Add(time.Hour).Unix())+".")
+	}))
+	defer endpoint.Close()
+	oauth := fmt.Sprintf("- name: oauth\n  urls: [%q]\n  kafka: {bootstrap_servers: [%q], group_id: secure, status_storage_topic: secure-status, offset_storage_topic: secure-offsets, tls_config: {ca_file: %q}, sasl: {mechanism: OAUTHBEARER, oauth2: {client_id: scout, client_secret: scout-s3cret, token_url: %q}}}\n",
+		w.URL.String(), secure.Address, secure.Certificate, endpoint.URL)
+	e := p.exporter("exporter", oauth+cluster("scram", "scout", "SCRAM-SHA-512", "password_file: "+password)+cluster("plain", "scout", "PLAIN", "password: scout-s3cret"))
+	for _, cluster := range []string{"scram", "plain", "oauth"} {
 		e.expect(1, "kafka_connect_brokers_up", cluster)
 		e.expect(1, "kafka_connect_group_members", cluster)
 		e.expect(0, "kafka_connect_sink_lag_sum", cluster, `connector="sink"`)
@@ -69,10 +96,24 @@ func TestSecureBroker(t *testing.T) {
 			t.Errorf("status %d, and nothing of %s: %s", status, right, output)
 		}
 	}
+	for _, right := range rights {
+		output, status := check(cluster(right.user, right.user, "PLAIN", "password: "+right.user+"-s3cret"))
+		if status != 2 || !strings.Contains(output, "grant "+right.missing) {
+			t.Errorf("status %d, and nothing of %s: %s", status, right.missing, output)
+		}
+		if n := strings.Count(output, "grant "); n != 1 {
+			t.Errorf("%d rights are said to be missing: %s", n, output)
+		}
+	}
 	// The broker that is spoken to without TLS says so.
 	if output, status := check(fmt.Sprintf("- {name: x, urls: [%q], kafka: {bootstrap_servers: [%q], group_id: secure}}\n", w.URL.String(), secure.Address)); status != 2 || !strings.Contains(output, "brokers FAILED") {
 		t.Errorf("status %d: %s", status, output)
 	} else {
 		t.Log(output)
 	}
+}
+
+// users have all rights but one each.
+func users() []string {
+	return []string{"no-group", "no-status", "no-offsets", "no-sinks", "no-topics"}
 }

@@ -137,7 +137,8 @@ func (b *Broker) Start(ctx context.Context) (err error) {
 // Secure is a listener with TLS, SASL and ACLs; the other one stays as it is, for
 // workers, and may do everything.
 type Secure struct {
-	// Users and their passwords, for PLAIN and SCRAM-SHA-512.
+	// Users and their passwords, for PLAIN and SCRAM-SHA-512. By OAUTHBEARER anybody is
+	// who a token says that is not signed (what Kafka has for trying it out).
 	Users map[string]string
 
 	// Address of the listener, and the certificate (PEM) that its clients have to
@@ -164,10 +165,11 @@ func (s *Secure) apply(ctx context.Context, ports *process.Ports, directory stri
 		formatting = append(formatting, "--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", user, s.Users[user]))
 	}
 	maps.Copy(properties, map[string]string{
-		"listeners":                      properties["listeners"] + ",SECURE://" + s.Address,
-		"advertised.listeners":           properties["advertised.listeners"] + ",SECURE://" + s.Address,
-		"listener.security.protocol.map": properties["listener.security.protocol.map"] + ",SECURE:SASL_SSL",
-		"sasl.enabled.mechanisms":        "SCRAM-SHA-512,PLAIN",
+		"listeners":                                           properties["listeners"] + ",SECURE://" + s.Address,
+		"advertised.listeners":                                properties["advertised.listeners"] + ",SECURE://" + s.Address,
+		"listener.security.protocol.map":                      properties["listener.security.protocol.map"] + ",SECURE:SASL_SSL",
+		"sasl.enabled.mechanisms":                             "SCRAM-SHA-512,PLAIN,OAUTHBEARER",
+		"listener.name.secure.oauthbearer.sasl.jaas.config":   "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;",
 		"listener.name.secure.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
 		"listener.name.secure.plain.sasl.jaas.config":         plain + ";",
 		"listener.name.secure.ssl.keystore.location":          store,
