@@ -66,21 +66,27 @@ type workGroup struct {
 	orphanedChange   int
 	orphanedRevision connect.Revision
 
-	// lost are the tasks that their worker, which is a member, was not given, and
-	// since when that is so.
-	lost map[taskID]time.Time
+	// lost are the tasks that their worker does not run.
+	lost map[taskID]lostTask
 	// waiting tells that some are not counted yet.
 	waiting bool
 }
 
 func newWorkGroup(id string) *workGroup {
-	return &workGroup{id: id, seed: maphash.MakeSeed(), lost: map[taskID]time.Time{}}
+	return &workGroup{id: id, seed: maphash.MakeSeed(), lost: map[taskID]lostTask{}}
 }
 
 // A taskID names a task; task -1 is the connector itself.
 type taskID struct {
 	connector string
 	task      int
+}
+
+// A lostTask is one that is said to run on a worker that is no member, or was not
+// given it, and since when that is so; zero time: surely.
+type lostTask struct {
+	worker string
+	since  time.Time
 }
 
 // connectorItself is what stands for it among the tasks of an assignment
@@ -319,7 +325,7 @@ func (g *workGroup) orphans(running iter.Seq2[taskID, string], revision connect.
 		members    []*worker
 	}
 	byName := map[string]*placed{}
-	orphaned, stillLost := 0, map[taskID]time.Time{}
+	orphaned, stillLost := 0, map[taskID]lostTask{}
 	g.waiting = false
 	for task, name := range running {
 		p := byName[name]
@@ -336,17 +342,18 @@ func (g *workGroup) orphans(running iter.Seq2[taskID, string], revision connect.
 		switch {
 		case name == "":
 		case !p.live:
+			// When its worker comes back without it, it still runs nowhere.
 			orphaned++
+			stillLost[task] = lostTask{worker: name}
 		case !slices.ContainsFunc(p.members, func(w *worker) bool { _, has := w.work[task]; return has }):
-			since, found := g.lost[task]
-			if !found && !p.sure {
+			lost := g.lost[task]
+			if found := lost.worker == name; !found && !p.sure {
 				continue
+			} else if !found {
+				lost = lostTask{name, now}
 			}
-			if !found {
-				since = now
-			}
-			stillLost[task] = since
-			if now.Sub(since) >= lostPatience {
+			stillLost[task] = lost
+			if now.Sub(lost.since) >= lostPatience {
 				orphaned++
 			} else {
 				g.waiting = true

@@ -45,6 +45,11 @@ func TestTasksThatAreLostOnALiveWorker(t *testing.T) {
 		{14 * time.Second, group(1), 0},
 		{20 * time.Second, group(0, 1), 0},
 		{30 * time.Second, group(1), 0},
+		// Its worker is no member, then a member again that has nothing.
+		{31 * time.Second, &kmsg.DescribeGroupsResponseGroup{State: "Stable"}, 2},
+		{32 * time.Second, group(), 2},
+		{33 * time.Second, group(0), 1},
+		{34 * time.Second, group(0, 1), 0},
 	} {
 		now := start.Add(step.after)
 		g.take(step.group, now)
