@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -11,8 +12,8 @@ import (
 
 // StartMirrorMaker starts MirrorMaker 2 in dedicated mode, which mirrors topics
 // from cluster a to cluster b, both at the same brokers. It has no REST API, and so
-// nothing to wait for.
-func StartMirrorMaker(ctx context.Context, group *process.Group, directory, version, bootstrap, topics string) (*process.Process, error) {
+// nothing to wait for. more are properties beside the suite's own.
+func StartMirrorMaker(ctx context.Context, group *process.Group, directory, version, bootstrap, topics string, more map[string]string) (*process.Process, error) {
 	fail := func(err error) (*process.Process, error) {
 		return nil, fmt.Errorf("start MirrorMaker 2 of %s: %w", version, err)
 	}
@@ -34,6 +35,7 @@ func StartMirrorMaker(ctx context.Context, group *process.Group, directory, vers
 	for _, topic := range []string{"", "checkpoints.topic.", "heartbeats.topic.", "offset-syncs.topic.", "offset.storage.", "status.storage.", "config.storage."} {
 		properties[topic+"replication.factor"] = "1"
 	}
+	maps.Copy(properties, more)
 	if err := writeProperties(file, properties); err != nil {
 		return fail(err)
 	}
