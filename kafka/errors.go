@@ -43,7 +43,6 @@ func classify(err error) (connect.Reason, string) {
 		unknownAuthority x509.UnknownAuthorityError
 		wrongHost        x509.HostnameError
 		invalid          x509.CertificateInvalidError
-		alert            tls.AlertError
 		verification     *tls.CertificateVerificationError
 		dns              *net.DNSError
 		operation        *net.OpError
@@ -59,15 +58,17 @@ func classify(err error) (connect.Reason, string) {
 		return connect.Unreachable, "the broker's certificate is for another host name"
 	case errors.As(err, &invalid), errors.As(err, &verification):
 		return connect.Unreachable, "the broker's certificate is not valid"
-	case errors.As(err, &alert):
-		return connect.Unauthorized, "the broker refuses the TLS handshake: " + alert.Error()
 	case errors.As(err, &dns):
 		return connect.Unreachable, "the name of the broker cannot be resolved"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return connect.Unreachable, "the broker closes the connection: does it want TLS (tls_config) or SASL?"
 	case errors.As(err, &operation):
 		why := operation.Err.Error()
-		return connect.Unreachable, "no connection: " + why[strings.LastIndex(why, ": ")+1:]
+		why = strings.TrimSpace(why[strings.LastIndex(why, ": ")+1:])
+		if operation.Op == "remote error" { // What crypto/tls calls an alert of the other side.
+			return connect.Unauthorized, "the broker refuses the TLS handshake: " + why
+		}
+		return connect.Unreachable, "no connection: " + why
 	}
 	return connect.Unreachable, "no connection, or it broke"
 }

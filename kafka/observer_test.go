@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -355,4 +358,142 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-var _ = kfake.NumBrokers
+// One broker after the other stops and comes back.
+func TestBrokersRestart(t *testing.T) {
+	c := kafkatest.New(t, nil, kfake.NumBrokers(3), kfake.SeedTopics(3, "orders"))
+	c.Write(running("sink", -1, worker1))
+	c.CommitGroup("connect-sink", "orders", map[int32]int64{0: 0, 1: 0, 2: 0})
+	c.SetGroup(kafkatest.State{State: "Stable", Members: []kafkatest.Member{member("a", worker1)}, Leader: "a"})
+	o := observer(t, c, around(telling(connect.Connector{Name: "sink", Type: "sink"})))
+	observe(t, o)
+	for round := range 3 {
+		node := int32(round)
+		if err := c.RemoveNode(node); err != nil {
+			t.Fatal(err)
+		}
+		c.Write(kafkatest.Status{Connector: "sink", Task: 0, State: "FAILED", Worker: worker1})
+		for start := time.Now(); ; {
+			s, err := o.Observe(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b := s.Brokers; b.Err == nil && b.Of("sink").TaskFailures == round+1 && len(b.Sinks) == 1 && b.Group != nil {
+				break
+			}
+			if time.Since(start) > 10*time.Second {
+				t.Fatalf("broker %d is gone: %v", node, s.Brokers.Err)
+			}
+		}
+		if _, _, err := c.AddNode(node, 0); err != nil {
+			t.Fatal(err)
+		}
+		observe(t, o)
+	}
+}
+
+// A reload closes an observer that reads the beginning.
+func TestCloseWhileReading(t *testing.T) {
+	c := kafkatest.New(t, nil)
+	var statuses []kafkatest.Status
+	for i := range 2000 {
+		statuses = append(statuses, running(fmt.Sprintf("connector-%d", i), -1, worker1))
+	}
+	c.Write(statuses...)
+	for i := range 20 {
+		o, err := kafka.New(kafka.Options{Name: "orders", BootstrapServers: c.ListenAddrs(), StatusTopic: kafkatest.StatusTopic, OffsetsTopic: kafkatest.OffsetsTopic, Group: kafkatest.Group})
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := make(chan error)
+		go func() {
+			_, err := o.Observe(t.Context(), nil)
+			read <- err
+		}()
+		time.Sleep(time.Duration(i) * time.Millisecond) // Any moment will do.
+		o.Close()
+		if err := <-read; err != nil && !errors.Is(err, connect.Unreachable) && !errors.Is(err, connect.Timeout) {
+			t.Error(err)
+		}
+	}
+}
+
+// Brokers stop in the middle of an answer, and their connections stay open: it costs the
+// snapshots that wait for them, and those after that get new connections.
+func TestAnswerThatStandsStill(t *testing.T) {
+	var all lines
+	c := kafkatest.New(t, nil, kfake.ListenFn(func(network, address string) (net.Listener, error) {
+		listener, err := net.Listen(network, address)
+		return &tapped{listener, &all}, err
+	}))
+	c.Write(running("x", -1, worker1))
+	o := observer(t, c, without(true, true), func(o *kafka.Options) { o.Timeout = time.Second })
+	observe(t, o)
+	all.stand()
+	if _, err := o.Observe(t.Context(), nil); !errors.Is(err, connect.Timeout) {
+		t.Errorf("%v", err)
+	}
+	for start := time.Now(); ; {
+		if _, err := o.Observe(t.Context(), nil); err == nil {
+			break
+		}
+		if time.Since(start) > 6*time.Second {
+			t.Fatal("it goes on waiting on the same connections")
+		}
+	}
+}
+
+// lines are the connections to brokers.
+type lines struct {
+	mu  sync.Mutex
+	all []*cut
+}
+
+// stand lets nothing come by those that are open but half of the next answer.
+func (l *lines) stand() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, one := range l.all {
+		one.standing.Store(true)
+	}
+}
+
+type tapped struct {
+	net.Listener
+	lines *lines
+}
+
+func (t *tapped) Accept() (net.Conn, error) {
+	conn, err := t.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	one := &cut{Conn: conn, closed: make(chan struct{})}
+	t.lines.mu.Lock()
+	defer t.lines.mu.Unlock()
+	t.lines.all = append(t.lines.all, one)
+	return one, nil
+}
+
+type cut struct {
+	net.Conn
+	standing atomic.Bool
+	once     sync.Once
+	closed   chan struct{}
+}
+
+func (c *cut) Write(p []byte) (int, error) {
+	if !c.standing.Load() {
+		return c.Conn.Write(p)
+	}
+	n, err := c.Conn.Write(p[:len(p)/2])
+	if err == nil {
+		<-c.closed
+		err = net.ErrClosed
+	}
+	return n, err
+}
+
+func (c *cut) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}

@@ -114,6 +114,9 @@ func newClient(o *Options) (*kgo.Client, *authentication, error) {
 		kgo.RequestRetries(2),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 100 * time.Millisecond }),
 		kgo.RetryTimeout(defaultTimeout),
+		// A connection on which an answer stands still is given up as soon as the
+		// snapshot that waited for it.
+		kgo.RequestTimeoutOverhead(max(o.Timeout, 100*time.Millisecond)), // No less is taken.
 		kgo.BrokerMaxReadBytes(maxAnswer),
 		kgo.MaxDecompressBatchBytes(maxBatch),
 		kgo.MetadataMinAge(100 * time.Millisecond),

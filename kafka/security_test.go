@@ -253,6 +253,36 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// A broker that asks for the client's certificate, and what it says to others.
+func TestMutualTLS(t *testing.T) {
+	own, authority := certificate(t, "127.0.0.1")
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM([]byte(authority))
+	c := kafkatest.New(t, []kgo.Opt{kgo.DialTLSConfig(&tls.Config{RootCAs: pool, Certificates: []tls.Certificate{own}})},
+		kfake.TLS(&tls.Config{Certificates: []tls.Certificate{own}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12}))
+	c.Write(running("x", -1, worker1))
+	key := func(of tls.Certificate) commoncfg.Secret {
+		der, err := x509.MarshalPKCS8PrivateKey(of.PrivateKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return commoncfg.Secret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	}
+	other, text := certificate(t, "127.0.0.1")
+	for name, config := range map[string]*commoncfg.TLSConfig{
+		"no certificate":           {CA: authority},
+		"one of another authority": {CA: authority, Cert: text, Key: key(other)},
+	} {
+		_, err := observer(t, c, without(true, true), func(o *kafka.Options) { o.TLS, o.Timeout = config, 2*time.Second }).Observe(t.Context(), nil)
+		if !errors.Is(err, connect.Unauthorized) || !strings.Contains(err.Error(), "refuses the TLS handshake") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	observe(t, observer(t, c, without(true, true), func(o *kafka.Options) {
+		o.TLS = &commoncfg.TLSConfig{CA: authority, Cert: authority, Key: key(own)}
+	}))
+}
+
 // OAUTHBEARER: a token is had by client credentials, and kept while it is valid.
 // The simulated brokers do not speak it; what is sent to them is looked at.
 func TestOAuthBearer(t *testing.T) {
