@@ -75,6 +75,10 @@ func (r *lagReader) read(ctx context.Context, client *kgo.Client, groups []sinkG
 		return nil, false, err
 	}
 	ends, failed := admin.ListEndOffsets(ctx, sortedKeys(topics)...)
+	if failed == nil && passes(ends) {
+		pause(ctx, leaderPatience)
+		ends, failed = admin.ListEndOffsets(ctx, sortedKeys(topics)...)
+	}
 	if failed != nil {
 		err = cmp.Or(err, explain("list the ends of topics "+some(sortedKeys(topics)), "DESCRIBE on topics that sinks read", failed))
 	}
@@ -91,6 +95,9 @@ func (r *lagReader) read(ctx context.Context, client *kgo.Client, groups []sinkG
 		}
 		sink, failed := r.sink(&groups[i], commit.Fetched, ends, now)
 		err = cmp.Or(err, failed)
+		if errors.Is(failed, connect.Unavailable) {
+			continue // A sum without a partition that has no leader just now would be another.
+		}
 		if len(sink.Partitions) > 0 || sink.Uncommitted > 0 {
 			partitions += len(sink.Partitions)
 			sinks = append(sinks, sink)
@@ -103,6 +110,21 @@ func (r *lagReader) read(ctx context.Context, client *kgo.Client, groups []sinkG
 		}
 	}
 	return sinks, limited, err
+}
+
+// leaderPatience is longer than what is known of the partitions' leaders is used for.
+const leaderPatience = 2 * metadataAge
+
+// passes tells whether an end could not be had for a reason that may pass at once: a
+// partition has another leader.
+func passes(ends kadm.ListedOffsets) (found bool) {
+	ends.Each(func(end kadm.ListedOffset) {
+		if end.Err != nil && kerr.IsRetriable(end.Err) {
+			reason, _ := classify(end.Err)
+			found = found || reason == connect.Unavailable
+		}
+	})
+	return found
 }
 
 // sink tells how far one group has come.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/kafka"
@@ -89,6 +92,50 @@ func TestSinkLag(t *testing.T) {
 	}
 	if b = observe(t, o).Brokers; len(b.Sinks) != 1 {
 		t.Errorf("%+v", b.Sinks)
+	}
+}
+
+// A partition that has no leader just now is no partition without lag.
+func TestSinkOfWhichAPartIsAway(t *testing.T) {
+	c := kafkatest.New(t, nil, kfake.SeedTopics(2, "orders"))
+	c.FillPartition("orders", 0, 10)
+	c.FillPartition("orders", 1, 10)
+	c.CommitGroup("connect-sink", "orders", map[int32]int64{0: 5, 1: 5})
+	o := observer(t, c, without(true, true), around(telling(connect.Connector{Name: "sink", Type: "sink"})))
+	c.Write(running("sink", -1, worker1))
+	if sinks := observe(t, o).Brokers.Sinks; len(sinks) != 1 || sinks[0].Lag != 10 {
+		t.Fatalf("%+v", sinks)
+	}
+	var away atomic.Int32
+	c.ControlKey(int16(kmsg.ListOffsets), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		asked := request.(*kmsg.ListOffsetsRequest)
+		if len(asked.Topics) != 1 || asked.Topics[0].Topic != "orders" || away.Load() <= 0 {
+			return nil, nil, false
+		}
+		response := asked.ResponseKind().(*kmsg.ListOffsetsResponse)
+		topic := kmsg.NewListOffsetsResponseTopic()
+		topic.Topic = "orders"
+		for _, p := range asked.Topics[0].Partitions {
+			partition := kmsg.NewListOffsetsResponseTopicPartition()
+			partition.Partition, partition.Offset = p.Partition, 10
+			if p.Partition == 1 {
+				partition.ErrorCode = kerr.LeaderNotAvailable.Code
+				away.Add(-1)
+			}
+			topic.Partitions = append(topic.Partitions, partition)
+		}
+		response.Topics = append(response.Topics, topic)
+		return response, nil, true
+	})
+	away.Store(1 << 20)
+	s, err := o.Observe(t.Context(), nil)
+	if err != nil || !errors.Is(s.Brokers.Err, connect.Unavailable) || len(s.Brokers.Sinks) != 0 {
+		t.Errorf("%+v, %v, %v", s.Brokers.Sinks, s.Brokers.Err, err)
+	}
+	away.Store(1)
+	if sinks := observe(t, o).Brokers.Sinks; len(sinks) != 1 || sinks[0].Lag != 10 {
+		t.Errorf("it comes back at once: %+v", sinks)
 	}
 }
 

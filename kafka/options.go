@@ -91,6 +91,9 @@ const (
 	defaultTimeout = 5 * time.Second
 	// dialTimeout leaves time to try another broker.
 	dialTimeout = 2 * time.Second
+	// metadataAge is for how long what brokers say of partitions and their leaders is
+	// used again.
+	metadataAge = 100 * time.Millisecond
 	// maxAnswer bounds an answer of a broker.
 	maxAnswer = 64 << 20
 	// maxBatch bounds what a compressed batch may become.
@@ -119,7 +122,7 @@ func newClient(o *Options) (*kgo.Client, *authentication, error) {
 		kgo.RequestTimeoutOverhead(max(o.Timeout, 100*time.Millisecond)), // No less is taken.
 		kgo.BrokerMaxReadBytes(maxAnswer),
 		kgo.MaxDecompressBatchBytes(maxBatch),
-		kgo.MetadataMinAge(100 * time.Millisecond),
+		kgo.MetadataMinAge(metadataAge),
 		kgo.DisableClientMetrics(),
 	}
 	if o.TLS != nil {
