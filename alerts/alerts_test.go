@@ -229,7 +229,7 @@ func TestAlertsOnAlertsNameWhatExists(t *testing.T) {
 // Each alert names what it is about, and prints no label that it does not have.
 func TestDescriptionsNameWhatTheAlertIsAbout(t *testing.T) {
 	label := regexp.MustCompile(`\$labels\.(\w+)`)
-	own := regexp.MustCompile(`unless ignoring \(([^)]*)\) cluster:kafka_connect_(?:unseen:firing|state:held)`)
+	own := regexp.MustCompile(`unless ignoring \(([^)]*)\) cluster:kafka_connect_(?:unseen:firing|snapshot:missing)`)
 	for _, r := range rulesOf(t, alerts.Rules) {
 		if r.Alert == "" {
 			continue
@@ -671,7 +671,7 @@ func TestWhatIsInhibitedWaitsForItsInhibitor(t *testing.T) {
 			for _, source := range matching(t, rules, inhibition.Source) {
 				short := strings.TrimPrefix(source.Alert, "KafkaConnect")
 				waits = waits || strings.Contains(target.Expr, short) ||
-					strings.Contains(target.Expr, "cluster:kafka_connect_state:held") || strings.Contains(target.Expr, "cluster:kafka_connect_unseen:firing")
+					strings.Contains(target.Expr, "cluster:kafka_connect_snapshot:missing") || strings.Contains(target.Expr, "cluster:kafka_connect_unseen:firing")
 			}
 			self := fmt.Sprintf("(ALERTS{alertname=%q", target.Alert)
 			if pairs++; !waits || !strings.Contains(target.Expr, self) {

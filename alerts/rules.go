@@ -31,6 +31,7 @@ func (o Options) template() ([]byte, error) {
 		"ruleLabels": o.ruleLabels,
 		"told":       o.told,
 		"held":       o.held,
+		"lost":       o.lost,
 		"explained":  o.explained,
 		"burnt":      o.burnt,
 		"share":      share,
@@ -145,10 +146,19 @@ func (o Options) held(alert, severity, own, known string, more ...string) string
 		fmt.Sprintf("max without (%s) (%s)", strings.Join(append([]string{o.fold()}, more...), ", "), known)
 }
 
+// lost are the exporters of whose job there is no target, because it is pushed, or
+// because none could be started, and which show nothing any more of what nobody else
+// shows.
+func (o Options) lost() string {
+	return "target:kafka_connect_up:timestamp" + indent +
+		"  unless on (job) up" + indent +
+		"  unless on (job, instance) (target:kafka_connect_up:timestamp and " + ignoring(o.fold()) + "kafka_connect_up)"
+}
+
 // explained lets an alert neither begin nor end while one fires that explains it.
 // own are the labels that it has beside those of its cluster. A source is "unseen"
-// (an alert says that the cluster cannot be seen), "held" (there is no snapshot just
-// now), "many" (the headline), or matchers of alerts with the same connector.
+// (an alert says that the cluster cannot be seen), "missing" (there is no snapshot
+// just now), "many" (the headline), or matchers of alerts with the same connector.
 func (o Options) explained(alert, own string, sources ...string) (string, error) {
 	if len(sources) == 0 {
 		return "", fmt.Errorf("%s: explained by nothing", alert)
@@ -159,8 +169,8 @@ func (o Options) explained(alert, own string, sources ...string) (string, error)
 		switch source {
 		case "unseen":
 			source = "cluster:kafka_connect_unseen:firing"
-		case "held":
-			source = "cluster:kafka_connect_state:held"
+		case "missing":
+			source = "cluster:kafka_connect_snapshot:missing"
 		case "many":
 			source = o.alerts("KafkaConnectManyConnectorsFailed", "firing")
 		default:
@@ -176,11 +186,15 @@ func (o Options) explained(alert, own string, sources ...string) (string, error)
 	return begin + end, nil
 }
 
-// burnt are the connectors of which other alerts told within a window.
+// burnt are the connectors of which other alerts told within a window, or the
+// headline of many.
 func (o Options) burnt(window string, more ...string) string {
 	names := append([]string{"ConnectorFailed", "AllTasksFailed", "TasksNotRunning", "RunningWithoutTasks", "Unassigned", "Restarting"}, more...)
-	return fmt.Sprintf("max without (%s, state, task) (%smax_over_time(ALERTS{alertname=~\"KafkaConnect(%s)\", alertstate=\"firing\"}[%s])%s)",
-		o.ruleLabels(), indent+"  ", strings.Join(names, "|"), window, indent)
+	told := func(matcher string) string {
+		return fmt.Sprintf("max without (%s, state, task) (%smax_over_time(ALERTS{alertname%s, alertstate=\"firing\"}[%s])%s)",
+			o.ruleLabels(), indent+"  ", matcher, window, indent)
+	}
+	return told(`=~"KafkaConnect(`+strings.Join(names, "|")+`)"`) + indent + "unless ignoring (connector)" + indent + told(`="KafkaConnectManyConnectorsFailed"`)
 }
 
 // share is the sum of a record over a window, divided by the evaluations in it, of
