@@ -336,6 +336,26 @@ func TestPagesSayWhy(t *testing.T) {
 	}
 }
 
+// No page without the reason: that of the last failed snapshot, a root cause, a
+// number. These four say all there is to say.
+func TestEachPageAsksWhy(t *testing.T) {
+	plain := []string{"KafkaConnectExporterAbsent", "KafkaConnectCredentialsRefused", "KafkaConnectClusterUnhealthy", "KafkaConnectReportedTasksNotRunning"}
+	for _, r := range rulesOf(t, alerts.Rules) {
+		if r.Alert == "" || r.Labels["severity"] != "critical" {
+			continue
+		}
+		queries := queriesOf(r)
+		causes := slices.ContainsFunc(queries, func(q string) bool { return strings.Contains(q, "_failure_info") })
+		switch {
+		case slices.Contains(plain, r.Alert):
+		case len(queries) == 0:
+			t.Errorf("%s asks nothing", r.Alert)
+		case strings.Contains(r.Annotations["dashboard_url"], "kafka-connect-connector") && !causes:
+			t.Errorf("%s, which is about a connector, does not give the root cause", r.Alert)
+		}
+	}
+}
+
 func TestAlertsAreComplete(t *testing.T) {
 	for _, r := range rulesOf(t, alerts.Rules) {
 		if r.Alert == "" {
@@ -435,7 +455,8 @@ func TestEachAlertHasItsRunbookAndEachRunbookItsAlert(t *testing.T) {
 				if strings.HasPrefix(match[1], "https://") {
 					continue
 				}
-				if _, err := os.Stat(filepath.Join(runbooks, match[1])); err != nil {
+				file, _, _ := strings.Cut(match[1], "#")
+				if _, err := os.Stat(filepath.Join(runbooks, file)); err != nil {
 					t.Errorf("link to %s: %v", match[1], err)
 				}
 			}

@@ -182,3 +182,26 @@ func TestRunbooksCommandsAreQuoted(t *testing.T) {
 		}
 	}
 }
+
+// Since Kafka 4.0 not each name can stand in a path: where a command needs that, the
+// page says what works instead.
+func TestRunbooksTellOfNamesThatNoPathCanHold(t *testing.T) {
+	pages := map[string]bool{}
+	for _, c := range commands(t) {
+		if strings.Contains(strings.ToLower(c.text), "/connectors/$name") {
+			pages[c.page] = true
+		}
+	}
+	if len(pages) < 12 {
+		t.Fatalf("only %d pages", len(pages))
+	}
+	for page := range pages {
+		content, err := os.ReadFile(filepath.Join(runbooks, page+".md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(content), "such a call answers 400") || !strings.Contains(string(content), "(../alerts.md#names-that-no-path-can-hold)") {
+			t.Errorf("%s calls a connector by its name and does not say what works where that cannot be", page)
+		}
+	}
+}

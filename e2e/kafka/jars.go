@@ -156,3 +156,28 @@ func writeProperties(path string, properties map[string]string) error {
 	}
 	return os.WriteFile(path, b.Bytes(), 0o600)
 }
+
+// ConsoleProducer writes Kafka's kafka-console-producer.sh, as its distribution has
+// it, into a folder for PATH, which it returns.
+func ConsoleProducer(ctx context.Context, directory, version string) (string, error) {
+	jars, err := Jars(ctx, version)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		return "", fmt.Errorf("create the folder of a producer: %w", err)
+	}
+	classpath, err := classPath(jars, nil)
+	if err != nil {
+		return "", err
+	}
+	java, err := javaCommand(directory, version, "128m", classpath)
+	if err != nil {
+		return "", err
+	}
+	script := "#!/bin/sh\nexec '" + strings.Join(java, "' '") + "' org.apache.kafka.tools.ConsoleProducer \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(directory, "kafka-console-producer.sh"), []byte(script), 0o755); err != nil {
+		return "", fmt.Errorf("write a producer: %w", err)
+	}
+	return directory, nil
+}

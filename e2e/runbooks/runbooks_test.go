@@ -4,6 +4,7 @@ package runbooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -57,6 +58,22 @@ func commands(t *testing.T) []command {
 	}
 	if len(all) < 50 {
 		t.Fatalf("only %d commands", len(all))
+	}
+	return all
+}
+
+// commandsOf are the blocks of one section of a page.
+func commandsOf(t *testing.T, page, heading string) []command {
+	t.Helper()
+	content, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(content), "\n"+heading+"\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var all []command
+	for _, found := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(section, -1) {
+		all = append(all, command{heading, found[1]})
 	}
 	return all
 }
@@ -127,6 +144,9 @@ func TestCommands(t *testing.T) {
 				t.Fatal(err)
 			}
 			try(ctx, t, w, c.name, exporter, group, ports, directory)
+			if kafka.AtLeast(c.version, "4.0") {
+				tryNoPath(ctx, t, w, directory)
+			}
 		})
 	}
 }
@@ -194,6 +214,16 @@ func try(ctx context.Context, t *testing.T, w *kafka.Worker, name, exporter stri
 		if strings.Contains(c.text, "$CONNECT/health") && !kafka.AtLeast(w.Options.Version, "3.9") {
 			continue
 		}
+		// What a command before it restarted, and did not mend, has failed again.
+		eventually(t, "what was restarted fails again", func(ctx context.Context) error {
+			statuses, err := w.Statuses(ctx)
+			for _, task := range statuses[name].Tasks {
+				if err == nil && (task.State == "RESTARTING" || statuses[name].Connector.State != "PAUSED" && task.State != "FAILED") {
+					err = fmt.Errorf("%+v", statuses[name])
+				}
+			}
+			return err
+		})
 		said[c.page] += c.run(t, values)
 	}
 	// What they look at is the connector of that name, and what failed of it.
@@ -245,4 +275,93 @@ func try(ctx context.Context, t *testing.T, w *kafka.Worker, name, exporter stri
 		}
 	}
 	eventually(t, "it runs again", is("RUNNING", "RUNNING"))
+}
+
+// tryNoPath asks a worker for a connector whose name it refuses in every path, and
+// does what the page on such names says.
+func tryNoPath(ctx context.Context, t *testing.T, w *kafka.Worker, directory string) {
+	const name = `eu/us 100%\`
+	folder := filepath.Join(directory, "no-path")
+	if err := w.Create(ctx, kafka.Connector{Name: name, Config: map[string]any{
+		"connector.class": scenario.FileSink, "tasks.max": "2", "topics": "orders", "file": filepath.Join(folder, "x.txt"),
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	is := func(connector, tasks string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			statuses, err := w.Statuses(ctx)
+			if err != nil {
+				return err
+			}
+			s := statuses[name]
+			if s.Connector.State != connector || len(s.Tasks) != 2 || s.Tasks[0].State != tasks || s.Tasks[1].State != tasks {
+				return fmt.Errorf("%+v", s)
+			}
+			return nil
+		}
+	}
+	eventually(t, "both tasks fail", is("RUNNING", "FAILED"))
+	for _, path := range []string{"/status", "/restart", "/pause", ""} {
+		method := map[string]string{"/restart": http.MethodPost, "/pause": http.MethodPut}[path]
+		if method == "" {
+			method = http.MethodGet
+		}
+		_, err := w.Do(ctx, method, kafka.ConnectorPath(name)+path, nil)
+		var status *kafka.StatusError
+		if !errors.As(err, &status) || status.Code != http.StatusBadRequest {
+			t.Errorf("%s %s: %v, want HTTP 400", method, path, err)
+		}
+	}
+	// The worker is restarted, once the cause is mended.
+	there := func(is bool) {
+		t.Helper()
+		err := os.RemoveAll(folder)
+		if err == nil && is {
+			err = os.MkdirAll(folder, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	there(true)
+	if err := w.Terminate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := kafka.StartReady(ctx, w); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a restart of the worker restarts them", is("RUNNING", "RUNNING"))
+	// What it would write itself.
+	producer, err := kafka.ConsoleProducer(ctx, filepath.Join(directory, "bin"), w.Options.Version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", producer+":"+os.Getenv("PATH"))
+	values := map[string]string{"BOOTSTRAP": w.Options.Bootstrap, "TOPIC": w.Options.Group + "-configs", "CONNECTOR": name, "STATE": "PAUSED"}
+	written := commandsOf(t, "../docs/alerts.md", "## Names that no path can hold")
+	if len(written) != 3 {
+		t.Fatalf("%d commands", len(written))
+	}
+	restart, state, remove := written[0], written[1], written[2]
+	state.run(t, values)
+	eventually(t, "it is paused", is("PAUSED", "PAUSED"))
+	values["STATE"] = "STARTED"
+	state.run(t, values)
+	eventually(t, "it is resumed", is("RUNNING", "RUNNING"))
+	there(false)
+	all := restart
+	all.text = strings.Replace(all.text, `"only-failed":true`, `"only-failed":false`, 1)
+	all.run(t, values)
+	eventually(t, "all are restarted, and fail", is("RUNNING", "FAILED"))
+	there(true)
+	restart.run(t, values)
+	eventually(t, "what failed is restarted", is("RUNNING", "RUNNING"))
+	remove.run(t, values)
+	eventually(t, "it is deleted", func(ctx context.Context) error {
+		statuses, err := w.Statuses(ctx)
+		if _, there := statuses[name]; err == nil && there {
+			err = errors.New("it is listed")
+		}
+		return err
+	})
 }
