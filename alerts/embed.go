@@ -284,6 +284,9 @@ func (o Options) expression(expression string) (string, error) {
 	found := promql.Parse(expression)
 	if o.Selector != "" {
 		for _, s := range found.Selectors {
+			if strings.HasPrefix(s.Metric, "rules:") {
+				continue // Of no target.
+			}
 			span, text := promql.Span{Start: s.End, End: s.End}, "{"+o.Selector+"}"
 			if len(s.Matchers) > 0 {
 				span.End, text = s.End+1, "{"+o.Selector+","

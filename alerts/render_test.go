@@ -41,6 +41,8 @@ func TestRenderChangesNothingUnasked(t *testing.T) {
 
 func TestRenderSelectorReachesEverySeries(t *testing.T) {
 	const selector = `job="it's {odd}",env=~"a|b"`
+	var evaluations []promql.Matcher
+	site := ""
 	for _, name := range []string{alerts.Rules, alerts.MigrationRules} {
 		var file ruleFile
 		content := rendered(t, alerts.Options{Selector: selector, Migration: true}, name)
@@ -49,17 +51,33 @@ func TestRenderSelectorReachesEverySeries(t *testing.T) {
 		}
 		for _, group := range file.Groups {
 			for _, r := range group.Rules {
+				if r.Record == "rules:kafka_connect_evaluations:one" {
+					site = r.Labels["site"]
+				}
 				// The queries of its annotations are of the alert's own labels and the selector.
 				if queries := queriesOf(r); len(queries) > 0 && !strings.Contains(r.Annotations["description"], `"job=\"it's {odd}\",env=~\"a|b\","`) {
 					t.Errorf("%s: the queries lack the selector: %s", r.name(), r.Annotations["description"])
 				}
 				for _, s := range promql.Parse(r.Expr).Selectors {
+					if s.Metric == "rules:kafka_connect_evaluations:one" {
+						evaluations = append(evaluations, s.Matchers...)
+						continue
+					}
 					want := []promql.Matcher{{Label: "job", Operator: "=", Value: "it's {odd}"}, {Label: "env", Operator: "=~", Value: "a|b"}}
 					if len(s.Matchers) < 2 || !reflect.DeepEqual(s.Matchers[:2], want) {
 						t.Errorf("%s: %s has %v", r.name(), s.Metric, s.Matchers)
 					}
 				}
 			}
+		}
+	}
+	// The evaluations are of no target, and those of each export are its own.
+	if len(evaluations) < 5 || site == "" {
+		t.Errorf("%d times evaluations of site %q are counted", len(evaluations), site)
+	}
+	for _, m := range evaluations {
+		if m != (promql.Matcher{Label: "site", Operator: "=", Value: site}) {
+			t.Errorf("evaluations are counted by %v, and recorded with site %q", m, site)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package alerts
 import (
 	"bytes"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,27 +23,28 @@ func (o Options) template() ([]byte, error) {
 		return nil, err
 	}
 	parsed, err := template.New(rulesTemplate).Delims("[[", "]]").Option("missingkey=error").Funcs(template.FuncMap{
-		"fold":       o.fold,
-		"s":          o.seconds,
-		"delay":      o.delay,
-		"delayed":    o.delayed,
-		"objective":  func() string { return strconv.FormatFloat(o.Objective, 'f', -1, 64) },
-		"owner":      o.owner,
-		"ruleLabels": o.ruleLabels,
-		"told":       o.told,
-		"held":       o.held,
-		"lost":       o.lost,
-		"explained":  o.explained,
-		"burnt":      o.burnt,
-		"share":      share,
-		"matchers":   o.matchers,
-		"reason":     reason,
-		"cause":      cause,
-		"causes":     causes,
-		"worker":     worker,
-		"workers":    workers,
-		"since":      since,
-		"more":       o.more,
+		"fold":              o.fold,
+		"s":                 o.seconds,
+		"delay":             o.delay,
+		"delayed":           o.delayed,
+		"objective":         func() string { return strconv.FormatFloat(o.Objective, 'f', -1, 64) },
+		"owner":             o.owner,
+		"ruleLabels":        o.ruleLabels,
+		"told":              o.told,
+		"held":              o.held,
+		"lost":              o.lost,
+		"explained":         o.explained,
+		"burnt":             o.burnt,
+		"share":             o.share,
+		"evaluationsLabels": o.evaluationsLabels,
+		"matchers":          o.matchers,
+		"reason":            reason,
+		"cause":             cause,
+		"causes":            causes,
+		"worker":            worker,
+		"workers":           workers,
+		"since":             since,
+		"more":              o.more,
 	}).Parse(string(source))
 	if err != nil {
 		return nil, err
@@ -199,8 +201,33 @@ func (o Options) burnt(window string, more ...string) string {
 
 // share is the sum of a record over a window, divided by the evaluations in it, of
 // which there are to be as many as it has minutes.
-func share(record, window string, minutes int) string {
-	return fmt.Sprintf("sum_over_time(%[1]s[%[2]s]) / scalar(clamp_min(count_over_time(rules:kafka_connect_evaluations:one[%[2]s]), %[3]d))", record, window, minutes)
+func (o Options) share(record, window string, minutes int) string {
+	evaluations := "rules:kafka_connect_evaluations:one"
+	if site := o.site(); site != "" {
+		evaluations += fmt.Sprintf("{site=%q}", site)
+	}
+	return fmt.Sprintf("sum_over_time(%[1]s[%[2]s]) / scalar(clamp_min(count_over_time(%[4]s[%[2]s]), %[3]d))", record, window, minutes, evaluations)
+}
+
+// evaluationsLabels tell the evaluations of rules with a selector from those of
+// others in the same Prometheus. The record is of no target: it has none of the
+// selector's labels.
+func (o Options) evaluationsLabels() string {
+	site := o.site()
+	if site == "" {
+		return ""
+	}
+	return fmt.Sprintf("\n        labels:\n          site: %q", site)
+}
+
+// site is a short name of the selector, "" without one.
+func (o Options) site() string {
+	if o.Selector == "" {
+		return ""
+	}
+	hash := fnv.New32a()
+	hash.Write([]byte(o.Selector)) // Never fails.
+	return fmt.Sprintf("%08x", hash.Sum32())
 }
 
 // ignoring is the modifier that leaves labels out of a match.
