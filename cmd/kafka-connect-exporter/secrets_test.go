@@ -42,13 +42,13 @@ import (
 // of them were sent where they belong, and looks for all of them elsewhere.
 type vault struct {
 	t     *testing.T
-	mu    sync.Mutex
+	mu    sync.RWMutex
 	forms map[string]string // what would give a secret away, with its place
-	seen  map[string]bool   // places whose secret arrived at a server
+	seen  sync.Map          // places whose secret arrived at a server
 }
 
 func newVault(t *testing.T) *vault {
-	return &vault{t: t, forms: map[string]string{}, seen: map[string]bool{}}
+	return &vault{t: t, forms: map[string]string{}}
 }
 
 // secret is the secret of a place.
@@ -80,17 +80,24 @@ func (v *vault) file(place string) string {
 	return name
 }
 
+// shown calls found for each place whose secret a text gives away.
+func (v *vault) shown(text string, found func(place string, at, length int)) {
+	text = strings.ToLower(text)
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for form, place := range v.forms {
+		if at := strings.Index(text, form); at >= 0 {
+			found(place, at, len(form))
+		}
+	}
+}
+
 // search fails the test where a text gives a secret away.
 func (v *vault) search(output, text string) {
 	v.t.Helper()
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	lower := strings.ToLower(text)
-	for form, place := range v.forms {
-		if at := strings.Index(lower, form); at >= 0 {
-			v.t.Errorf("%s shows the secret of: %s\n%q", output, place, text[max(0, at-200):min(len(text), at+len(form)+50)])
-		}
-	}
+	v.shown(text, func(place string, at, length int) {
+		v.t.Errorf("%s shows the secret of: %s\n%q", output, place, text[max(0, at-200):min(len(text), at+length+50)])
+	})
 }
 
 // serve starts a server that notes the secrets it is sent.
@@ -111,13 +118,7 @@ func (v *vault) noting(handler http.Handler) http.Handler {
 		if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 			text.WriteString(r.TLS.PeerCertificates[0].Subject.CommonName)
 		}
-		v.mu.Lock()
-		for form, place := range v.forms {
-			if strings.Contains(strings.ToLower(text.String()), form) {
-				v.seen[strings.TrimSuffix(place, ", in base64")] = true
-			}
-		}
-		v.mu.Unlock()
+		v.shown(text.String(), func(place string, _, _ int) { v.seen.Store(strings.TrimSuffix(place, ", in base64"), true) })
 		handler.ServeHTTP(w, r)
 	})
 }
@@ -469,7 +470,7 @@ func TestSecretsComeOutNowhere(t *testing.T) {
 			"userinfo of a proxy", "secret of Confluent Cloud", "token of Aiven", "password of Aiven", "token of the kubeconfig", "token in a Secret", "header of OTLP",
 			"file of a header of OTLP", "variable of a password", "userinfo in a variable", "userinfo in a flag",
 		} {
-			if !v.seen[place] {
+			if _, seen := v.seen.Load(place); !seen {
 				t.Errorf("the secret of %s was never sent: this test does not try it", place)
 			}
 		}
