@@ -1,8 +1,8 @@
 package app
 
 import (
-	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,10 +24,18 @@ import (
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testlog"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/web"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// What takes long waits, and needs no processor.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // program is an exporter that runs in this process.
 type program struct {
@@ -35,33 +43,15 @@ type program struct {
 	base string
 	// addresses served on.
 	addresses []net.Addr
-	logs      *logs
+	logs      *testlog.Log
 	// stop ends it, once, and returns what Run returned.
 	stop func() error
-}
-
-// logs is a log that may be read while it is written.
-type logs struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.String()
 }
 
 // start runs the exporter on a free port until the test ends.
 func start(t *testing.T, o Options) *program {
 	t.Helper()
-	p := &program{t: t, logs: &logs{}}
+	p := &program{t: t, logs: &testlog.Log{}}
 	o.Web.EnableLifecycle = true
 	if o.ListenAddresses == nil {
 		o.ListenAddresses = []string{"127.0.0.1:0"}

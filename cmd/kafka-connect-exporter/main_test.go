@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -21,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testlog"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into testdata/script")
@@ -150,44 +150,6 @@ func normalize(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("printed"), []byte(text), 0o600))
 }
 
-// console is what a command prints, readable while it runs.
-type console struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-	wrote  chan struct{}
-}
-
-func newConsole() *console { return &console{wrote: make(chan struct{}, 1)} }
-
-func (c *console) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	select {
-	case c.wrote <- struct{}{}:
-	default:
-	}
-	return c.buffer.Write(p)
-}
-
-// await returns the first match of a pattern, once it was printed.
-func (c *console) await(t *testing.T, pattern string) string {
-	t.Helper()
-	expression := regexp.MustCompile(pattern)
-	for {
-		c.mu.Lock()
-		match := expression.FindStringSubmatch(c.buffer.String())
-		c.mu.Unlock()
-		if match != nil {
-			return match[len(match)-1]
-		}
-		select {
-		case <-c.wrote:
-		case <-t.Context().Done():
-			t.Fatalf("never printed: %s", pattern)
-		}
-	}
-}
-
 func get(t *testing.T, url string) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -222,11 +184,11 @@ func background(t *testing.T, sys system, arguments ...string) (stop func() int)
 }
 
 func TestDemo(t *testing.T) {
-	out := newConsole()
+	out := &testlog.Log{}
 	stop := background(t, system{Stdout: out, Stderr: io.Discard}, "demo", "--web.listen-address=127.0.0.1:0", "--log.level=error")
-	address := out.await(t, `(http://\S+)/metrics`)
-	file := out.await(t, `--config.file=(\S+)`)
-	out.await(t, "Ctrl-C")
+	address := out.Await(t, `(http://\S+)/metrics`)
+	file := out.Await(t, `--config.file=(\S+)`)
+	out.Await(t, "Ctrl-C")
 	metrics := get(t, address+"/metrics")
 	for _, want := range []string{
 		`kafka_connect_up{connect_cluster="orders"} 1`,
@@ -242,9 +204,9 @@ func TestDemo(t *testing.T) {
 		t.Errorf("the page shows no connector:\n%s", page)
 	}
 	// What it printed to be run in another terminal does run.
-	table := newConsole()
+	table := &testlog.Log{}
 	if status := execute(t.Context(), []string{"snapshot", "--config.file=" + file}, system{Stdout: table, Stderr: table}); status != exitFailed {
-		t.Errorf("snapshot of the demo ended with %d:\n%s", status, table.buffer.String())
+		t.Errorf("snapshot of the demo ended with %d:\n%s", status, table)
 	}
 	if status := stop(); status != exitWell {
 		t.Errorf("the demo ended with %d", status)
@@ -265,10 +227,10 @@ func TestHangupReloads(t *testing.T) {
 		}
 	}
 	configure("before")
-	log := newConsole()
+	log := &testlog.Log{}
 	stop := background(t, system{Stdout: io.Discard, Stderr: log}, "--config.file="+file, "--web.listen-address=127.0.0.1:0")
-	address := log.await(t, `msg="Listening on" address=(\S+)`)
-	log.await(t, `TLS is disabled`)
+	address := log.Await(t, `msg="Listening on" address=(\S+)`)
+	log.Await(t, `TLS is disabled`)
 	if got := get(t, "http://"+address+"/metrics"); !strings.Contains(got, `kafka_connect_up{connect_cluster="before"} 1`) {
 		t.Errorf("before the reload: %s", got)
 	}
@@ -276,7 +238,7 @@ func TestHangupReloads(t *testing.T) {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	log.await(t, "configuration reloaded")
+	log.Await(t, "configuration reloaded")
 	if got := get(t, "http://"+address+"/metrics"); !strings.Contains(got, `kafka_connect_up{connect_cluster="after"} 1`) || strings.Contains(got, `"before"`) {
 		t.Errorf("after the reload: %s", got)
 	}

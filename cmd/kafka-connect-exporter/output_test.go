@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testlog"
 )
 
 func TestEscaped(t *testing.T) {
@@ -140,15 +141,15 @@ func TestNamesDriveNoTerminal(t *testing.T) {
 		}
 	}
 	for _, format := range []string{"json", "logfmt"} {
-		log := newConsole()
+		log := &testlog.Log{}
 		stop := background(t, system{Stdout: io.Discard, Stderr: escapeWriter{log}}, "--connect.url="+worker.URL, "--web.listen-address=127.0.0.1:0", "--log.level=debug", "--log.format="+format)
-		address := log.await(t, `(127\.0\.0\.1:[1-9]\d*)`)
+		address := log.Await(t, `(127\.0\.0\.1:[1-9]\d*)`)
 		get(t, "http://"+address+"/metrics")
-		log.await(t, `[:=]"?status\b`)
+		log.Await(t, `[:=]"?status\b`)
 		if status := stop(); status != exitWell {
 			t.Errorf("serve ended with %d", status)
 		}
-		if text := log.buffer.String(); strings.ContainsFunc(text, drivesTerminal) {
+		if text := log.String(); strings.ContainsFunc(text, drivesTerminal) {
 			t.Errorf("logged in %s: %q", format, text)
 		}
 	}

@@ -35,6 +35,7 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/confluent/confluenttest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/msk/msktest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testlog"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/kafka/kafkatest"
 )
 
@@ -493,7 +494,7 @@ func (v *vault) serveAndSearch(t *testing.T, command func(...string) *exec.Cmd, 
 	}
 	exporter := command(append(arguments, "--web.config.file="+webConfig, "--web.listen-address=127.0.0.1:0", "--log.level=debug", "--web.enable-lifecycle", "--web.enable-pprof")...)
 	exporter.Env = append(exporter.Env, "GOTRACEBACK=all")
-	log := newConsole()
+	log := &testlog.Log{}
 	exporter.Stdout, exporter.Stderr = log, log
 	if err := exporter.Start(); err != nil {
 		t.Fatal(err)
@@ -504,9 +505,9 @@ func (v *vault) serveAndSearch(t *testing.T, command func(...string) *exec.Cmd, 
 		_, _ = io.WriteString(log, "\nthe exporter has ended")
 		close(ended)
 	}()
-	address := log.await(t, `msg="Listening on" address=(\S+)|the exporter has ended`)
+	address := log.Await(t, `msg="Listening on" address=(\S+)|the exporter has ended`)
 	if address == "" {
-		t.Fatal(log.buffer.String())
+		t.Fatal(log.String())
 	}
 	base := "http://user:open@" + address
 
@@ -575,7 +576,7 @@ func (v *vault) serveAndSearch(t *testing.T, command func(...string) *exec.Cmd, 
 			t.Errorf("GET %s has no %q: %d", path, want, status)
 		}
 	}
-	log.await(t, "export over OTLP fails")
+	log.Await(t, "export over OTLP fails")
 	// A configuration that is wrong where its secrets are.
 	good, err := os.ReadFile(file)
 	if err != nil {
@@ -598,7 +599,7 @@ func (v *vault) serveAndSearch(t *testing.T, command func(...string) *exec.Cmd, 
 		t.Fatal(err)
 	}
 	<-ended
-	if printed := log.buffer.String(); !strings.Contains(printed, "goroutine 1 ") || !strings.Contains(printed, "level=DEBUG") {
+	if printed := log.String(); !strings.Contains(printed, "goroutine 1 ") || !strings.Contains(printed, "level=DEBUG") {
 		t.Error("the log is not at its most talkative")
 	} else {
 		v.search("the log", printed)

@@ -3,6 +3,7 @@ package msk
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -21,7 +22,14 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/msk/msktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// What takes long waits, and needs no processor.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	keyID  = "AKIATESTTESTTEST"

@@ -24,6 +24,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/discovery"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testlog"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -153,22 +154,7 @@ func (a *api) change(kind, name string) {
 	}
 }
 
-type logs struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
+type logs = testlog.Log
 
 // begin starts a client of the API.
 func begin(t *testing.T, a *api) (*Client, *discovery.Registry, *logs) {
