@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strings"
 
 	commoncfg "github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
@@ -261,10 +260,7 @@ func (l *loader) loadDiscovery(source *source) error {
 			}
 			s := Selector{
 				selectorSettings: list.settings[i], NameTemplate: list.settings[i].Settings.Name, loader: l,
-				at: origin{
-					name:  strings.TrimSuffix(source.at(path), ": "+path),
-					field: func(field string) string { return source.at(join(path, field)) },
-				},
+				at: source.origin(path),
 			}
 			if err := list.validate(&s); err != nil {
 				return err

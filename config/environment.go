@@ -161,10 +161,10 @@ var resourceID = regexp.MustCompile(`^[A-Z0-9_]+$`)
 
 // clusters reads the clusters of the environment, in the order of
 // CONNECT_RESOURCE_IDS.
-func (e *environment) clusters() (settings []Settings, origins []origin, err error) {
+func (e *environment) clusters() (all []candidate, err error) {
 	known := variables()
 	if err := e.refuseNumbered(known); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var ids []string
 	list, several := e.lookup(resourceIDsVariable)
@@ -173,40 +173,37 @@ func (e *environment) clusters() (settings []Settings, origins []origin, err err
 		switch {
 		case id == "":
 		case slices.Contains(ids, id):
-			return nil, nil, fmt.Errorf("%s: %s is listed twice: remove one", resourceIDsVariable, id)
+			return nil, fmt.Errorf("%s: %s is listed twice: remove one", resourceIDsVariable, id)
 		case !resourceID.MatchString(id) && resourceID.MatchString(strings.ToUpper(id)):
-			return nil, nil, fmt.Errorf("%s: %s must be upper case: %s, with variables such as %s_CONNECT_REST_URL", resourceIDsVariable, id, strings.ToUpper(id), strings.ToUpper(id))
+			return nil, fmt.Errorf("%s: %s must be upper case: %s, with variables such as %s_CONNECT_REST_URL", resourceIDsVariable, id, strings.ToUpper(id), strings.ToUpper(id))
 		case !resourceID.MatchString(id):
-			return nil, nil, fmt.Errorf("%s: an id consists of upper-case letters, digits and _, with commas between ids: DEV1,QA2", resourceIDsVariable)
+			return nil, fmt.Errorf("%s: an id consists of upper-case letters, digits and _, with commas between ids: DEV1,QA2", resourceIDsVariable)
 		default:
 			ids = append(ids, id)
 		}
 	}
 	if several && len(ids) == 0 {
-		return nil, nil, fmt.Errorf("%s: lists no id: give some, such as DEV1,QA2, or remove it", resourceIDsVariable)
+		return nil, fmt.Errorf("%s: lists no id: give some, such as DEV1,QA2, or remove it", resourceIDsVariable)
 	}
 	e.warnOfSlips(known, ids)
 	for _, id := range ids {
-		cluster, at, err := e.cluster(known, id+"_", id)
+		cluster, err := e.cluster(known, id+"_", id)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		settings, origins = append(settings, cluster), append(origins, at)
+		all = append(all, cluster)
 	}
 	_, hasURL := e.lookup("CONNECT_REST_URL")
 	_, hasRegion := e.lookup("CONNECT_AWS_REGION")
 	version, _ := e.lookup("CONNECT_OBSERVATION_VERSION")
 	if !several && (hasURL || hasRegion || version == versionBrokers) {
-		cluster, at, err := e.cluster(known, "", "default")
-		if err != nil {
-			return nil, nil, err
-		}
-		return append(settings, cluster), append(origins, at), nil
+		cluster, err := e.cluster(known, "", "default")
+		return []candidate{cluster}, err
 	}
 	if stray := e.stray(known); !several && stray != "" {
 		e.warn("%s is ignored: neither CONNECT_REST_URL nor %s is set", stray, resourceIDsVariable)
 	}
-	return settings, origins, nil
+	return all, nil
 }
 
 // stray returns a variable that is set as if for a cluster. Images of Kafka
@@ -221,23 +218,23 @@ func (e *environment) stray(known []variable[environmentCluster]) string {
 }
 
 // cluster reads the variables that begin with the prefix.
-func (e *environment) cluster(known []variable[environmentCluster], prefix, name string) (Settings, origin, error) {
+func (e *environment) cluster(known []variable[environmentCluster], prefix, name string) (candidate, error) {
 	c := &environmentCluster{settings: defaultCluster()}
 	c.settings.Name, c.settings.StartupValidation, c.settings.ObservationVersion = name, true, ""
 	fields := map[string]string{}
 	if err := read(e, prefix, known, c, fields); err != nil {
-		return Settings{}, origin{}, err
+		return candidate{}, err
 	}
 	main := "CONNECT_REST_URL"
 	switch {
 	case c.url != "" && c.region != "":
-		return Settings{}, origin{}, fmt.Errorf("%sCONNECT_AWS_REGION: stands for MSK Connect and %sCONNECT_REST_URL for another cluster: remove one, or name both in %s", prefix, prefix, resourceIDsVariable)
+		return candidate{}, fmt.Errorf("%sCONNECT_AWS_REGION: stands for MSK Connect and %sCONNECT_REST_URL for another cluster: remove one, or name both in %s", prefix, prefix, resourceIDsVariable)
 	case c.region != "":
 		main = "CONNECT_AWS_REGION"
 	case c.settings.ObservationVersion == versionBrokers:
 		main = "CONNECT_OBSERVATION_VERSION"
 	case c.url == "":
-		return Settings{}, origin{}, fmt.Errorf("%sCONNECT_REST_URL: is not set, but %s lists %s (for MSK Connect set %sCONNECT_AWS_REGION)", prefix, resourceIDsVariable, name, prefix)
+		return candidate{}, fmt.Errorf("%sCONNECT_REST_URL: is not set, but %s lists %s (for MSK Connect set %sCONNECT_AWS_REGION)", prefix, resourceIDsVariable, name, prefix)
 	}
 	at := origin{prefix + main, func(field string) string {
 		for around := field; around != ""; around = around[:max(0, strings.LastIndexAny(around, ".["))] {
@@ -247,27 +244,27 @@ func (e *environment) cluster(known []variable[environmentCluster], prefix, name
 		}
 		return prefix + main
 	}}
-	for _, complete := range []func(*environment, string, origin) error{c.authenticate, c.readStores, c.selectProvider, c.selectVersion} {
-		if err := complete(e, prefix, at); err != nil {
-			return Settings{}, origin{}, err
+	for _, complete := range []func() error{
+		func() error { return c.authenticate(e, prefix) },
+		func() error { return c.readStores(e, prefix) },
+		func() error { return c.selectProvider(prefix, at) },
+		func() error { c.selectVersion(e, prefix); return e.throughProxy(&c.settings) },
+		func() error { return c.brokers(e, prefix, fields) },
+	} {
+		if err := complete(); err != nil {
+			return candidate{}, err
 		}
 	}
-	if err := e.throughProxy(&c.settings); err != nil {
-		return Settings{}, origin{}, err
-	}
-	if err := c.brokers(e, prefix, fields); err != nil {
-		return Settings{}, origin{}, err
-	}
-	return c.settings, at, nil
+	return candidate{c.settings, at}, nil
 }
 
-func (c *environmentCluster) readStores(e *environment, prefix string, _ origin) error {
+func (c *environmentCluster) readStores(e *environment, prefix string) error {
 	files, err := c.stores.read(e, prefix+"CONNECT_SSL", &c.settings.HTTPClient.TLSConfig)
 	c.settings.files = append(c.settings.files, files...)
 	return err
 }
 
-func (c *environmentCluster) selectProvider(_ *environment, prefix string, at origin) error {
+func (c *environmentCluster) selectProvider(prefix string, at origin) error {
 	switch {
 	case c.region != "":
 		c.settings.Provider, c.settings.MSK = ProviderMSK, &MSK{Region: c.region}
@@ -287,7 +284,7 @@ func (c *environmentCluster) selectProvider(_ *environment, prefix string, at or
 
 // selectVersion gives Kpow's default where it is of use: a call per connector
 // meets a cloud's rate limit, and MSK Connect has no versions.
-func (c *environmentCluster) selectVersion(e *environment, prefix string, _ origin) error {
+func (c *environmentCluster) selectVersion(e *environment, prefix string) {
 	version := &c.settings.ObservationVersion
 	switch {
 	case c.settings.Provider == ProviderMSK:
@@ -301,7 +298,6 @@ func (c *environmentCluster) selectVersion(e *environment, prefix string, _ orig
 	default:
 		*version = "1"
 	}
-	return nil
 }
 
 // throughProxy gives a cluster that is known by its URL alone the proxy of
@@ -334,7 +330,7 @@ func (e *environment) throughProxy(settings *Settings) error {
 }
 
 // authenticate turns user and password into basic_auth.
-func (c *environmentCluster) authenticate(e *environment, prefix string, _ origin) error {
+func (c *environmentCluster) authenticate(e *environment, prefix string) error {
 	const user, password = "CONNECT_BASIC_AUTH_USER", "CONNECT_BASIC_AUTH_PASS"
 	switch {
 	case c.basic && c.region != "":

@@ -106,23 +106,15 @@ func (b *brokerSettings) authenticate(e *environment, prefix string, kafka *Kafk
 	}
 	sasl := &SASL{Mechanism: b.mechanism}
 	kafka.SASL = sasl
-	module, needed := "", ""
-	switch b.mechanism {
-	case SASLPlain:
-		module, needed = "PlainLoginModule", "username and password"
-	case SASLScramSHA256, SASLScramSHA512:
-		module, needed = "ScramLoginModule", "username and password"
-	case SASLOAuthBearer:
-		module, needed = "OAuthBearerLoginModule", "clientId and clientSecret"
-	case SASLAWSMSKIAM:
-		module = "IAMLoginModule"
-		if b.jaas == "" {
-			return nil
-		}
-	case "":
+	module := map[string]string{
+		SASLPlain: "PlainLoginModule", SASLScramSHA256: "ScramLoginModule", SASLScramSHA512: "ScramLoginModule",
+		SASLOAuthBearer: "OAuthBearerLoginModule", SASLAWSMSKIAM: "IAMLoginModule",
+	}[b.mechanism]
+	switch {
+	case b.mechanism == "":
 		return wrong("SASL_MECHANISM", "is not set, but SECURITY_PROTOCOL is %s", b.protocol)
-	default:
-		return wrong("SASL_MECHANISM", "must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM")
+	case module == "" || b.mechanism == SASLAWSMSKIAM && b.jaas == "": // What is no mechanism is said when it is validated.
+		return nil
 	}
 	if b.jaas == "" {
 		return wrong("SASL_JAAS_CONFIG", "is not set, but SASL_MECHANISM is %s", b.mechanism)
@@ -132,19 +124,17 @@ func (b *brokerSettings) authenticate(e *environment, prefix string, kafka *Kafk
 		return wrong("SASL_JAAS_CONFIG", `must be as Kafka's clients take it for %s: …%s required name="value" …;`, b.mechanism, module)
 	}
 	sasl.Username, sasl.Password, sasl.RoleARN = options["username"], commoncfg.Secret(options["password"]), options["awsRoleArn"]
-	missing := sasl.Username == "" || sasl.Password == ""
-	if b.mechanism == SASLOAuthBearer {
-		sasl.OAuth2 = &commoncfg.OAuth2{ClientID: options["clientId"], ClientSecret: commoncfg.Secret(options["clientSecret"]), TokenURL: b.tokenURL}
-		if scope := options["scope"]; scope != "" {
-			sasl.OAuth2.Scopes = strings.Fields(scope)
-		}
-		if b.tokenURL == "" {
-			return wrong("SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL", "is not set, but SASL_MECHANISM is %s", b.mechanism)
-		}
-		missing = sasl.OAuth2.ClientID == "" || sasl.OAuth2.ClientSecret == ""
-	}
-	if needed != "" && missing {
-		return wrong("SASL_JAAS_CONFIG", "lacks %s", needed)
+	switch {
+	case b.mechanism == SASLAWSMSKIAM:
+	case b.mechanism != SASLOAuthBearer && (sasl.Username == "" || sasl.Password == ""):
+		return wrong("SASL_JAAS_CONFIG", "lacks username and password")
+	case b.mechanism != SASLOAuthBearer:
+	case b.tokenURL == "":
+		return wrong("SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL", "is not set, but SASL_MECHANISM is %s", b.mechanism)
+	case options["clientId"] == "" || options["clientSecret"] == "":
+		return wrong("SASL_JAAS_CONFIG", "lacks clientId and clientSecret")
+	default:
+		sasl.OAuth2 = &commoncfg.OAuth2{ClientID: options["clientId"], ClientSecret: commoncfg.Secret(options["clientSecret"]), TokenURL: b.tokenURL, Scopes: strings.Fields(options["scope"])}
 	}
 	return nil
 }

@@ -51,16 +51,22 @@ type origin struct {
 	field func(name string) string
 }
 
+// A candidate is a cluster that is not validated yet.
+type candidate struct {
+	settings Settings
+	at       origin
+}
+
 func (l *loader) load() error {
-	settings, origins, err := l.fromFile()
+	candidates, err := l.fromFile()
 	if err != nil {
 		return err
 	}
-	fromEnvironment, environmentOrigins, err := l.environment.clusters()
+	fromEnvironment, err := l.environment.clusters()
 	if err != nil {
 		return err
 	}
-	settings, origins = append(settings, fromEnvironment...), append(origins, environmentOrigins...)
+	candidates = append(candidates, fromEnvironment...)
 	if l.sources.ConnectURL != "" {
 		cluster := defaultCluster()
 		cluster.Name, cluster.URLs = "default", []string{l.sources.ConnectURL}
@@ -72,21 +78,20 @@ func (l *loader) load() error {
 		if err := l.environment.throughProxy(&cluster); err != nil {
 			return err
 		}
-		settings, origins = append(settings, cluster), append(origins, at)
+		candidates = append(candidates, candidate{cluster, at})
 	}
 	l.config.warnings = append(l.config.warnings, l.environment.warnings()...)
-	if len(settings) == 0 && l.config.discovery == nil {
+	if len(candidates) == 0 && l.config.discovery == nil {
 		return l.nothing()
 	}
-	for i := range settings {
-		cluster, err := l.cluster(&settings[i], origins[i])
+	l.config.effective.Clusters = nil
+	for _, c := range candidates {
+		cluster, err := l.cluster(&c.settings, c.at)
 		if err != nil {
 			return err
 		}
 		l.config.clusters = append(l.config.clusters, cluster)
-	}
-	l.config.effective.Clusters = settings
-	for _, cluster := range l.config.clusters {
+		l.config.effective.Clusters = append(l.config.effective.Clusters, c.settings)
 		l.dependOn(cluster.files...)
 	}
 	return nil
@@ -104,34 +109,31 @@ func (l *loader) nothing() error {
 }
 
 // fromFile reads the file and validates what is not of a cluster.
-func (l *loader) fromFile() (settings []Settings, origins []origin, err error) {
+func (l *loader) fromFile() (candidates []candidate, err error) {
 	document := &l.config.effective
 	place := func(field string) string { return field }
 	var otlp *yaml.Node
 	if l.sources.File != "" {
 		content, err := safefile.Read(l.sources.File, safefile.MaxConfig)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w: check --config.file", l.sources.File, err)
+			return nil, fmt.Errorf("%s: %w: check --config.file", l.sources.File, err)
 		}
 		source, err := parseFile(l.sources.File, content, l.environment, document)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		l.dependOn(l.sources.File)
 		place, otlp = source.at, child(source.body, "otlp")
 		l.resolvePaths()
 		for i := range document.Clusters {
 			path := fmt.Sprintf("clusters[%d]", i)
-			origins = append(origins, origin{
-				name:  strings.TrimSuffix(source.at(path), ": "+path),
-				field: func(field string) string { return source.at(join(path, field)) },
-			})
+			candidates = append(candidates, candidate{document.Clusters[i], source.origin(path)})
 		}
 		if err := cmp.Or((origin{field: source.at}).choice("state_series", document.StateSeries, stateSeriesCurrent, stateSeriesAll), l.loadDiscovery(source)); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return document.Clusters, origins, l.loadOTLP(otlp, place)
+	return candidates, l.loadOTLP(otlp, place)
 }
 
 func (l *loader) directory() string { return filepath.Dir(l.sources.File) }

@@ -126,6 +126,11 @@ func (s *source) at(path string) string {
 	return fmt.Sprintf("%s: %s", s.file, path)
 }
 
+// origin is that of the block at a path.
+func (s *source) origin(path string) origin {
+	return origin{strings.TrimSuffix(s.at(path), ": "+path), func(field string) string { return s.at(join(path, field)) }}
+}
+
 func (s *source) errorAt(node *yaml.Node, path, format string, args ...any) error {
 	place := fmt.Sprintf("%s:%d: ", s.file, node.Line)
 	if path != "" {
