@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -17,9 +20,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"crypto/tls"
-	"crypto/x509"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e/kafka"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e/oracle"
@@ -180,16 +180,19 @@ scrape_configs:
 
 func (f *fleet) startClusters(ctx context.Context, step func(string)) error {
 	add := func(name, version string, workers int, delay time.Duration) (*cluster, error) {
-		c := &cluster{name: name, version: version,
+		c := &cluster{
+			name: name, version: version,
 			// The folder's name is a secret: the failure's message has it.
-			file: filepath.Join(f.directory, "missing", scenario.Secrets()[0]+"-"+name, "out.txt")}
+			file: filepath.Join(f.directory, "missing", scenario.Secrets()[0]+"-"+name, "out.txt"),
+		}
 		for range workers {
 			port, err := f.ports.Next()
 			if err != nil {
 				return nil, err
 			}
 			c.workers = append(c.workers, kafka.NewWorker(f.group, kafka.WorkerOptions{
-				Version: version, Group: name, Bootstrap: f.broker.Address, Port: port, Delay: delay, Directory: filepath.Join(f.directory, name)}))
+				Version: version, Group: name, Bootstrap: f.broker.Address, Port: port, Delay: delay, Directory: filepath.Join(f.directory, name),
+			}))
 		}
 		f.clusters = append(f.clusters, c)
 		return c, nil
@@ -262,9 +265,7 @@ func (f *fleet) guard(ctx context.Context, c *cluster) error {
 	if err != nil {
 		return err
 	}
-	for key, value := range encrypted {
-		properties[key] = value
-	}
+	maps.Copy(properties, encrypted)
 	text, err := os.ReadFile(certificate)
 	if err != nil {
 		return err

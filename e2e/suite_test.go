@@ -415,7 +415,8 @@ func followConnectors(t *testing.T, c *cluster) {
 
 	t.Log("a connector is created and deleted")
 	passing := kafka.Connector{Name: "passing by", Config: map[string]any{
-		"connector.class": scenario.FileSink, "tasks.max": "2", "topics": "orders", "file": "/dev/null"}}
+		"connector.class": scenario.FileSink, "tasks.max": "2", "topics": "orders", "file": "/dev/null",
+	}}
 	if err := w.Create(t.Context(), passing); err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"iter"
@@ -34,14 +33,7 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testlog"
 )
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	// What takes long waits, and needs no processor.
-	if err := flag.Set("test.parallel", "8"); err != nil {
-		panic(err)
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // parts is a source: each export has so many parts of two points that tell which
 // export they are of.

@@ -3,6 +3,7 @@ package brokers
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,9 +29,7 @@ func TestDataFlow(t *testing.T) {
 	}
 	for name, more := range sinks {
 		config := map[string]any{"topics": "orders", "tasks.max": "1", "file": file(name)}
-		for key, value := range more {
-			config[key] = value
-		}
+		maps.Copy(config, more)
 		p.create(w, name, sinkClass, config)
 	}
 	for _, name := range []string{"in", "in-exact"} {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -258,9 +259,7 @@ func (e *exporter) expect(want float64, family, cluster string, labels ...string
 func (p *parts) create(w *kafka.Worker, name, class string, config map[string]any) {
 	p.t.Helper()
 	all := map[string]any{"connector.class": class}
-	for key, value := range config {
-		all[key] = value
-	}
+	maps.Copy(all, config)
 	ctx, cancel := context.WithTimeout(p.t.Context(), settle)
 	defer cancel()
 	if err := w.Create(ctx, kafka.Connector{Name: name, Config: all}); err != nil {

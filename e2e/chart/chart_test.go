@@ -198,13 +198,17 @@ func writeSchemas(t *testing.T, swagger, folder string) {
 		if !slices.Contains([]string{"apps", "", "policy", "networking", "rbac"}, strings.Split(kind.text("group"), ".")[0]) {
 			continue // Kinds that no chart of ours has.
 		}
-		schema, err := json.Marshal(map[string]any{"$schema": "http://json-schema.org/draft-07/schema#",
-			"$ref": "#/definitions/" + name, "definitions": api.Definitions})
+		schema, err := json.Marshal(map[string]any{
+			"$schema": "http://json-schema.org/draft-07/schema#",
+			"$ref":    "#/definitions/" + name, "definitions": api.Definitions,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Contains([]string{"Deployment", "Service", "ServiceAccount", "ConfigMap", "Secret", "Role", "RoleBinding", "ClusterRole",
-			"ClusterRoleBinding", "NetworkPolicy", "PodDisruptionBudget", "Namespace"}, kind.text("kind")) {
+		if !slices.Contains([]string{
+			"Deployment", "Service", "ServiceAccount", "ConfigMap", "Secret", "Role", "RoleBinding", "ClusterRole",
+			"ClusterRoleBinding", "NetworkPolicy", "PodDisruptionBudget", "Namespace",
+		}, kind.text("kind")) {
 			continue
 		}
 		kinds++
@@ -355,7 +359,7 @@ func TestKustomize(t *testing.T) {
 		for _, o := range objects(t, rendered) {
 			if o.text("kind") == "Deployment" {
 				spec := o.at("spec", "template", "spec").(map[string]any)
-				delete(object(container(t, o)), "image")
+				delete(container(t, o), "image")
 				delete(spec, "volumes") // The name of the ConfigMap is generated.
 				return spec
 			}
@@ -424,8 +428,10 @@ func TestServerTakesIt(t *testing.T) {
 			taken[o.text("kind")]++
 			if o.text("kind") == "Deployment" {
 				// The template as a pod of its own meets the admission of pods.
-				pod := object{"apiVersion": "v1", "kind": "Pod", "spec": o.at("spec", "template", "spec"),
-					"metadata": map[string]any{"name": "x", "namespace": namespace, "labels": o.at("spec", "template", "metadata", "labels")}}
+				pod := object{
+					"apiVersion": "v1", "kind": "Pod", "spec": o.at("spec", "template", "spec"),
+					"metadata": map[string]any{"name": "x", "namespace": namespace, "labels": o.at("spec", "template", "metadata", "labels")},
+				}
 				delete(pod["spec"].(map[string]any), "priorityClassName") // which this server has not
 				if err := server.DryRun(ctx, pod); err != nil {
 					t.Errorf("%s: the pod: %v", values, err)
@@ -440,8 +446,10 @@ func TestServerTakesIt(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []string{"Deployment", "Service", "ServiceAccount", "ConfigMap", "Secret", "Role", "RoleBinding", "ClusterRole",
-		"ClusterRoleBinding", "NetworkPolicy", "PodDisruptionBudget", "ServiceMonitor", "ScrapeConfig", "PodMonitor", "PrometheusRule", "AlertmanagerConfig"} {
+	for _, kind := range []string{
+		"Deployment", "Service", "ServiceAccount", "ConfigMap", "Secret", "Role", "RoleBinding", "ClusterRole",
+		"ClusterRoleBinding", "NetworkPolicy", "PodDisruptionBudget", "ServiceMonitor", "ScrapeConfig", "PodMonitor", "PrometheusRule", "AlertmanagerConfig",
+	} {
 		if taken[kind] == 0 {
 			t.Errorf("no file of values has a %s", kind)
 		}

@@ -323,7 +323,8 @@ func create(ctx context.Context, worker *kafka.Worker) error {
 // connector is the i-th: those that run come last.
 func connector(name string, i int) kafka.Connector {
 	c := kafka.Connector{Name: name, InitialState: "STOPPED", Config: map[string]any{
-		"connector.class": scenario.FileSource, "tasks.max": "1", "topic": "orders", "file": "/missing/orders.txt"}}
+		"connector.class": scenario.FileSource, "tasks.max": "1", "topic": "orders", "file": "/missing/orders.txt",
+	}}
 	switch left := connectors - i; {
 	case left <= 0: // beyond: another stopped one
 	case left <= sinks:

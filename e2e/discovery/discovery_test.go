@@ -384,11 +384,14 @@ func TestClustersAreFollowed(t *testing.T) {
 	s.must(err)
 	port, err := s.ports.Next()
 	s.must(err)
-	worker := kafka.NewWorker(group, kafka.WorkerOptions{Version: "4.3.1", Port: port, Bootstrap: broker.Address, Group: "stream",
-		Directory: filepath.Join(s.folder, "worker")})
+	worker := kafka.NewWorker(group, kafka.WorkerOptions{
+		Version: "4.3.1", Port: port, Bootstrap: broker.Address, Group: "stream",
+		Directory: filepath.Join(s.folder, "worker"),
+	})
 	s.must(kafka.StartReady(ctx, worker))
-	s.must(worker.Client.Create(ctx, kafka.Connector{Name: "orders-source", Config: map[string]any{
-		"connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "tasks.max": "1", "topic": "orders", "file": "/etc/hostname"}}))
+	s.must(worker.Create(ctx, kafka.Connector{Name: "orders-source", Config: map[string]any{
+		"connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "tasks.max": "1", "topic": "orders", "file": "/etc/hostname",
+	}}))
 
 	// Of the definitions some are there when the exporter starts.
 	s.definitions(definition("aiven.io", "v1alpha1", "kafkaconnects", "KafkaConnect"), "aiven.io_kafkaconnects.yaml")
@@ -510,7 +513,7 @@ spec: {class: org.apache.kafka.connect.file.FileStreamSourceConnector, tasksMax:
 	s.do(http.MethodDelete, "/apis/rbac.authorization.k8s.io/v1/namespaces/data/rolebindings", "")
 	s.server.Stop() // Watches outlive a right; a server that is restarted asks anew.
 	s.must(s.server.Restart(ctx))
-	s.must(process.Poll(ctx, 200*time.Millisecond, s.exporter, func(ctx context.Context) error {
+	s.must(process.Poll(ctx, 200*time.Millisecond, s.exporter, func(context.Context) error {
 		log, err := os.ReadFile(s.exporter.Log)
 		if err == nil && !bytes.Contains(log, []byte("may not list kafkaconnects.kafka.strimzi.io in namespace data")) {
 			err = errors.New("the missing right is not named in the log")

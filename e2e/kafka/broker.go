@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/e2e/process"
@@ -159,9 +160,10 @@ func (s *Secure) apply(ctx context.Context, ports *process.Ports, directory stri
 		return nil, err
 	}
 	s.Certificate = certificate
-	plain := "org.apache.kafka.common.security.plain.PlainLoginModule required"
+	var plain strings.Builder
+	plain.WriteString("org.apache.kafka.common.security.plain.PlainLoginModule required")
 	for _, user := range slices.Sorted(maps.Keys(s.Users)) {
-		plain += fmt.Sprintf(" user_%s=%q", user, s.Users[user])
+		fmt.Fprintf(&plain, " user_%s=%q", user, s.Users[user])
 		formatting = append(formatting, "--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", user, s.Users[user]))
 	}
 	maps.Copy(properties, map[string]string{
@@ -171,7 +173,7 @@ func (s *Secure) apply(ctx context.Context, ports *process.Ports, directory stri
 		"sasl.enabled.mechanisms":                             "SCRAM-SHA-512,PLAIN,OAUTHBEARER",
 		"listener.name.secure.oauthbearer.sasl.jaas.config":   "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;",
 		"listener.name.secure.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
-		"listener.name.secure.plain.sasl.jaas.config":         plain + ";",
+		"listener.name.secure.plain.sasl.jaas.config":         plain.String() + ";",
 		"listener.name.secure.ssl.keystore.location":          store,
 		"listener.name.secure.ssl.keystore.password":          storePassword,
 		"listener.name.secure.ssl.keystore.type":              "PKCS12",

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -103,9 +105,7 @@ type Connector struct {
 // Create makes a connector, trying again while the cluster rebalances.
 func (c *Client) Create(ctx context.Context, connector Connector) error {
 	config := map[string]any{"name": connector.Name}
-	for key, value := range connector.Config {
-		config[key] = value
-	}
+	maps.Copy(config, connector.Config)
 	body := map[string]any{"name": connector.Name, "config": config}
 	if connector.InitialState != "" {
 		body["initial_state"] = connector.InitialState
@@ -119,7 +119,8 @@ func (c *Client) Write(ctx context.Context, method, path string, body any) error
 	tried := false
 	return process.Poll(ctx, 200*time.Millisecond, nil, func(ctx context.Context) error {
 		_, err := c.Do(ctx, method, path, body)
-		status, ok := err.(*StatusError)
+		status := &StatusError{}
+		ok := errors.As(err, &status)
 		switch {
 		case err == nil:
 			return nil

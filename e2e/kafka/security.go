@@ -63,8 +63,10 @@ func keyStore(ctx context.Context, directory string) (store, certificate string,
 		return "", "", err
 	}
 	for _, arguments := range [][]string{
-		{"-genkeypair", "-alias", "worker", "-keyalg", "EC", "-groupname", "secp256r1", "-dname", "CN=worker", "-ext", "san=ip:127.0.0.1", "-validity", "2",
-			"-storetype", "PKCS12", "-keystore", store, "-storepass", storePassword},
+		{
+			"-genkeypair", "-alias", "worker", "-keyalg", "EC", "-groupname", "secp256r1", "-dname", "CN=worker", "-ext", "san=ip:127.0.0.1", "-validity", "2",
+			"-storetype", "PKCS12", "-keystore", store, "-storepass", storePassword,
+		},
 		{"-exportcert", "-rfc", "-alias", "worker", "-keystore", store, "-storepass", storePassword, "-file", certificate},
 	} {
 		if output, err := exec.CommandContext(ctx, "keytool", arguments...).CombinedOutput(); err != nil {

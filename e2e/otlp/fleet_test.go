@@ -142,7 +142,8 @@ global: {scrape_interval: 1s, scrape_timeout: 1s}
 		return f, err
 	}
 	f.worker = kafka.NewWorker(f.group, kafka.WorkerOptions{
-		Version: kafkaVersion, Group: "orders", Bootstrap: f.broker.Address, Port: port, Directory: filepath.Join(directory, "worker")})
+		Version: kafkaVersion, Group: "orders", Bootstrap: f.broker.Address, Port: port, Directory: filepath.Join(directory, "worker"),
+	})
 	if err := kafka.StartReady(ctx, f.worker); err != nil {
 		return f, err
 	}

@@ -39,7 +39,8 @@ func TestEnded(t *testing.T) {
 	create := func(t *testing.T, name string) {
 		t.Helper()
 		if err := parts.worker.Create(t.Context(), kafka.Connector{Name: name, Config: map[string]any{
-			"connector.class": scenario.FileSink, "tasks.max": "1", "topics": "orders", "file": "/dev/null"}}); err != nil {
+			"connector.class": scenario.FileSink, "tasks.max": "1", "topics": "orders", "file": "/dev/null",
+		}}); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { // Unless the test has deleted it.

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -102,12 +103,11 @@ func (g *Group) Close(grace time.Duration) {
 	deadline, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	if grace > 0 {
-		for i := len(g.processes) - 1; i >= 0; i-- {
-			g.processes[i].Signal(syscall.SIGTERM)
+		for _, p := range slices.Backward(g.processes) {
+			p.Signal(syscall.SIGTERM)
 		}
 	}
-	for i := len(g.processes) - 1; i >= 0; i-- {
-		p := g.processes[i]
+	for _, p := range slices.Backward(g.processes) {
 		select {
 		case <-p.done:
 		case <-deadline.Done():

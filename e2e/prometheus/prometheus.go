@@ -42,8 +42,10 @@ func Start(ctx context.Context, group *process.Group, ports *process.Ports, tool
 		return fail(err)
 	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	p, err := group.Start("prometheus", []string{filepath.Join(tools, "prometheus"), "--config.file=" + file,
-		"--storage.tsdb.path=" + filepath.Join(directory, "data"), "--web.listen-address=" + address, "--web.enable-otlp-receiver"})
+	p, err := group.Start("prometheus", []string{
+		filepath.Join(tools, "prometheus"), "--config.file=" + file,
+		"--storage.tsdb.path=" + filepath.Join(directory, "data"), "--web.listen-address=" + address, "--web.enable-otlp-receiver",
+	})
 	if err != nil {
 		return fail(err)
 	}

@@ -66,10 +66,12 @@ func run() (err error) {
 	if err != nil {
 		return err
 	}
-	for _, version := range strings.Split(*versions, ",") {
+	for version := range strings.SplitSeq(*versions, ",") {
 		start := time.Now()
-		r := &recorder{version: version, bootstrap: broker.Address, group: group, work: work, port: *firstPort,
-			output: filepath.Join(*output, version)}
+		r := &recorder{
+			version: version, bootstrap: broker.Address, group: group, work: work, port: *firstPort,
+			output: filepath.Join(*output, version),
+		}
 		if err := r.record(ctx); err != nil {
 			return fmt.Errorf("record %s: %w", version, err)
 		}
@@ -262,7 +264,8 @@ func (r *recorder) rebalancing(ctx context.Context, w *kafka.Worker) error {
 		for i := 0; ctx.Err() == nil; i++ {
 			name := fmt.Sprintf("churn-%d", i%3)
 			_ = w.Create(ctx, kafka.Connector{Name: name, Config: map[string]any{
-				"connector.class": scenario.FileSink, "tasks.max": "1", "topics": "orders", "file": "/dev/null"}})
+				"connector.class": scenario.FileSink, "tasks.max": "1", "topics": "orders", "file": "/dev/null",
+			}})
 			_, _ = w.Do(ctx, http.MethodDelete, kafka.ConnectorPath(name), nil)
 		}
 		churn <- nil
@@ -311,10 +314,15 @@ func (r *recorder) pluginMissing(ctx context.Context) error {
 	}
 	when := "after a restart without " + without + "*.jar"
 	for _, ask := range [][2]string{
-		{"connectors", "/connectors"}, {"expand-status-info", "/connectors?expand=status&expand=info"}, {"expand-status", "/connectors?expand=status"},
-		{"info-missing", kafka.ConnectorPath(missing)}, {"status-missing", kafka.ConnectorPath(missing) + "/status"},
-		{"info-failing-connector", kafka.ConnectorPath(scenario.FailingStart)}, {"status-failing-connector", kafka.ConnectorPath(scenario.FailingStart) + "/status"},
-		{"info-source", kafka.ConnectorPath(scenario.Source)}, {"status-source", kafka.ConnectorPath(scenario.Source) + "/status"},
+		{"connectors", "/connectors"},
+		{"expand-status-info", "/connectors?expand=status&expand=info"},
+		{"expand-status", "/connectors?expand=status"},
+		{"info-missing", kafka.ConnectorPath(missing)},
+		{"status-missing", kafka.ConnectorPath(missing) + "/status"},
+		{"info-failing-connector", kafka.ConnectorPath(scenario.FailingStart)},
+		{"status-failing-connector", kafka.ConnectorPath(scenario.FailingStart) + "/status"},
+		{"info-source", kafka.ConnectorPath(scenario.Source)},
+		{"status-source", kafka.ConnectorPath(scenario.Source) + "/status"},
 	} {
 		r.ask(w, "plugin-missing-"+ask[0], ask[1], when)
 	}
@@ -364,6 +372,7 @@ func get(w *kafka.Worker, target string) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	_ = response.Body.Close()
 	return answer{raw: raw, status: response.StatusCode}, nil
 }
 

@@ -138,8 +138,10 @@ func TestCommands(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w := kafka.NewWorker(group, kafka.WorkerOptions{Version: c.version, Group: "runbooks-" + c.version, Bootstrap: broker.Address, Port: port,
-				Directory: filepath.Join(directory, c.version)})
+			w := kafka.NewWorker(group, kafka.WorkerOptions{
+				Version: c.version, Group: "runbooks-" + c.version, Bootstrap: broker.Address, Port: port,
+				Directory: filepath.Join(directory, c.version),
+			})
 			if err := kafka.StartReady(ctx, w); err != nil {
 				t.Fatal(err)
 			}
@@ -192,7 +194,7 @@ func try(ctx context.Context, t *testing.T, w *kafka.Worker, name, exporter stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := process.Poll(ctx, 100*time.Millisecond, program, func(ctx context.Context) error {
+	if err := process.Poll(ctx, 100*time.Millisecond, program, func(context.Context) error {
 		response, err := http.Get("http://" + address + "/-/ready")
 		if err != nil {
 			return err

@@ -128,7 +128,8 @@ func Connectors(o Options) []kafka.Connector {
 		connectors = append(connectors, kafka.Connector{Name: FailingStart, Config: heartbeat(bootstrapSecret)})
 	} else {
 		connectors = append(connectors, kafka.Connector{Name: FailingStart, Config: map[string]any{
-			"connector.class": MockSink, "tasks.max": "1", "topics": "orders", "mock_mode": "connector-failure", "delay_ms": "100"}})
+			"connector.class": MockSink, "tasks.max": "1", "topics": "orders", "mock_mode": "connector-failure", "delay_ms": "100",
+		}})
 	}
 	switch {
 	case kafka.AtLeast(o.Version, "3.7"):
