@@ -108,9 +108,6 @@ func (c Cluster) Same(other Cluster) bool {
 	return reflect.DeepEqual(c.Settings, other.Settings) && slices.Equal(c.contents, other.contents)
 }
 
-// Files lists the files that the cluster's settings name.
-func (c Cluster) Files() []string { return slices.Clone(c.files) }
-
 // SendCredentials says whether a worker at host, "host" or "host:port", may be
 // sent the cluster's credentials. A snapshot names workers as they name
 // themselves: without this list a worker could ask for credentials to go

@@ -237,14 +237,6 @@ func (c *Cluster) delete(gone *connector) {
 	c.changed(nil)
 }
 
-// Recreate deletes a connector and creates spec in its place, with nobody able
-// to look in between.
-func (c *Cluster) Recreate(spec Connector) {
-	defer c.lock()()
-	c.delete(c.find(spec.Name))
-	c.create(spec)
-}
-
 // Pause lets a connector and its tasks say PAUSED.
 func (c *Cluster) Pause(name string) { c.setTarget(name, targetPaused) }
 
@@ -323,12 +315,6 @@ func (c *Cluster) DropStatus(name string) {
 	c.change(name, func(it *connector) { it.itself.noStatus = true })
 }
 
-// DropTaskStatus leaves one task out of its connector's status, as while it
-// starts.
-func (c *Cluster) DropTaskStatus(name string, task int) {
-	c.change(name, func(it *connector) { it.item(task).noStatus = true })
-}
-
 // RestoreStatus gives a connector and its tasks their status back.
 func (c *Cluster) RestoreStatus(name string) {
 	c.change(name, func(it *connector) {
@@ -336,30 +322,6 @@ func (c *Cluster) RestoreStatus(name string) {
 			it.item(task).noStatus = false
 		}
 	})
-}
-
-// Place puts a task, or the connector (see [Itself]), on a worker.
-func (c *Cluster) Place(name string, task int, workerID string) {
-	c.change(name, func(it *connector) {
-		load := taskLoad
-		if task == Itself {
-			load = connectorLoad
-		}
-		c.move(it.item(task), c.findWorker(workerID), load)
-	})
-}
-
-// Placement returns the worker of a task, or of the connector (see [Itself]).
-func (c *Cluster) Placement(name string, task int) string {
-	defer c.lock()()
-	return c.find(name).item(task).worker
-}
-
-// State returns the word that a task, or the connector (see [Itself]), says.
-func (c *Cluster) State(name string, task int) string {
-	defer c.lock()()
-	it := c.find(name)
-	return it.state(it.item(task))
 }
 
 // lock takes the mutex and lets happen what is due. The function that it returns

@@ -171,14 +171,6 @@ func (c *Cluster) RemovePlugin(workerID, class string) {
 	c.eachItem(func(it *connector, i *item, _ loadKind) { c.failWithoutPlugin(it, i) })
 }
 
-// AddPlugin gives a connector class back to a worker. What failed stays failed
-// until it is restarted.
-func (c *Cluster) AddPlugin(workerID, class string) {
-	defer c.lock()()
-	delete(c.findWorker(workerID).missing, class)
-	c.changed(nil)
-}
-
 // Replay lets a worker know only count connectors of the config topic, as while
 // it reads it at its start; a negative count lets it know all.
 func (c *Cluster) Replay(workerID string, count int) {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"sync"
 )
 
@@ -26,16 +25,6 @@ type Component struct {
 	Route     string `json:"route"`
 	Usage     string `json:"usage"`
 	Path      string `json:"path,omitempty"`
-}
-
-// ComponentAt makes the Connect component of a route out of a URL.
-func ComponentAt(address, route, usage string) Component {
-	parsed, err := url.Parse(address)
-	if err != nil {
-		panic(err)
-	}
-	port, _ := strconv.Atoi(parsed.Port())
-	return Component{Component: "kafka_connect", Host: parsed.Hostname(), Port: port, Route: route, Usage: usage}
 }
 
 // A Fault is what the API answers instead of the truth.
