@@ -252,7 +252,7 @@ func TestStatusPagesShareTheirSnapshots(t *testing.T) {
 	close(release)
 	for range 50 {
 		if page := <-pages; !strings.Contains(page, ">one<") {
-			t.Fatal("a page does not show what was asked for")
+			t.Fatalf("a page does not show what was asked for: %.300s", page)
 		}
 	}
 	if o.count() != 1 {
