@@ -196,17 +196,10 @@ func readTLS(c *commoncfg.TLSConfig, block string, at origin) (inline commoncfg.
 	if c.MaxVersion != 0 && c.MaxVersion < c.MinVersion {
 		return inline, at.wrong(block+".max_version", "is below min_version")
 	}
-	const certificate, key = "CERTIFICATE", "PRIVATE KEY"
-	authorities, err := readPEM(block+".ca", c.CA, c.CAFile, certificate, at)
-	if err != nil {
-		return inline, err
-	}
-	cert, err := readPEM(block+".cert", c.Cert, c.CertFile, certificate, at)
-	if err != nil {
-		return inline, err
-	}
-	private, err := readPEM(block+".key", string(c.Key), c.KeyFile, key, at)
-	if err != nil {
+	authorities, authoritiesErr := readPEM(block+".ca", c.CA, c.CAFile, "certificate", at)
+	cert, certErr := readPEM(block+".cert", c.Cert, c.CertFile, "certificate", at)
+	private, privateErr := readPEM(block+".key", string(c.Key), c.KeyFile, "private key", at)
+	if err := cmp.Or(authoritiesErr, certErr, privateErr); err != nil {
 		return inline, err
 	}
 	if len(cert) > 0 {
@@ -221,8 +214,8 @@ func readTLS(c *commoncfg.TLSConfig, block string, at origin) (inline commoncfg.
 }
 
 // readPEM returns what stands in a field or in the file that its _file form names,
-// nothing where neither is set. wanted is the PEM type that must be there, and
-// what more special ones end with.
+// nothing where neither is set. It must hold a block of a type that ends with what
+// is wanted, in capitals.
 func readPEM(field, inline, file, wanted string, at origin) (content []byte, err error) {
 	if inline == "" && file == "" {
 		return nil, nil
@@ -239,19 +232,15 @@ func readPEM(field, inline, file, wanted string, at origin) (content []byte, err
 		if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
 			return nil, at.wrong(field, "holds an encrypted private key: decrypt it, with openssl pkey -in KEY")
 		}
-		if block.Type == "CERTIFICATE" && wanted == block.Type {
+		if block.Type == "CERTIFICATE" && wanted == "certificate" {
 			if _, err := x509.ParseCertificate(block.Bytes); err != nil {
 				return nil, at.wrong(field, "holds a certificate that cannot be read")
 			}
 		}
-		found = found || strings.HasSuffix(block.Type, wanted)
+		found = found || strings.HasSuffix(block.Type, strings.ToUpper(wanted))
 	}
 	if !found {
-		what := "certificate"
-		if wanted != "CERTIFICATE" {
-			what = "private key"
-		}
-		return nil, at.wrong(field, "holds no %s in PEM form (BEGIN %s)", what, wanted)
+		return nil, at.wrong(field, "holds no %s in PEM form (BEGIN %s)", wanted, strings.ToUpper(wanted))
 	}
 	return content, nil
 }

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 
 	commoncfg "github.com/prometheus/common/config"
@@ -158,20 +157,12 @@ func (k *Kafka) of(found Found) *Kafka {
 		filled.BootstrapServers = found.Bootstrap
 	}
 	if filled.MirrorMaker2 == nil {
-		fill := func(field *string, value string) {
-			if *field == "" {
-				*field = value
-			}
-		}
-		fill(&filled.GroupID, found.GroupID)
-		fill(&filled.StatusStorageTopic, found.StatusTopic)
-		fill(&filled.OffsetStorageTopic, found.OffsetTopic)
+		filled.GroupID = cmp.Or(filled.GroupID, found.GroupID)
+		filled.StatusStorageTopic = cmp.Or(filled.StatusStorageTopic, found.StatusTopic)
+		filled.OffsetStorageTopic = cmp.Or(filled.OffsetStorageTopic, found.OffsetTopic)
 	}
 	return &filled
 }
-
-// noLabelRune is what a label's name has not.
-var noLabelRune = regexp.MustCompile(`[^a-zA-Z0-9_]`)
 
 // copiedLabels are the selector's labels and those that it copies. What is not
 // right in a label's value is left out: it is somebody else's.
@@ -187,9 +178,6 @@ func copiedLabels(s selectorSettings, of map[string]string) map[string]string {
 	}
 	return all
 }
-
-// labelFor is the name of the label that a resource's label becomes.
-func labelFor(key string) string { return noLabelRune.ReplaceAllString(key, "_") }
 
 type discoverySettings struct {
 	Kubeconfig string             `yaml:"kubeconfig,omitempty" doc:"Kubeconfig file. Absent: the pod's service account; outside a pod what KUBECONFIG or ~/.kube/config say."`

@@ -77,6 +77,9 @@ var (
 	notLabel  = regexp.MustCompile(`[^a-zA-Z0-9_]`)
 )
 
+// labelFor is the name of the label that a key becomes.
+func labelFor(key string) string { return notLabel.ReplaceAllString(key, "_") }
+
 func connectorLabels(keys []string, at origin) error {
 	if len(keys) > maxLabels {
 		return at.wrong("connector_labels", "are more than %d", maxLabels)
@@ -90,7 +93,7 @@ func connectorLabels(keys []string, at origin) error {
 		if secretKey(key) {
 			return at.wrong(place, "looks like a setting that holds a secret or an address with one: such values are never shown")
 		}
-		label := notLabel.ReplaceAllString(key, "_")
+		label := labelFor(key)
 		if first, found := taken[label]; found {
 			return at.wrong(place, "becomes the same label as connector_labels[%d]: remove one", first)
 		}
