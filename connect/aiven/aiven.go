@@ -203,7 +203,7 @@ func (o *Observer) turnTo(service *service) error {
 	}
 	if o.cluster != nil {
 		o.cluster.Close()
-		o.logger.Info("The Aiven service has moved, or its credentials were changed", "cluster", o.options.Rest.Name, "host", endpoint.url.Host)
+		o.logger.Info("service at Aiven has moved, or its credentials were changed", "cluster", o.options.Rest.Name, "host", endpoint.url.Host)
 	}
 	options := o.options.Rest
 	options.URLs, options.Client, options.Provider = []*url.URL{endpoint.url}, client, connect.Aiven
@@ -222,9 +222,9 @@ func (o *Observer) warn(err error) {
 	case text == o.warned:
 		return
 	case err == nil:
-		o.logger.Info("Aiven's API answers again", "cluster", o.options.Rest.Name)
+		o.logger.Info("the API of Aiven answers again", "cluster", o.options.Rest.Name)
 	default:
-		o.logger.Warn("Aiven's API does not tell the service's state; its Connect cluster is observed as last known", "cluster", o.options.Rest.Name, "err", err)
+		o.logger.Warn("the API of Aiven does not tell the service's state; its Connect cluster is observed as last known", "cluster", o.options.Rest.Name, "err", err)
 	}
 	o.warned = text
 }

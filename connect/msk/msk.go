@@ -361,10 +361,10 @@ func (o *Observer) warn(what string, err error) {
 	case text == o.warned[what]:
 	case err == nil:
 		delete(o.warned, what)
-		o.logger.Info("MSK Connect answers in full again", "what", what)
+		o.logger.Info("all of MSK Connect answers again", "what", what)
 	default:
 		o.warned[what] = text
-		o.logger.Warn("A part of MSK Connect could not be had", "what", what, "err", err)
+		o.logger.Warn("a part of MSK Connect could not be had", "what", what, "err", err)
 	}
 }
 
