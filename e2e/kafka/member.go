@@ -86,7 +86,7 @@ func (m *Member) Join(ctx context.Context, work ...string) error {
 		}
 		sync := kmsg.NewPtrSyncGroupRequest()
 		sync.Group, sync.Generation, sync.MemberID = m.group, m.generation, m.id
-		sync.ProtocolType, sync.Protocol = kmsg.StringPtr("connect"), kmsg.StringPtr(m.protocol)
+		sync.ProtocolType, sync.Protocol = new("connect"), new(m.protocol)
 		if joined.LeaderID == m.id {
 			for _, member := range joined.Members {
 				one := kmsg.NewSyncGroupRequestGroupAssignment()

@@ -61,9 +61,11 @@ func Start(ctx context.Context, group *process.Group, ports *process.Ports, tool
 	}
 	client, peer, secure := "http://"+addresses[0], "http://"+addresses[1], addresses[2]
 	data := filepath.Join(directory, "etcd")
-	etcdArgv := []string{filepath.Join(tools.Etcd, "etcd"), "--data-dir", data,
+	etcdArgv := []string{
+		filepath.Join(tools.Etcd, "etcd"), "--data-dir", data,
 		"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
-		"--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer}
+		"--initial-advertise-peer-urls", peer, "--initial-cluster", "default=" + peer,
+	}
 	etcd, err := group.Start("etcd", etcdArgv)
 	if err != nil {
 		return fail(err)
@@ -72,23 +74,26 @@ func Start(ctx context.Context, group *process.Group, ports *process.Ports, tool
 	if err != nil {
 		return fail(err)
 	}
-	tokens := fmt.Sprintf("%s,admin,admin,\"system:masters\"\n", AdminToken)
+	var tokens strings.Builder
+	tokens.WriteString(fmt.Sprintf("%s,admin,admin,\"system:masters\"\n", AdminToken))
 	for token, user := range users {
-		tokens += fmt.Sprintf("%s,%s,%s\n", token, user, user)
+		tokens.WriteString(fmt.Sprintf("%s,%s,%s\n", token, user, user))
 	}
 	tokenFile := filepath.Join(directory, "tokens.csv")
-	if err := os.WriteFile(tokenFile, []byte(tokens), 0o600); err != nil {
+	if err := os.WriteFile(tokenFile, []byte(tokens.String()), 0o600); err != nil {
 		return fail(err)
 	}
 	_, port, _ := net.SplitHostPort(secure)
 	certificates := filepath.Join(directory, "certificates")
 	s := &Server{
 		URL: "https://" + secure, CAFile: filepath.Join(certificates, "apiserver.crt"), group: group, etcd: etcd, etcdArgv: etcdArgv, data: data,
-		argv: []string{filepath.Join(tools.Kubernetes, "kube-apiserver"), "--etcd-servers=" + client,
+		argv: []string{
+			filepath.Join(tools.Kubernetes, "kube-apiserver"), "--etcd-servers=" + client,
 			"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port=" + port, "--cert-dir=" + certificates,
 			"--service-cluster-ip-range=10.0.0.0/24", "--service-account-issuer=https://kubernetes.default.svc",
 			"--service-account-key-file=" + public, "--service-account-signing-key-file=" + key,
-			"--token-auth-file=" + tokenFile, "--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount"},
+			"--token-auth-file=" + tokenFile, "--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount",
+		},
 	}
 	if err := s.run(ctx); err != nil {
 		return fail(err)
