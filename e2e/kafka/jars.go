@@ -105,7 +105,7 @@ func Jars(ctx context.Context, version string) (string, error) {
 func classPath(directory string, without []string) (string, error) {
 	jars, err := filepath.Glob(filepath.Join(directory, "*.jar"))
 	if err != nil || len(jars) == 0 {
-		return "", fmt.Errorf("no jars in %s (%w)", directory, err)
+		return "", fmt.Errorf("no jars in %s (%s)", directory, fmt.Sprint(err))
 	}
 	var kept []string
 next:

@@ -44,7 +44,7 @@ func Poll(ctx context.Context, interval time.Duration, process *Process, check f
 		select {
 		case <-ticker.C:
 		case <-gone:
-			return fmt.Errorf("%s has ended (%w), its log %s ends with:\n%s", process.Name, process.Err(), process.Log, process.Tail(4000))
+			return fmt.Errorf("%s has ended (%s), its log %s ends with:\n%s", process.Name, fmt.Sprint(process.Err()), process.Log, process.Tail(4000))
 		case <-ctx.Done():
 			return fmt.Errorf("%w; last seen: %w", ctx.Err(), last)
 		}
