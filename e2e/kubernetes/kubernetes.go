@@ -75,9 +75,9 @@ func Start(ctx context.Context, group *process.Group, ports *process.Ports, tool
 		return fail(err)
 	}
 	var tokens strings.Builder
-	tokens.WriteString(fmt.Sprintf("%s,admin,admin,\"system:masters\"\n", AdminToken))
+	fmt.Fprintf(&tokens, "%s,admin,admin,\"system:masters\"\n", AdminToken)
 	for token, user := range users {
-		tokens.WriteString(fmt.Sprintf("%s,%s,%s\n", token, user, user))
+		fmt.Fprintf(&tokens, "%s,%s,%s\n", token, user, user)
 	}
 	tokenFile := filepath.Join(directory, "tokens.csv")
 	if err := os.WriteFile(tokenFile, []byte(tokens.String()), 0o600); err != nil {
