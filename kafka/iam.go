@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -20,20 +20,19 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl"
 	franz "github.com/twmb/franz-go/pkg/sasl/aws"
 
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/awsauth"
 )
 
 // iam is SASL AWS_MSK_IAM with the credentials that the AWS SDK finds, in a
 // region that is told. Where none is told, franz-go takes that of the broker's name.
 type iam struct {
 	region, role string
-
-	mu          sync.Mutex
-	credentials aws.CredentialsProvider
+	credentials  *awsauth.Credentials
 }
 
 func newIAM(region, role string) sasl.Mechanism {
 	m := &iam{region: region, role: role}
+	m.credentials = awsauth.New(m.provider)
 	if region == "" {
 		return franz.ManagedStreamingIAM(func(ctx context.Context) (franz.Auth, error) {
 			c, err := m.retrieve(ctx)
@@ -46,30 +45,32 @@ func newIAM(region, role string) sasl.Mechanism {
 const userAgent = "kafka-connect-exporter"
 
 func (m *iam) retrieve(ctx context.Context) (aws.Credentials, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.credentials == nil {
-		var options []func(*awsconfig.LoadOptions) error
-		if m.region != "" {
-			options = append(options, awsconfig.WithRegion(m.region))
-		}
-		if err := safefile.CheckAWS(); err != nil {
-			return aws.Credentials{}, fmt.Errorf("%w: %w", errSecret, err)
-		}
-		loaded, err := awsconfig.LoadDefaultConfig(ctx, options...)
-		if err != nil {
-			return aws.Credentials{}, fmt.Errorf("%w: the configuration of the AWS SDK cannot be read", errSecret)
-		}
-		m.credentials = loaded.Credentials
-		if m.role != "" {
-			m.credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(loaded), m.role))
-		}
-	}
 	credentials, err := m.credentials.Retrieve(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, awsauth.ErrFile), errors.Is(err, awsauth.ErrHung):
+		return aws.Credentials{}, fmt.Errorf("%w: %w", errSecret, err)
+	case err != nil:
 		return aws.Credentials{}, fmt.Errorf("%w: the AWS SDK finds no credentials", errSecret)
 	}
 	return credentials, nil
+}
+
+// provider reads the SDK's configuration.
+func (m *iam) provider(ctx context.Context) (aws.CredentialsProvider, error) {
+	var options []func(*awsconfig.LoadOptions) error
+	if m.region != "" {
+		options = append(options, awsconfig.WithRegion(m.region))
+	}
+	loaded, err := awsauth.Load(ctx, options...)
+	switch {
+	case err != nil:
+		return nil, err
+	case loaded.Credentials == nil:
+		return nil, errors.New("requests go unsigned")
+	case m.role != "":
+		return stscreds.NewAssumeRoleProvider(sts.NewFromConfig(loaded), m.role), nil
+	}
+	return loaded.Credentials, nil
 }
 
 // Name implements sasl.Mechanism.

@@ -186,7 +186,7 @@ func TestTransportFollowsCertificates(t *testing.T) {
 func TestCheckAWS(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
-	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CA_BUNDLE"} {
+	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_CA_BUNDLE"} {
 		t.Setenv(name, filepath.Join(home, "missing"))
 		if err := CheckAWS(); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -29,9 +29,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/awsauth"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
 const (
@@ -115,11 +115,8 @@ func New(ctx context.Context, options Options) (*Observer, error) {
 	if options.Region == "" {
 		return nil, errors.New("set up MSK Connect: no region; set msk.region or CONNECT_AWS_REGION")
 	}
-	if err := safefile.CheckAWS(); err != nil {
-		return nil, fmt.Errorf("read the AWS configuration for MSK Connect in %s: %w", options.Region, err)
-	}
 	recorder := &recorder{maxBodyBytes: cmp.Or(options.MaxBodyBytes, int64(defaultMaxBodyBytes))}
-	cfg, err := awsconfig.LoadDefaultConfig(ctx,
+	cfg, err := awsauth.Load(ctx,
 		awsconfig.WithRegion(options.Region),
 		awsconfig.WithAppID("kafka-connect-exporter"),
 		// The SDK's log may quote requests; what matters comes back as an error.
@@ -128,14 +125,16 @@ func New(ctx context.Context, options Options) (*Observer, error) {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts, o.MaxBackoff = attempts, retryBackoff
 			})
-		}),
-		// The only kind of client to which the SDK adds AWS_CA_BUNDLE.
-		awsconfig.WithHTTPClient(awshttp.NewBuildableClient()))
+		}))
+	if err != nil && errors.Is(err, awsauth.ErrFile) {
+		return nil, fmt.Errorf("set up MSK Connect in %s: %w", options.Region, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the AWS configuration for MSK Connect in %s: %w", options.Region, err)
 	}
 	transport := options.Transport
 	if transport == nil {
+		// The kind of client to which the SDK adds AWS_CA_BUNDLE.
 		build := cfg.HTTPClient.(*awshttp.BuildableClient)
 		transport, err = rest.Transport(func() (http.RoundTripper, error) { return build.GetTransport(), nil })
 		if err != nil {
@@ -165,8 +164,10 @@ func New(ctx context.Context, options Options) (*Observer, error) {
 	}
 	o.logger = o.logger.With("cluster", options.Name)
 	if options.RoleARN != "" {
-		cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), options.RoleARN,
-			func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = "kafka-connect-exporter" }))
+		// A copy: its own credentials are those that the role is assumed with.
+		assume := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), options.RoleARN,
+			func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = "kafka-connect-exporter" })
+		cfg.Credentials = awsauth.New(func(context.Context) (aws.CredentialsProvider, error) { return assume, nil })
 	}
 	o.credentials = cfg.Credentials
 	o.connectors = kafkaconnect.NewFromConfig(cfg, func(client *kafkaconnect.Options) {
@@ -233,17 +234,20 @@ func (o *Observer) authenticate(ctx context.Context) error {
 		return nil
 	}
 	_, err := o.credentials.Retrieve(ctx)
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
-	}
-	if o.roleARN != "" {
+	case errors.Is(err, awsauth.ErrFile):
+		return fmt.Errorf("get AWS credentials for MSK Connect in %s: %w", o.region,
+			&failure{reason: connect.Unauthorized, what: err.Error()})
+	case o.roleARN != "":
 		return fmt.Errorf("assume role %s for MSK Connect in %s: %w", o.roleARN, o.region, explain("sts:AssumeRole on that role", o.region, err))
 	}
 	what := &failure{
 		reason: connect.Unauthorized, what: "none found",
 		advice: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role for this pod, task or instance",
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(err, awsauth.ErrHung) {
 		what.reason, what.what = connect.Timeout, "none found within the deadline"
 	}
 	return fmt.Errorf("get AWS credentials for MSK Connect in %s: %w", o.region, what)
