@@ -460,10 +460,12 @@ func TestScraperInAHurry(t *testing.T) {
 	if answer := ask(handler, http.MethodGet, "/metrics"); answer.Code != http.StatusOK {
 		t.Fatalf("status %d", answer.Code)
 	}
-	for range 20 {
-		answer := ask(handler, http.MethodGet, "/metrics", scrapeTimeoutHeader, "0.00001")
-		if answer.Code != http.StatusOK && answer.Code != http.StatusServiceUnavailable {
-			t.Errorf("status %d: %.100s", answer.Code, answer.Body)
+	for _, path := range []string{"/metrics", "/probe?cluster=large", "/probe?cluster=large&debug=true"} {
+		for range 20 {
+			answer := ask(handler, http.MethodGet, "http://localhost"+path, scrapeTimeoutHeader, "0.00001")
+			if answer.Code != http.StatusOK && answer.Code != http.StatusServiceUnavailable {
+				t.Errorf("%s: status %d: %.100s", path, answer.Code, answer.Body)
+			}
 		}
 	}
 	if log.Len() > 0 {

@@ -138,9 +138,12 @@ func (s *server) debug(ctx context.Context, w http.ResponseWriter, _ *http.Reque
 		page.Unobserved, page.MoreUnobserved = firstOf(result.Snapshot.Unobserved, maxNamesShown)
 	}
 	answer, err := s.render(ctx, results, own, expfmt.FmtText, false)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		page.Series = "There was no time to write the series.\n" // It is the visitor's own.
+	case err != nil:
 		s.Logger.Error("the series of a probe cannot be encoded", "cluster", result.Cluster, "err", err)
-	} else {
+	default:
 		shown := head{left: maxSeriesShown}
 		_ = answer.Write(&shown) // It ends early by an error.
 		page.Series = shown.text.String()
