@@ -26,9 +26,12 @@ const (
 	// for. One that heeds its context needs milliseconds.
 	endPatience = time.Second
 	// Calls that do not return are left behind, with their observer: fewHung as
-	// often as they occur, more only at an interval, mostHung at a time.
-	fewHung, mostHung = 8, 64
-	hungInterval      = 10 * time.Minute
+	// often as they occur, then one at an interval that doubles up to the longest.
+	// So a cluster that is well again is seen however often it hung before, and of
+	// one that never is there are about four a day. Of all clusters there are
+	// mostHung at a time: each may hold a thread, of which Go allows 10,000.
+	fewHung, mostHung             = 8, 2000
+	hungInterval, maxHungInterval = 10 * time.Minute, 6 * time.Hour
 	// maxNamed is how many unobserved connectors are named in the log.
 	maxNamed = 100
 )
@@ -247,10 +250,14 @@ func (c *coalescer) start(w *caller) *flight {
 // startAnew leaves a call that does not return behind, with its observer, and
 // begins a flight with a new one; nil if too many are left behind. c.mu is held.
 func (c *coalescer) startAnew(w *caller) *flight {
-	if c.Renew == nil || c.hung >= mostHung || c.hung >= fewHung && time.Since(c.leftAt) < hungInterval {
+	if c.Renew == nil || c.fleet.hung.Load() >= mostHung {
+		return nil
+	}
+	if more := c.hung - fewHung; more >= 0 && time.Since(c.leftAt) < min(hungInterval<<min(more, 10), maxHungInterval) {
 		return nil
 	}
 	c.hung++
+	c.fleet.hung.Add(1)
 	c.leftAt = time.Now()
 	c.observer, c.flight, c.history = nil, nil, c.history.Renewed()
 	c.fleet.options.Logger.Warn("call to the cluster does not end, leaving it behind", "cluster", c.Name, "left", c.hung)
@@ -376,6 +383,7 @@ func (c *coalescer) end(f *flight, snapshot *connect.Snapshot, history series.Hi
 	left := c.flight != f
 	if left {
 		c.hung--
+		c.fleet.hung.Add(-1)
 	} else {
 		c.flight = nil
 	}

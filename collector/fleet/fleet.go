@@ -68,6 +68,7 @@ type Fleet struct {
 	ctx     context.Context // ends with the fleet
 	cancel  context.CancelFunc
 	maxAge  atomic.Int64 // SnapshotMaxAge, which may change, in nanoseconds
+	hung    atomic.Int64 // calls that were left behind and have not returned
 
 	mu       sync.RWMutex
 	clusters []*coalescer

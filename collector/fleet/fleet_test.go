@@ -616,7 +616,15 @@ func TestWhatHangsIsLeftBehind(t *testing.T) {
 		if few != 2+fewHung-2 {
 			t.Errorf("%d observers were made", few)
 		}
-		time.Sleep(hungInterval)
+		for day := range 30 {
+			time.Sleep(24 * time.Hour)
+			synctest.Wait()
+			failed(t, within(f, 5*time.Second)[0], connect.Timeout)
+			if got := len(made) - few; got != day+1 {
+				t.Errorf("%d more observers were made in %d days that it was asked once a day", got, day+1)
+			}
+		}
+		time.Sleep(maxHungInterval)
 		synctest.Wait()
 		next = func() (connect.Observer, error) { return collectortest.Constantly(t, s), nil }
 		succeeded(t, within(f, 5*time.Second)[0], s)
@@ -633,6 +641,37 @@ func TestWhatHangsIsLeftBehind(t *testing.T) {
 				t.Errorf("observer %d was closed %d times", i, o.Closed.Load())
 			}
 		}
+	})
+}
+
+// TestHungCallsAreBounded: calls of all clusters together, and what returns in the
+// end makes room.
+func TestHungCallsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, release := collectortest.Small(), make(chan struct{})
+		observer := func() (connect.Observer, error) {
+			return &collectortest.Observer{T: t, Do: func(context.Context, reportFunc) (*connect.Snapshot, error) {
+				<-release
+				return s, nil
+			}}, nil
+		}
+		first, _ := observer()
+		f := New([]Cluster{{Name: "orders", Observer: first, Renew: observer}}, Options{})
+		f.hung.Store(mostHung - 1)
+		for range 3 {
+			failed(t, within(f, 5*time.Second)[0], connect.Timeout)
+			time.Sleep(time.Minute)
+		}
+		if n := f.hung.Load(); n != mostHung {
+			t.Errorf("%d calls are left behind", n)
+		}
+		close(release)
+		synctest.Wait()
+		if n := f.hung.Load(); n != mostHung-1 {
+			t.Errorf("%d calls are left behind", n)
+		}
+		succeeded(t, within(f, 5*time.Second)[0], s)
+		f.Close()
 	})
 }
 
