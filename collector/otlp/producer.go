@@ -79,6 +79,9 @@ func (p *Producer) Produce(ctx context.Context) iter.Seq[*metrics.ScopeMetrics] 
 		defer cancel()
 		results := p.options.Observe(observing)
 		own, err := p.options.Own(ctx)
+		if ctx.Err() != nil {
+			return // The push ends: nothing of this is sent, and nothing went wrong.
+		}
 		if err != nil {
 			p.options.Logger.Warn("own metrics cannot be sent over OTLP", "err", err)
 		}

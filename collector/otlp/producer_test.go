@@ -3,6 +3,7 @@ package otlp
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -414,6 +415,34 @@ func TestCountersBeginOnce(t *testing.T) {
 					}
 				}
 			}
+		}
+	})
+}
+
+// TestPushEnds: one that is told to end while a cluster is asked sends nothing more,
+// forgets nothing, and has nothing to complain of.
+func TestPushEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		own := newSelf(t, self.Options{Version: "1.2.3"})
+		watched := fleetOf(t, fleet.Options{Recorder: own.Instruments()}, func(context.Context, func(connect.Request)) (*connect.Snapshot, error) {
+			time.Sleep(time.Second)
+			return collectortest.Small(), nil
+		})
+		producer := New(Options{Observe: watched.Observe, Own: own.Collect, Version: "1.2.3", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		produce(t, producer)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second/2, cancel)
+		for part := range producer.Produce(ctx) {
+			t.Errorf("sent: %d metrics", len(part.Metrics))
+		}
+		for _, line := range produce(t, producer) {
+			if strings.HasSuffix(line, "}") {
+				t.Errorf("told as ended: %s", line)
+			}
+		}
+		if log.Len() > 0 {
+			t.Errorf("logged: %s", &log)
 		}
 	})
 }
