@@ -27,6 +27,8 @@ const (
 	// as they are before they are taken for whole; between them it is the interval
 	// at which they are checked.
 	minSettle, maxSettle = 2 * time.Second, 5 * time.Second
+	// maxReadings is how many readings of files may hang before no more are begun.
+	maxReadings = 16
 )
 
 // watch is the fleet and the configuration that it is reconciled with.
@@ -49,6 +51,8 @@ type watch struct {
 	// could not be; failure is why it could not be, nil if it was.
 	read    contents
 	failure error
+	// reading has room for readings of files that go on, those that hang included.
+	reading chan struct{}
 }
 
 // loaded is what holds until the next reload.
@@ -60,16 +64,16 @@ type loaded struct {
 // newWatch loads the configuration for the first time.
 func newWatch(ctx context.Context, o Options, own *self.Metrics) (*watch, error) {
 	o.Sources.InstanceID = cmp.Or(o.Sources.InstanceID, uuid.NewString())
-	w := &watch{options: o, self: own, instruments: own.Instruments(), busy: make(chan struct{}, 1)}
-	w.read = contents{}
+	w := &watch{options: o, self: own, instruments: own.Instruments(), busy: make(chan struct{}, 1), reading: make(chan struct{}, maxReadings)}
+	var files []string
 	if o.Sources.File != "" {
-		w.read = contentsOf([]string{o.Sources.File})
+		files = []string{o.Sources.File}
 	}
-	cfg, err := loadConfig(ctx, o)
+	cfg, read, err := w.readConfig(ctx, files)
+	w.read = read
 	if err != nil {
 		return nil, err
 	}
-	w.read = w.read.with(cfg.Files())
 	if w.finder, err = w.find(cfg); err != nil {
 		return nil, err
 	}
@@ -91,26 +95,50 @@ func newWatch(ctx context.Context, o Options, own *self.Metrics) (*watch, error)
 	return w, nil
 }
 
-// loadConfig loads the configuration until ctx ends, and not for ever: a file may
-// be on something that hangs. What hangs is left behind.
-func loadConfig(ctx context.Context, o Options) (*config.Config, error) {
+// readConfig loads the configuration, and reads what the files held that it names
+// and the others: before it is loaded, so that one that changes meanwhile has
+// changed since. On an error there are the others alone, or nothing.
+func (w *watch) readConfig(ctx context.Context, others []string) (*config.Config, contents, error) {
+	type result struct {
+		config *config.Config
+		read   contents
+		err    error
+	}
+	r, err := within(ctx, w.reading, func() result {
+		read := contentsOf(others)
+		cfg, err := w.options.load(w.options.Sources)
+		if err == nil {
+			read = read.with(cfg.Files())
+		}
+		return result{cfg, read, err}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.config, r.read, r.err
+}
+
+// within reads files until ctx ends, and not for ever: they may be on something
+// that hangs. What hangs is left behind, and takes its place until it returns.
+func within[T any](ctx context.Context, places chan struct{}, read func() T) (result T, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, loadLimit,
 		fmt.Errorf("reading the configuration takes more than %s: check what its files are mounted from", loadLimit))
 	defer cancel()
-	type result struct {
-		config *config.Config
-		err    error
+	select {
+	case places <- struct{}{}:
+	case <-ctx.Done():
+		return result, context.Cause(ctx)
 	}
-	done := make(chan result, 1)
+	done := make(chan T, 1)
 	go func() {
-		cfg, err := o.load(o.Sources)
-		done <- result{cfg, err}
+		defer func() { <-places }()
+		done <- read()
 	}()
 	select {
-	case r := <-done:
-		return r.config, r.err
+	case result = <-done:
+		return result, nil
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return result, context.Cause(ctx)
 	}
 }
 
@@ -210,14 +238,13 @@ var errStopping = errors.New("the exporter is stopping")
 // load makes everything that the configuration wants anew before it applies any
 // of it.
 func (w *watch) load(ctx context.Context) error {
-	// A file that changes while it is read has changed since, and is read again.
-	w.read = contentsOf(w.current.Load().config.Files())
-	cfg, err := loadConfig(ctx, w.options)
+	cfg, read, err := w.readConfig(ctx, w.current.Load().config.Files())
+	if read != nil {
+		w.read = read
+	}
 	if err != nil {
 		return err
 	}
-	// A configuration may name other files than the one before.
-	w.read = w.read.with(cfg.Files())
 	finder, err := w.find(cfg)
 	if err != nil {
 		return err
@@ -316,6 +343,10 @@ func (w *watch) changed(ctx context.Context) (now contents, changed, failed bool
 	case <-ctx.Done():
 		return nil, false, false
 	}
-	now = contentsOf(w.read.names())
+	names := w.read.names()
+	now, err := within(ctx, w.reading, func() contents { return contentsOf(names) })
+	if err != nil {
+		return nil, false, w.failure != nil // Nothing is known of them now.
+	}
 	return now, !now.equal(w.read), w.failure != nil
 }

@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
@@ -106,4 +108,31 @@ func TestStopWhileFilesHang(t *testing.T) {
 	if err := Run(ctx, Options{load: hangs, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
+}
+
+// A reading that hangs is left, and the next begins; too many at a time are not
+// begun, however often files are looked at.
+func TestReadingsThatHangAreLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		places, release := make(chan struct{}, maxReadings), make(chan struct{})
+		var begun atomic.Int32
+		hangs := func() int { begun.Add(1); <-release; return 0 }
+		for i := range 2 * maxReadings {
+			began := time.Now()
+			if _, err := within(t.Context(), places, hangs); err == nil || !strings.Contains(err.Error(), "mounted") || time.Since(began) != loadLimit {
+				t.Fatalf("reading %d: %v after %s", i, err, time.Since(began))
+			}
+			if got, err := within(t.Context(), places, func() int { return 7 }); i+1 < maxReadings && (got != 7 || err != nil) {
+				t.Fatalf("after %d that hang: %d, %v", i+1, got, err)
+			}
+		}
+		if n := begun.Load(); n != maxReadings {
+			t.Errorf("%d were begun", n)
+		}
+		close(release)
+		synctest.Wait()
+		if got, err := within(t.Context(), places, func() int { return 7 }); got != 7 || err != nil {
+			t.Errorf("after they returned: %d, %v", got, err)
+		}
+	})
 }

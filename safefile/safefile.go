@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	commoncfg "github.com/prometheus/common/config"
 )
@@ -27,6 +28,9 @@ const (
 	MaxConfig = 4 << 20
 	MaxSecret = 1 << 20
 )
+
+// patience is how long a file may take that is none of a disk.
+const patience = time.Second
 
 // Read reads a regular file of at most limit bytes; symbolic links are followed.
 // Its error says what is wrong, not with which file.
@@ -51,6 +55,9 @@ func Read(path string, limit int64) ([]byte, error) {
 	if err := regular(info); err != nil {
 		return nil, err
 	}
+	// Files of the kernel's own, such as /proc/kmsg, pass for regular ones, and wait
+	// for something to be said. Others know no deadline, and need none.
+	_ = file.SetReadDeadline(time.Now().Add(patience))
 	content, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("cannot be read: %w", cause(err))

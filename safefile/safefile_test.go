@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	commoncfg "github.com/prometheus/common/config"
 )
@@ -203,5 +204,22 @@ func TestCheckAWS(t *testing.T) {
 	}
 	if err := CheckAWS(); err == nil || !strings.HasSuffix(err.Error(), "/.aws/config cannot be read: is a directory") {
 		t.Error(err)
+	}
+}
+
+// Files of the kernel pass for regular ones. Some wait for something to be said.
+func TestFilesOfTheKernelDoNotHang(t *testing.T) {
+	done := make(chan error, 1)
+	go func() {
+		_, err := Read("/proc/kmsg", MaxSecret)
+		done <- err
+	}()
+	select {
+	case err := <-done: // Likewise where it may not be read, or is not there.
+		if err == nil {
+			t.Error("it was read to its end, which it has not")
+		}
+	case <-time.After(30 * patience):
+		t.Error("it hangs")
 	}
 }
