@@ -30,6 +30,7 @@ func (demoCommand) Help() string {
 
 // Run serves the demo until the context ends.
 func (c demoCommand) Run(ctx context.Context, sys system) error {
+	sys.serving()
 	logger, err := logFlags{c.Level, c.Format}.logger(sys)
 	if err != nil {
 		return err

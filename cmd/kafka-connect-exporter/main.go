@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -47,22 +48,32 @@ func run() int {
 	}
 	// A second signal ends the program at once: from the first on, the default
 	// behaviour is restored. The first one ends it too, whatever may hang.
+	var serves atomic.Bool
 	context.AfterFunc(ctx, func() {
 		stop()
-		time.AfterFunc(stopPatience, func() { os.Exit(exitTrouble) })
+		patience := commandPatience
+		if serves.Load() {
+			patience = stopPatience
+		}
+		time.AfterFunc(patience, func() { os.Exit(exitTrouble) })
 	})
 	// Nobody waits for who reads the log.
 	stderr := newRelay(os.Stderr)
 	defer stderr.close(time.Second)
 	return execute(ctx, os.Args[1:], system{
-		Stdout: os.Stdout, Stderr: escapeWriter{stderr}, Environ: os.Environ(), stderr: stderr,
+		Stdout: os.Stdout, Stderr: escapeWriter{stderr}, Environ: os.Environ(), stderr: stderr, serves: &serves,
 	})
 }
 
-// stopPatience is how long a command may take to end after SIGINT or SIGTERM: a
-// little more than [app.Run] takes at most, and less than the 30 s after which
-// Kubernetes kills.
-const stopPatience = 25 * time.Second
+const (
+	// stopPatience is how long what serves may take to end after SIGINT or SIGTERM:
+	// a little more than [app.Run] takes at most, and less than the 30 s after which
+	// Kubernetes kills.
+	stopPatience = 25 * time.Second
+	// commandPatience likewise of the other commands, of which one may be writing
+	// to a pipe that nobody reads.
+	commandPatience = 3 * time.Second
+)
 
 // garbagePercent is how much the heap grows before it is collected, in percent
 // of what is in use.
@@ -87,6 +98,15 @@ type system struct {
 	Environ []string
 	// stderr is what Stderr writes through, nil if it is written at once.
 	stderr *relay
+	// serves is set by a command that others wait for answers of; nil in tests.
+	serves *atomic.Bool
+}
+
+// serving says that the command serves: it has time to end well.
+func (s system) serving() {
+	if s.serves != nil {
+		s.serves.Store(true)
+	}
 }
 
 // logLinesDropped tells how many lines were dropped that nobody read, nil if none

@@ -39,6 +39,7 @@ func (c serveCommand) Run(ctx context.Context, sys system) error {
 	if c.ConfigCheck {
 		return checkCommand{sourceFlags: c.sourceFlags}.Run(ctx, sys)
 	}
+	sys.serving()
 	logger, err := c.logger(sys)
 	if err != nil {
 		return err

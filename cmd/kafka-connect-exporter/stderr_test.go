@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
 )
@@ -69,5 +71,34 @@ func TestNobodyReadsTheLog(t *testing.T) {
 				t.Errorf("it ended with %v (%v)", state, err)
 			}
 		})
+	}
+}
+
+// A command that prints to somebody who does not read ends soon when it is told to.
+func TestNobodyReadsWhatIsPrinted(t *testing.T) {
+	c := connecttest.NewCluster(connecttest.Options{Version: "2.2.2"})
+	for i := range 2000 { // More than a pipe holds (64 KiB).
+		c.Create(connecttest.Connector{Name: fmt.Sprintf("connector-%04d", i), Class: "org.example.Sink", Type: "sink", Tasks: 1})
+	}
+	worker := httptest.NewServer(c.Handler(c.Workers()[0]))
+	defer worker.Close()
+	command := exec.CommandContext(t.Context(), "kafka-connect-exporter", "snapshot", "--connect.url="+worker.URL)
+	printed, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(printed, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	state, err := command.Process.Wait()
+	if took := time.Since(began); err != nil || state.ExitCode() != exitTrouble || took > commandPatience+stopPatience/2 {
+		t.Errorf("it ended with %v (%v) after %s", state, err, took)
 	}
 }
