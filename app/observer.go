@@ -32,6 +32,9 @@ type Found struct {
 	Complete bool
 	// Refused are resources that are no cluster.
 	Refused []discovery.Refusal
+	// Resources are all that describe a cluster, refused ones too, in the order of
+	// their kinds and names.
+	Resources []connect.OperatorResource
 }
 
 // Clusters makes an observer of each configured cluster, and of those that
@@ -52,6 +55,11 @@ func Clusters(ctx context.Context, cfg *config.Config, logger *slog.Logger) (Fou
 	wishes := finder.wishes(cfg)
 	if finder != nil {
 		result.Complete, result.Refused = finder.state().Up, finder.refusals
+		for _, o := range finder.registry.Objects() {
+			if o.Cluster != nil {
+				result.Resources = append(result.Resources, o.Cluster.Resource)
+			}
+		}
 	}
 	made, err := clusters(nil).reconcile(wishes, logger)
 	result.Clusters = made.list(wishes)

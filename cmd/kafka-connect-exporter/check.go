@@ -14,6 +14,7 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/discovery"
 )
 
 type checkCommand struct {
@@ -67,10 +68,15 @@ func (c checkCommand) Run(ctx context.Context, sys system) error {
 		verdict = errTrouble
 	}
 	for _, refused := range found.Refused {
-		fmt.Fprintf(sys.Stdout, "%s: is not watched (%s): %s\n", printable(refused.Key.String()), refused.Reason, printable(refused.Detail))
+		fmt.Fprintln(sys.Stdout, notWatched(refused))
 		verdict = errTrouble
 	}
 	return cmp.Or(reach(ctx, sys, found.Clusters), verdict)
+}
+
+// notWatched says of a resource why it is no cluster.
+func notWatched(r discovery.Refusal) string {
+	return fmt.Sprintf("%s: is not watched (%s): %s", printable(r.Key.String()), r.Reason, printable(r.Detail))
 }
 
 // checkManifests compares the manifests that discovery reads from files with

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/app"
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -58,8 +57,11 @@ func (c snapshotCommand) Run(ctx context.Context, sys system) error {
 	}
 	defer closeAll(found.Clusters)
 	if c.Resources {
-		if err := writeResources(sys.Stdout, found.Clusters); err != nil {
+		if err := writeResources(sys.Stdout, found.Resources); err != nil {
 			return fmt.Errorf("print the resources: %w", err)
+		}
+		for _, refused := range found.Refused {
+			fmt.Fprintln(sys.Stderr, "kafka-connect-exporter: "+notWatched(refused))
 		}
 		if !found.Complete {
 			return errTrouble
@@ -79,17 +81,11 @@ func (c snapshotCommand) Run(ctx context.Context, sys system) error {
 	return verdict(results)
 }
 
-// writeResources prints the resources that clusters were found by, with the
-// columns that kubectl has for Aiven's.
-func writeResources(w io.Writer, clusters []fleet.Cluster) error {
+// writeResources prints resources with the columns that kubectl has for Aiven's.
+func writeResources(w io.Writer, resources []connect.OperatorResource) error {
 	out := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(out, "NAMESPACE\tNAME\tPROJECT\tREGION\tPLAN\tSTATE")
-	for _, c := range clusters {
-		found, is := c.Observer.(connect.OperatorObserver)
-		if !is {
-			continue
-		}
-		r := found.OperatorResource()
+	for _, r := range resources {
 		state := strings.ToUpper(string(r.State))
 		if r.State == connect.ResourceUnknown {
 			state = ""
