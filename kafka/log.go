@@ -30,6 +30,9 @@ type statusLog struct {
 	changed map[string]struct{}
 	// undecoded is how many records were not what a worker writes.
 	undecoded int
+	// statuses is how many were about a connector, a task or a topic, and others how
+	// many were not: all of them where the topic is none of statuses.
+	statuses, others int
 
 	events   map[string]*connect.Events
 	revision connect.Revision
@@ -82,6 +85,7 @@ func (l *statusLog) restart() {
 	for name := range l.connectors {
 		l.drop(name, time.Now())
 	}
+	l.statuses, l.others = 0, 0
 }
 
 // take takes a record; isNew says whether it counts.
@@ -92,8 +96,10 @@ func (l *statusLog) take(record *kgo.Record, isNew bool) {
 		return
 	}
 	if k.kind == ofNothing {
+		l.others++
 		return
 	}
+	l.statuses++
 	c := l.connectors[string(k.connector)]
 	if len(record.Value) == 0 {
 		if c != nil {

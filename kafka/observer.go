@@ -224,6 +224,9 @@ func (o *Observer) read(ctx context.Context) *reading {
 				r.failed(fmt.Errorf("read topic %s: %w: %d records are not what workers write", o.status.name, connect.Decode, o.log.undecoded-undecoded))
 			}
 			r.failed(o.status.left(unread))
+			if o.log.statuses == 0 && o.log.others > 0 {
+				r.failed(o.status.another("status.storage.topic", "there is no status in it, but other records"))
+			}
 		})
 	}
 	for _, offsets := range o.offsets {
@@ -231,6 +234,9 @@ func (o *Observer) read(ctx context.Context) *reading {
 			unread := offsets.topic.unread
 			r.failed(offsets.topic.read(ctx, o.client, metadata))
 			r.failed(offsets.topic.left(unread))
+			if offsets.offsets == 0 && offsets.others > 0 {
+				r.failed(offsets.topic.another("offset.storage.topic", "there is no offset in it, but other records"))
+			}
 		})
 	}
 	group.Wait()
@@ -307,6 +313,9 @@ func (o *Observer) follow(ctx context.Context, r *reading, rest *connect.Snapsho
 		return
 	}
 	o.derive(rest)
+	if o.derived.stranger {
+		r.failed(o.status.another("status.storage.topic", "it tells of none of the connectors that the REST API tells of"))
+	}
 	groups, topics := o.derived.groups, o.derived.topics
 	var group sync.WaitGroup
 	group.Go(func() {
@@ -338,10 +347,12 @@ type derived struct {
 	types     int
 	committed int
 
-	kinds  map[string]string // by connector: source, sink, or "" where not known
-	groups []sinkGroup
-	topics []string // of sources
-	names  []string // of connectors, sorted
+	kinds map[string]string // by connector: source, sink, or "" where not known
+	// stranger tells that the status topic knows nothing of what REST knows.
+	stranger bool
+	groups   []sinkGroup
+	topics   []string // of sources
+	names    []string // of connectors, sorted
 	// sources without times of topics, while these are not asked for.
 	sources     []connect.Source
 	sourcesMade bool
@@ -364,7 +375,8 @@ func (o *Observer) derive(rest *connect.Snapshot) {
 		return
 	}
 	if !same {
-		*d = derived{log: o.log.revision, rest: restRevision, types: o.typesLearnt, kinds: o.kinds(rest)}
+		*d = derived{log: o.log.revision, rest: restRevision, types: o.typesLearnt}
+		d.kinds, d.stranger = o.kinds(rest)
 		d.names = sortedKeys(d.kinds)
 		d.groups = o.sinkGroups(d, rest)
 		for _, offsets := range o.offsets {
@@ -395,9 +407,9 @@ func (o *Observer) committedAt(name string) (at time.Time) {
 }
 
 // kinds returns the connectors that are alive and their type, "" where that is not
-// known.
-func (o *Observer) kinds(rest *connect.Snapshot) map[string]string {
-	kinds := map[string]string{}
+// known; and whether the status topic has none of those that REST tells of.
+func (o *Observer) kinds(rest *connect.Snapshot) (kinds map[string]string, stranger bool) {
+	kinds = map[string]string{}
 	if o.status != nil && o.status.caughtUp {
 		for name, c := range o.log.connectors {
 			if c.has {
@@ -406,15 +418,17 @@ func (o *Observer) kinds(rest *connect.Snapshot) map[string]string {
 		}
 	}
 	if rest != nil {
+		stranger = o.status != nil && o.status.caughtUp && len(rest.Connectors) > 0
 		for i := range rest.Connectors {
 			c := &rest.Connectors[i]
 			_, logged := kinds[c.Name]
 			if logged || o.status == nil || !o.status.caughtUp {
 				kinds[c.Name] = known(c.Type)
 			}
+			stranger = stranger && !logged
 		}
 	}
-	return kinds
+	return kinds, stranger
 }
 
 func known(kind string) string {

@@ -323,6 +323,37 @@ func TestRecordsThatCannotBeDecoded(t *testing.T) {
 	observe(t, o)
 }
 
+// A topic that is there and is another one is no silence: its name is asked about.
+func TestTopicsThatAreOthers(t *testing.T) {
+	c := kafkatest.New(t, nil)
+	c.Write(running("theirs", -1, worker1))
+	c.Commit("theirs", "a", []byte("{}"), time.Now())
+	for name, test := range map[string]struct {
+		change func(*kafka.Options)
+		want   string
+	}{
+		"exchanged":          {func(o *kafka.Options) { o.StatusTopic, o.OffsetsTopic = o.OffsetsTopic, o.StatusTopic }, "status.storage.topic? offset.storage.topic?"},
+		"of another cluster": {around(telling(connect.Connector{Name: "ours"})), "status.storage.topic?"},
+		"the right ones":     {around(telling(connect.Connector{Name: "theirs"})), ""},
+	} {
+		o := observer(t, c, without(true, false), test.change)
+		for range 2 {
+			s, err := o.Observe(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.want == "" && s.Brokers.Err != nil || test.want != "" && !errors.Is(s.Brokers.Err, connect.NotFound) {
+				t.Errorf("%s: %v", name, s.Brokers.Err)
+			}
+			for _, want := range strings.Fields(test.want) {
+				if !strings.Contains(s.Brokers.Err.Error(), want) {
+					t.Errorf("%s: %v, want %s", name, s.Brokers.Err, want)
+				}
+			}
+		}
+	}
+}
+
 // A batch that is small and becomes large when it is unpacked costs itself alone.
 func TestBatchThatIsTooLarge(t *testing.T) {
 	c := kafkatest.New(t, []kgo.Opt{kgo.ProducerBatchMaxBytes(64 << 20), kgo.BrokerMaxWriteBytes(100 << 20), kgo.ProducerBatchCompression(kgo.ZstdCompression())})

@@ -19,6 +19,8 @@ type offsetLog struct {
 	committed map[string]time.Time
 	// changes counts what was taken.
 	changes int
+	// offsets is how many records had the key of one, and others how many had not.
+	offsets, others int
 }
 
 func newOffsetLog(name string) *offsetLog {
@@ -31,13 +33,20 @@ func newOffsetLog(name string) *offsetLog {
 func (l *offsetLog) restart() {
 	clear(l.committed)
 	l.changes++
+	l.offsets, l.others = 0, 0
 }
 
 func (l *offsetLog) take(record *kgo.Record, _ bool) {
+	connector, ok := l.decoder.offsetKey(record.Key)
+	if !ok {
+		l.others++
+		return
+	}
+	l.offsets++
 	if len(record.Value) == 0 {
 		return // An offset that was removed is no progress.
 	}
-	if connector, ok := l.decoder.offsetKey(record.Key); ok && record.Timestamp.After(l.committed[connector]) {
+	if record.Timestamp.After(l.committed[connector]) {
 		l.committed[connector] = record.Timestamp
 		l.changes++
 	}

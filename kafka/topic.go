@@ -116,6 +116,11 @@ func (t *topic) read(ctx context.Context, client *kgo.Client, metadata *kmsg.Met
 	}
 }
 
+// another says that the topic is not what the setting is for.
+func (t *topic) another(setting, why string) error {
+	return fmt.Errorf("read topic %s: %w: %s: is this the workers' %s?", t.name, connect.NotFound, why, setting)
+}
+
 // left says that batches were left out since there were so many.
 func (t *topic) left(before int) error {
 	if t.unread == before {
