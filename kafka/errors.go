@@ -70,6 +70,9 @@ func classify(err error) (connect.Reason, string) {
 		}
 		return connect.Unreachable, "no connection: " + why
 	}
+	if strings.Contains(err.Error(), "tls alert") { // kgo has no type for what stands where a length should.
+		return connect.Unreachable, "the broker speaks TLS: set tls_config"
+	}
 	return connect.Unreachable, "no connection, or it broke"
 }
 

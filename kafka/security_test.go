@@ -245,7 +245,7 @@ func TestTLS(t *testing.T) {
 	if _, err := observer(t, c, without(true, true), with(&commoncfg.TLSConfig{CA: authority, ServerName: "kafka-1"})).Observe(t.Context(), nil); !errors.Is(err, connect.Unreachable) || !strings.Contains(err.Error(), "another host name") {
 		t.Errorf("another name: %v", err)
 	}
-	if _, err := observer(t, c, without(true, true), func(o *kafka.Options) { o.Timeout = 2 * time.Second }).Observe(t.Context(), nil); !errors.Is(err, connect.Unreachable) {
+	if _, err := observer(t, c, without(true, true), func(o *kafka.Options) { o.Timeout = 2 * time.Second }).Observe(t.Context(), nil); !errors.Is(err, connect.Unreachable) || !strings.Contains(err.Error(), "tls_config") {
 		t.Errorf("without TLS: %v", err)
 	}
 	if _, err := kafka.New(kafka.Options{BootstrapServers: []string{"x:1"}, StatusTopic: "s", TLS: &commoncfg.TLSConfig{CAFile: "/nonexistent"}}); err == nil {

@@ -106,10 +106,8 @@ func TestSecureBroker(t *testing.T) {
 		}
 	}
 	// The broker that is spoken to without TLS says so.
-	if output, status := check(fmt.Sprintf("- {name: x, urls: [%q], kafka: {bootstrap_servers: [%q], group_id: secure}}\n", w.URL.String(), secure.Address)); status != 2 || !strings.Contains(output, "brokers FAILED") {
+	if output, status := check(fmt.Sprintf("- {name: x, urls: [%q], kafka: {bootstrap_servers: [%q], group_id: secure}}\n", w.URL.String(), secure.Address)); status != 2 || !strings.Contains(output, "set tls_config") {
 		t.Errorf("status %d: %s", status, output)
-	} else {
-		t.Log(output)
 	}
 }
 
