@@ -78,6 +78,7 @@ func TestResidentMemoryOfDiscovery(t *testing.T) {
 	}{
 		{"no resource", 0, 0, 44 << 20},
 		{"20 resources, each a cluster that answers", 20, 20, 52 << 20},
+		{"300 resources, each a cluster that answers", 300, 300, 128 << 20},
 		{"2,000 resources without workers", 2000, 0, 160 << 20},
 		{"2,000 resources, 20 of them clusters that answer", 2000, 20, 176 << 20},
 	} {

@@ -37,10 +37,11 @@ type decoder struct {
 	options decoderOptions
 	scratch []byte
 	// slab is where the next tasks go: one allocation for those of many
-	// connectors.
-	slab     []connect.Task
-	slabSize int
-	tasks    int // of all connectors so far
+	// connectors. The next slab is twice as large, up to largest: the snapshots of
+	// many small clusters live side by side.
+	slab              []connect.Task
+	slabSize, largest int
+	tasks             int // of all connectors so far
 }
 
 // decoderOptions are what is the same for all answers of a cluster.
@@ -81,7 +82,7 @@ func newDecoder(r io.Reader, strings *interner, options decoderOptions) *decoder
 	}
 	return &decoder{
 		json:    jsontext.NewDecoder(window{r}, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)),
-		strings: strings, options: options, slabSize: slabRoom,
+		strings: strings, options: options, slabSize: slabRoom, largest: slabRoom,
 	}
 }
 
@@ -165,7 +166,7 @@ func errTooMany(limit int) error {
 // ends the reading. A name that stands there twice is handed on twice. Where the
 // worker answers a plain list instead, it returns that with errList.
 func (d *decoder) decodeExpanded(limit int, keep func(*entry) error) (list []listed, err error) {
-	d.slabSize = slabSize
+	d.slabSize, d.largest = 2*slabRoom, slabSize
 	err = d.whole(func() error {
 		switch kind := d.json.PeekKind(); kind {
 		case '[':
@@ -356,7 +357,7 @@ func (d *decoder) statusTasks(e *entry) error {
 	return err
 }
 
-// slabSize is how many tasks a slab for many connectors holds, slabRoom how
+// slabSize is how many tasks a slab for many connectors holds at most, slabRoom how
 // many must fit into what is left of it for another connector to begin there.
 const (
 	slabSize = 1024
@@ -368,6 +369,7 @@ const (
 func (d *decoder) reserve() {
 	if cap(d.slab) < slabRoom {
 		d.slab = make([]connect.Task, 0, d.slabSize)
+		d.slabSize = min(2*d.slabSize, d.largest)
 	}
 }
 
