@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
 
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/exposition"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 )
 
@@ -36,7 +38,7 @@ func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 		s.gated(s.own, w, func(w http.ResponseWriter) { s.expose(s.lasting(r), w, r, nil, s.Self.Own()) })
 		return
 	}
-	s.observe(w, r, s.Fleet.Observe, nil, func(ctx context.Context, results []series.Result) {
+	s.observe(w, r, s.ahead(expfmt.NegotiateAccept(r.Header, exposition.Formats()...)), nil, func(ctx context.Context, results []series.Result) {
 		s.gated(s.scrapes, w, func(w http.ResponseWriter) { s.expose(ctx, w, r, results, s.Self.Gatherer()) })
 	})
 }
@@ -57,6 +59,38 @@ func (s *server) observe(w http.ResponseWriter, r *http.Request, ask asking, nam
 	defer cancel()
 	if results, ok := s.results(ctx, scrapeTimeout(granted, s.Limit, s.TimeoutOffset), w, r, ask, names); ok {
 		answer(ctx, results)
+	}
+}
+
+// ahead asks all clusters. While slow ones are waited for, what the others have brought
+// is written already: when the time is nearly over there is little left to do.
+func (s *server) ahead(format expfmt.Format) asking {
+	return func(ctx context.Context, names ...string) []series.Result {
+		waiting, cancel := context.WithCancel(ctx)
+		defer cancel()
+		if deadline, limited := ctx.Deadline(); limited {
+			for _, left := range []time.Duration{2, 4} {
+				timer := time.AfterFunc(time.Until(deadline)*(left-1)/left, func() { s.prepare(waiting, format) })
+				defer timer.Stop()
+			}
+		}
+		return s.Fleet.Observe(ctx, names...)
+	}
+}
+
+// prepare writes the last results of all clusters, for one scraper at a time.
+func (s *server) prepare(ctx context.Context, format expfmt.Format) {
+	select {
+	case s.preparing <- struct{}{}:
+		defer func() { <-s.preparing }()
+	default:
+		return
+	}
+	select {
+	case s.rendering <- struct{}{}:
+		defer func() { <-s.rendering }()
+		s.Renderer().Prepare(ctx, s.Fleet.Last(), format)
+	case <-ctx.Done():
 	}
 }
 

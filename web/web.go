@@ -105,11 +105,12 @@ type server struct {
 	// What requests may do at the same time: wait for a cluster, or for all; be
 	// written the series of clusters, the exporter's own, a page, a profile.
 	waiting, waitingAll, scrapes, own, pages, profiles *gate
-	// rendering has room for the answers that are made at the same time, parted
-	// for the requests that go on though their client has closed its side.
-	rendering, parted chan struct{}
-	refresh           refresh
-	describing        sync.Mutex // a status page
+	// rendering has room for the answers that are made at the same time, preparing
+	// for one that is made ahead, parted for the requests that go on though their
+	// client has closed its side.
+	rendering, preparing, parted chan struct{}
+	refresh                      refresh
+	describing                   sync.Mutex // a status page
 	// buffers are what answers are written through.
 	buffers sync.Pool
 }
@@ -134,7 +135,7 @@ func New(o Options) (public, admin http.Handler, err error) {
 		waiting: newGate(waitFactor*o.MaxRequests, 0), waitingAll: newGate(wholeFactor*o.MaxRequests, 0),
 		scrapes: newGate(o.MaxRequests, stillness), own: newGate(o.MaxRequests, stillness),
 		pages: newGate(maxPages, stillness), profiles: newGate(maxProfiles, stillness),
-		rendering: make(chan struct{}, runtime.GOMAXPROCS(0)), parted: make(chan struct{}, maxParted),
+		rendering: make(chan struct{}, runtime.GOMAXPROCS(0)), preparing: make(chan struct{}, 1), parted: make(chan struct{}, maxParted),
 	}
 	s.buffers.New = func() any { return bufio.NewWriterSize(nil, pieceSize) }
 

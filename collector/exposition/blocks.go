@@ -54,6 +54,8 @@ const (
 	// ends after one whose name has a hash of a certain kind, so that a connector
 	// that comes or goes moves no other block's ends.
 	usualBlock = 1 << 7
+	// usualGroup: one in so many small clusters ends a group that is large enough.
+	usualGroup = 4
 	// largestBlock times as many it has at most, and largestTasks times as many
 	// tasks, unless a single connector has more.
 	largestBlock, largestTasks = 4, 64
@@ -144,8 +146,10 @@ func divide(results []*series.Result, seed maphash.Seed, usual int, before []*bl
 
 // groups divides results, which are sorted, into those that have blocks together:
 // a cluster that has enough connectors for one has its own, so that whoever asks
-// for it alone is given the same. Results without connectors are in none.
-func groups(sorted []*series.Result, usual int) [][]*series.Result {
+// for it alone is given the same. Results without connectors are in none. Where a
+// group ends is up to the clusters' names, so that one that comes or goes, or hangs,
+// moves no other group's ends.
+func groups(sorted []*series.Result, seed maphash.Seed, usual int) [][]*series.Result {
 	var all [][]*series.Result
 	var group []*series.Result
 	size := 0
@@ -160,11 +164,12 @@ func groups(sorted []*series.Result, usual int) [][]*series.Result {
 			continue
 		}
 		n := len(r.Snapshot.Connectors)
-		if n >= usual || size >= usual {
+		if n >= usual || size+n > largestBlock*usual {
 			end()
 		}
 		group = append(group, r)
-		if size += n; n >= usual {
+		size += n
+		if n >= usual || size >= usual/2 && maphash.String(seed, r.Cluster)%usualGroup == 0 {
 			end()
 		}
 	}
@@ -183,23 +188,29 @@ type key struct {
 
 // keptOf returns what is kept of a group, locked until release is called.
 func (r *Renderer) keptOf(ctx context.Context, group []*series.Result) (k *kept, release func(), err error) {
-	now := time.Now()
 	r.mu.Lock()
-	for name, k := range r.kept {
-		if now.Sub(k.asked) >= series.Retention {
-			delete(r.kept, name)
-		}
-	}
 	if k = r.kept[keyOf(group)]; k == nil {
 		k = &kept{lock: make(chan struct{}, 1)}
 		r.kept[keyOf(group)] = k
 	}
-	k.asked = now
+	k.asked = time.Now()
 	r.mu.Unlock()
 	select {
 	case k.lock <- struct{}{}:
 		return k, func() { <-k.lock }, nil
 	case <-ctx.Done():
 		return nil, nil, context.Cause(ctx)
+	}
+}
+
+// forget drops what nobody has asked for since long.
+func (r *Renderer) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for name, k := range r.kept {
+		if now.Sub(k.asked) >= series.Retention {
+			delete(r.kept, name)
+		}
 	}
 }

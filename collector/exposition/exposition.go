@@ -74,7 +74,7 @@ func (r *Renderer) Answer(ctx context.Context, results []series.Result, further 
 	a := &assembly{Renderer: r, syntax: syntax, answer: Answer{compressed: compressed, expanders: r.expanders}}
 	start := time.Now()
 	sorted := series.Sorted(results)
-	blocks, err := a.blocks(ctx, groups(sorted, r.usual))
+	blocks, err := a.blocks(ctx, groups(sorted, r.seed, r.usual))
 	if err != nil {
 		return nil, fmt.Errorf("render the series of connectors: %w", err)
 	}
@@ -87,6 +87,15 @@ func (r *Renderer) Answer(ctx context.Context, results []series.Result, further 
 	}
 	a.answer.Rendering = time.Since(start) - a.answer.Compressing
 	return &a.answer, nil
+}
+
+// Prepare writes what an answer in this format will need of the results, as far as
+// it gets until ctx ends: whoever waits for further clusters has time for that.
+func (r *Renderer) Prepare(ctx context.Context, results []series.Result, format expfmt.Format) {
+	if syntax, err := syntaxOf(format); err == nil {
+		a := &assembly{Renderer: r, syntax: syntax}
+		_, _ = a.blocks(ctx, groups(series.Sorted(results), r.seed, r.usual)) // It has the time that there is.
+	}
 }
 
 // Size of the answer in bytes.
@@ -124,6 +133,7 @@ func (a *assembly) deflated(text []byte) part {
 // blocks returns the blocks of the groups, written; what is new of them is written
 // now.
 func (a *assembly) blocks(ctx context.Context, groups [][]*series.Result) ([]*written, error) {
+	a.forget()
 	var all []*written
 	for _, group := range groups {
 		if err := a.group(ctx, group, len(groups) == 1, &all); err != nil {

@@ -525,3 +525,50 @@ func TestUnknownFormat(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// Of many small clusters one that hangs, or is gone, costs the blocks that it is in,
+// and not those of all that come after it.
+func TestOneClusterMovesNoOthers(t *testing.T) {
+	renderer := NewRenderer(Options{})
+	var results []series.Result
+	for i := range 400 {
+		results = append(results, resultOf(fmt.Sprintf("small-%03d", i), collectortest.Large(20, 1)))
+	}
+	blocks := func(results []series.Result) map[*written]bool {
+		answerOf(t, renderer, results, nil, formats[0], true)
+		all := map[*written]bool{}
+		for _, group := range groups(series.Sorted(results), renderer.seed, renderer.usual) {
+			maps.Copy(all, partsOf(renderer, keyOf(group), textSyntax))
+		}
+		return all
+	}
+	before := blocks(results)
+	after := blocks(slices.Delete(slices.Clone(results), 200, 201))
+	fresh := 0
+	for w := range after {
+		if !before[w] {
+			fresh++
+		}
+	}
+	if fresh > 4 || len(after) < 20 {
+		t.Errorf("%d of %d blocks are written anew", fresh, len(after))
+	}
+}
+
+// What is prepared is not written again.
+func TestPrepare(t *testing.T) {
+	renderer := NewRenderer(Options{})
+	results := []series.Result{resultOf("a", collectortest.Large(3000, 1)), resultOf("b", collectortest.Large(10, 1))}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	renderer.Prepare(ended, results, formats[0])
+	if got := partsOf(renderer, key{"a", false}, textSyntax); len(got) > 1 {
+		t.Errorf("%d blocks were written when there was no time", len(got))
+	}
+	renderer.Prepare(t.Context(), results, formats[0])
+	prepared := partsOf(renderer, key{"a", false}, textSyntax)
+	answerOf(t, renderer, results, nil, formats[0], true)
+	if got := partsOf(renderer, key{"a", false}, textSyntax); len(got) < 10 || !maps.Equal(got, prepared) {
+		t.Errorf("%d blocks, %d were prepared", len(got), len(prepared))
+	}
+}
