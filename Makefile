@@ -10,12 +10,15 @@ BUILD_DATE  ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ 
 IMAGE       ?= kafka-connect-exporter:$(VERSION)
 BENCHTIME   ?= 1s
 FUZZTIME    ?= 5m
+SOAKTIME    ?= 20m
+# Where the soak draws what it saw; SOAKPLOT= draws nothing.
+SOAKPLOT    ?= docs/images/soak.svg
 
 VERSION_PACKAGE = github.com/prometheus/common/version
 LDFLAGS = -s -w -X $(VERSION_PACKAGE).Version=$(VERSION) -X $(VERSION_PACKAGE).Revision=$(REVISION) \
 	-X $(VERSION_PACKAGE).Branch=$(BRANCH) -X $(VERSION_PACKAGE).BuildDate=$(BUILD_DATE)
 
-.PHONY: build ldflags release-snapshot test properties vet lint vulnerabilities bench bench-compare e2e docs docker clean fuzz
+.PHONY: build ldflags release-snapshot test properties vet lint vulnerabilities bench bench-compare e2e docs docker clean fuzz soak
 
 build: ## The static binary, in bin/.
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/kafka-connect-exporter
@@ -53,9 +56,12 @@ fuzz: ## Each fuzz target for FUZZTIME (5m, or 10000x inputs); what it finds lie
 		done; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
+soak: ## Everything that may happen, over and over for SOAKTIME, to the binary; what is left over afterwards is drawn into SOAKPLOT.
+	SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 2h -run TestSoak -v ./bench -plot '$(if $(SOAKPLOT),$(abspath $(SOAKPLOT)))'
+
 bench: ## The benchmarks as a table, each beside its yardstick.
 	$(GO) run ./bench/table -benchtime $(BENCHTIME)
-	BENCH=1 $(GO) test -count=1 -timeout 1h -run 'TestManyClusters|TestResidentMemory|TestWire|TestBrokersCost|TestDecodePeakHeap' -v ./bench ./connect/rest
+	BENCH=1 $(GO) test -count=1 -timeout 1h -run 'TestManyClusters|TestThousandClusters|TestResidentMemory|TestWire|TestBrokersCost|TestDecodePeakHeap' -v ./bench ./connect/rest
 
 bench-compare: ## The benchmarks of this tree against those of BASE (main), by benchstat.
 	./bench/compare.sh $(BASE)

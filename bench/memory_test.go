@@ -33,6 +33,12 @@ func build(t testing.TB) string {
 // start runs the binary on a free port and returns its process and address.
 func start(t testing.TB, binary string, arguments ...string) (*exec.Cmd, string) {
 	t.Helper()
+	return startLogged(t, binary, io.Discard, arguments...)
+}
+
+// startLogged also writes its log somewhere, from when it listens on.
+func startLogged(t testing.TB, binary string, to io.Writer, arguments ...string) (*exec.Cmd, string) {
+	t.Helper()
 	command := exec.Command(binary, append(arguments, "--web.listen-address=127.0.0.1:0")...)
 	// Only what the flags say counts.
 	command.Env = []string{}
@@ -48,11 +54,15 @@ func start(t testing.TB, binary string, arguments ...string) (*exec.Cmd, string)
 		_ = command.Wait()
 	})
 	listening := regexp.MustCompile(`127\.0\.0\.1:[1-9][0-9]*`)
-	lines := bufio.NewScanner(log)
-	for lines.Scan() {
-		if strings.Contains(strings.ToLower(lines.Text()), "listening") {
-			if address := listening.FindString(lines.Text()); address != "" {
-				go func() { _, _ = io.Copy(io.Discard, log) }()
+	lines := bufio.NewReader(log)
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			break
+		}
+		if strings.Contains(strings.ToLower(line), "listening") {
+			if address := listening.FindString(line); address != "" {
+				go func() { _, _ = io.Copy(to, lines) }()
 				return command, address
 			}
 		}
