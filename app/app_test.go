@@ -161,21 +161,6 @@ func value(m *dto.Metric) float64 {
 	}
 }
 
-// same compares all series.
-func (s series) same(t *testing.T, other series, message string) {
-	t.Helper()
-	for key, value := range s {
-		if got, found := other[key]; !found || got != value {
-			t.Errorf("%s: %s was %v, is %v (found: %v)", message, key, value, got, found)
-		}
-	}
-	for key := range other {
-		if _, found := s[key]; !found {
-			t.Errorf("%s: %s is new", message, key)
-		}
-	}
-}
-
 // of keeps the series of one cluster that say what the cluster is like, not what
 // it took to see that.
 func (s series) of(cluster string) series {
