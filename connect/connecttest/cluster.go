@@ -324,6 +324,23 @@ func (c *Cluster) RestoreStatus(name string) {
 	})
 }
 
+// Place puts a task, or the connector (see [Itself]), on a worker.
+func (c *Cluster) Place(name string, task int, workerID string) {
+	c.change(name, func(it *connector) {
+		load := taskLoad
+		if task == Itself {
+			load = connectorLoad
+		}
+		c.move(it.item(task), c.findWorker(workerID), load)
+	})
+}
+
+// Placement returns the worker of a task, or of the connector (see [Itself]).
+func (c *Cluster) Placement(name string, task int) string {
+	defer c.lock()()
+	return c.find(name).item(task).worker
+}
+
 // lock takes the mutex and lets happen what is due. The function that it returns
 // releases the mutex.
 func (c *Cluster) lock() (unlock func()) {
