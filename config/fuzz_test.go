@@ -10,7 +10,7 @@ import (
 )
 
 // FuzzFile: whatever a file holds, it is a configuration that can be printed, or
-// an error of one line.
+// an error of one line; what stands where secrets do is in neither.
 func FuzzFile(f *testing.F) {
 	files, _ := filepath.Glob("testdata/invalid-*.yml")
 	for _, file := range files {
@@ -22,7 +22,20 @@ func FuzzFile(f *testing.F) {
 	}
 	f.Add([]byte(secretFile))
 	f.Fuzz(func(t *testing.T, content []byte) {
+		const secret = "zq7-secret-7qz"
 		file := filepath.Join(t.TempDir(), "clusters.yml")
+		marked := append([]byte("clusters: [{name: marked, urls: ['http://connect:8083'], http_client: {basic_auth: {username: u, password: "+secret+"}}}]\n"), content...)
+		if err := os.WriteFile(file, marked, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		with, err := Load(Sources{File: file})
+		said := fmt.Sprint(err)
+		if err == nil {
+			said = string(with.Masked())
+		}
+		if strings.Contains(said, secret) {
+			t.Errorf("of %s is said %q", marked, said)
+		}
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			t.Fatal(err)
 		}

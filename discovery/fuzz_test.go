@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // FuzzManifests: whatever a file of manifests holds, each document is reduced and
-// checked or refused in one line.
+// checked or refused in one line; of what stands beside what is used nothing is told.
 func FuzzManifests(f *testing.F) {
 	resources, err := os.ReadFile("testdata/resources.yaml")
 	if err != nil {
@@ -20,8 +21,10 @@ func FuzzManifests(f *testing.F) {
 		f.Add([]byte(document))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
+		const secret = "zq7-secret-7qz"
 		file := filepath.Join(t.TempDir(), "resources.yaml")
-		if err := os.WriteFile(file, content, 0o600); err != nil {
+		marked := append(slices.Clip(content), "\n---\napiVersion: kafka.strimzi.io/v1\nkind: KafkaConnect\nmetadata: {name: marked, annotations: {a: "+secret+"}}\nspec: {config: {ssl.key.password: "+secret+"}, unknown: "+secret+"}\n"...)
+		if err := os.WriteFile(file, marked, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		documents, problems := Documents([]string{file})
@@ -40,8 +43,13 @@ func FuzzManifests(f *testing.F) {
 			}
 		}
 		Plan(placed, func(int) string { return DefaultName }, nil)
+		for _, p := range placed {
+			if shown := fmt.Sprintf("%+v %+v", *p.Object, p.Cluster); strings.Contains(shown, secret) && !strings.Contains(string(content), secret) {
+				t.Errorf("kept: %s", shown)
+			}
+		}
 		for _, problem := range problems {
-			if strings.ContainsAny(problem.Error(), "\r\n") {
+			if strings.ContainsAny(problem.Error(), "\r\n") || strings.Contains(problem.Error(), secret) && !strings.Contains(string(content), secret) {
 				t.Errorf("%q", problem)
 			}
 		}

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -35,10 +36,20 @@ func TestDecodeRecordedMembers(t *testing.T) {
 	}
 }
 
+// FuzzDecodeMetadata: whatever a member of the group writes is understood or refused,
+// and a refusal quotes nothing of it.
 func FuzzDecodeMetadata(f *testing.F) {
 	f.Add([]byte("\x00\x02\x00\x01x\x00\x00\x00\x00\x00\x00\x00\t\x00\x00\x00\x00"))
-	f.Fuzz(func(_ *testing.T, text []byte) {
-		_, _ = decodeMetadata(text)
-		_, _ = decodeAssignment(text)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for cut := range 2 { // The secret stands behind what is read, or is cut into it.
+			marked := append(append([]byte(nil), text[:len(text)-len(text)/2*cut]...), fuzzSecret...)
+			_, err := decodeMetadata(marked)
+			_, err2 := decodeAssignment(marked)
+			for _, err := range []error{err, err2} {
+				if err != nil && strings.Contains(err.Error(), fuzzSecret) {
+					t.Errorf("the error quotes the member: %v", err)
+				}
+			}
+		}
 	})
 }

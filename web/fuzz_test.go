@@ -39,13 +39,15 @@ func FuzzRequests(f *testing.F) {
 	f.Fuzz(func(t *testing.T, path, query, accept, encoding, timeout string) {
 		// What is not written must not be taken for a header of its own, and the
 		// time that it takes is not what this is about.
-		const marked = "<zq7 onload=x>"
+		const marked, secret = "<zq7 onload=x>", "zq7-secret-7qz"
 		handler := serve(t, nil, named{"orders", shows(running("a"), failing("b"))}, named{"failing", fails(fmt.Errorf("%w: %s", connect.Unreachable, marked))})
 		for _, query := range []string{query, query + url.QueryEscape(marked), query + "&q=" + url.QueryEscape(marked) + "&cluster=" + url.QueryEscape(marked) + "&state=" + url.QueryEscape(marked)} {
 			request := httptest.NewRequest(http.MethodGet, "/", nil)
 			request.URL = &url.URL{Path: path, RawQuery: query}
 			request.Host = "localhost"
 			request.Header = http.Header{"Accept": {accept}, "Accept-Encoding": {encoding}, "X-Prometheus-Scrape-Timeout-Seconds": {timeout}, "X-Forwarded-Prefix": {path}, "X-Forwarded-Host": {query}}
+			request.SetBasicAuth("scout", secret)
+			request.AddCookie(&http.Cookie{Name: "session", Value: secret})
 			recorder := httptest.NewRecorder()
 			handler.ServeHTTP(recorder, request)
 			var body io.Reader = recorder.Body
@@ -59,6 +61,9 @@ func FuzzRequests(f *testing.F) {
 			text, err := io.ReadAll(body)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if strings.Contains(fmt.Sprint(recorder.Header(), string(text)), secret) {
+				t.Errorf("%s?%s repeats credentials: %s", path, query, text)
 			}
 			kind := recorder.Header().Get("Content-Type")
 			if strings.HasPrefix(kind, "text/html") && strings.Contains(string(text), marked) {

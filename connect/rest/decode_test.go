@@ -335,6 +335,9 @@ func FuzzDecodeExpanded(f *testing.F) {
 		if err != nil && connect.ReasonOf(err) != connect.Decode {
 			t.Errorf("reason of %v", err)
 		}
+		if _, _, err := decodeAll(t, text+fuzzSecret, Dialect{}); err == nil || strings.Contains(err.Error(), fuzzSecret) {
+			t.Errorf("with a secret behind it: %v", err)
+		}
 		for name, e := range got {
 			if e.status.Name != "" && e.status.Name != name {
 				t.Errorf("entry %q is named %q", name, e.status.Name)
