@@ -46,6 +46,8 @@ type annotation struct {
 
 type variable struct {
 	Name, Label, Type, AllValue string
+	Regex                       string
+	Hide                        int
 	Datasource                  datasource
 	Query                       json.RawMessage
 	Multi, IncludeAll           bool
@@ -182,12 +184,40 @@ func others() map[string][]string {
 	}
 }
 
+// agents are the series of agents in the workers: by the JMX exporter with the rules
+// of Strimzi's example and without rules, and by OpenTelemetry's Java agent. They are
+// of another job and know no connect_cluster.
+func agents() map[string][]string {
+	found := map[string][]string{}
+	for _, name := range []string{
+		"kafka_connect_source_task_source_record_write_total", "kafka_connect_source_task_metrics_source_record_write",
+		"kafka_connect_sink_task_sink_record_send_total", "kafka_connect_sink_task_metrics_sink_record_send",
+		"kafka_connect_task_error_total_record_errors", "kafka_connect_task_error_metrics_total_record_errors",
+		"kafka_connect_sink_task_put_batch_avg_time_ms", "kafka_connect_sink_task_metrics_put_batch_avg_time_ms",
+	} {
+		found[name] = []string{"connector", "task"}
+	}
+	for _, name := range []string{
+		"kafka_connect_source_record_write_count_total", "kafka_connect_sink_record_send_count_total",
+		"kafka_connect_task_error_record_error_count_total", "kafka_connect_sink_put_batch_time_average_seconds",
+	} {
+		found[name] = []string{"kafka_connect_connector", "kafka_connect_task_id"}
+	}
+	return found
+}
+
+// foreign tells series that do not carry the labels of the exporter's target.
+func foreign(metric string) bool { return metric == "ALERTS" || agents()[metric] != nil }
+
 // known returns the labels of every series that a query may use, and which of
 // them are counters.
 func known() (labels map[string][]string, counters map[string]bool) {
 	labels, counters = others(), map[string]bool{"process_cpu_seconds_total": true, "promhttp_metric_handler_requests_total": true}
 	for name, own := range labels {
 		labels[name] = append(own, "job", "instance")
+	}
+	for name, own := range agents() {
+		labels[name], counters[name] = own, !strings.Contains(name, "put_batch")
 	}
 	for _, d := range series.Descriptors() {
 		own := append(slices.Clone(d.Labels), "job", "instance")
@@ -227,8 +257,10 @@ func TestSeries(t *testing.T) {
 				if counters[s.Metric] && !regexp.MustCompile(`(rate|increase)\($`).MatchString(expr[:s.End-len(s.Metric)]) {
 					t.Errorf("%s: %s: counter %s stands outside rate and increase", d.file, where, s.Metric)
 				}
-				// Alerts are labelled by rules, not by the exporter's target.
-				if s.Metric != "ALERTS" && !slices.Contains(s.Matchers, promql.Matcher{Label: "job", Operator: "=~", Value: "$job"}) {
+				if foreign(s.Metric) {
+					continue
+				}
+				if !slices.Contains(s.Matchers, promql.Matcher{Label: "job", Operator: "=~", Value: "$job"}) {
 					t.Errorf(`%s: %s: %s has no matcher job=~"$job"`, d.file, where, s.Metric)
 				}
 				cluster := slices.ContainsFunc(s.Matchers, func(m promql.Matcher) bool { return m.Label == "connect_cluster" })
@@ -327,8 +359,9 @@ func (d dashboard) lintVariables(fail func(string, ...any)) {
 		if v.Type == "query" && (v.Datasource.UID != "${datasource}" || v.Datasource.Type != "prometheus") {
 			fail("variable %s: data source %v is fixed", v.Name, v.Datasource)
 		}
-		if v.IncludeAll && v.AllValue != ".+" {
-			fail("variable %s: all is %q, not .+", v.Name, v.AllValue)
+		// Of what the dashboard has picked by itself, all are those that it found.
+		if v.IncludeAll && (v.AllValue != ".+") != (v.Hide == 2 && v.AllValue == "") {
+			fail("variable %s: all is %q", v.Name, v.AllValue)
 		}
 	}
 	if !slices.Equal(names[:2], []string{"datasource", "job"}) || d.Templating.List[0].Type != "datasource" {
@@ -351,9 +384,9 @@ func (d dashboard) lintVariables(fail func(string, ...any)) {
 			fail("variable %s is used and does not exist", name)
 		}
 	}
-	for _, name := range names {
-		if !used[name] {
-			fail("variable %s is not used", name)
+	for _, v := range d.Templating.List {
+		if !used[v.Name] && v.Type != "adhoc" { // Grafana puts these into every query by itself.
+			fail("variable %s is not used", v.Name)
 		}
 	}
 	labels, _ := known()
@@ -366,17 +399,25 @@ func (d dashboard) lintVariables(fail func(string, ...any)) {
 			fail("variable %s: %v", v.Name, err)
 		}
 		match := regexp.MustCompile(`^label_values\((.+), (\w+)\)$`).FindStringSubmatch(query.Query)
-		if match == nil {
-			fail("variable %s: %q is no label_values", v.Name, query.Query)
+		picks := regexp.MustCompile(`^query_result\((max by \(connector\) \(.+\))\)$`).FindStringSubmatch(query.Query)
+		var expr string
+		switch {
+		case match != nil:
+			expr = match[1]
+		case picks != nil && v.Hide == 2 && v.Multi && v.IncludeAll && v.Regex == `/^\{connector="(.*)"\} /`:
+			expr = picks[1]
+		default:
+			fail("variable %s: %q is neither label_values nor a pick", v.Name, query.Query)
 			continue
 		}
-		s := promql.Parse(match[1]).Selectors[0]
-		if !slices.Contains(labels[s.Metric], match[2]) {
-			fail("variable %s: %s has no label %s", v.Name, s.Metric, match[2])
-		}
-		for _, m := range s.Matchers {
-			if !slices.Contains(labels[s.Metric], m.Label) {
-				fail("variable %s: %s has no label %s", v.Name, s.Metric, m.Label)
+		for _, s := range promql.Parse(expr).Selectors {
+			if match != nil && !slices.Contains(labels[s.Metric], match[2]) {
+				fail("variable %s: %s has no label %s", v.Name, s.Metric, match[2])
+			}
+			for _, m := range s.Matchers {
+				if !slices.Contains(labels[s.Metric], m.Label) {
+					fail("variable %s: %s has no label %s", v.Name, s.Metric, m.Label)
+				}
 			}
 		}
 	}
@@ -447,7 +488,7 @@ func (d dashboard) lintLink(p panel, l dataLink, fail func(string, ...any)) {
 	if err := json.Unmarshal(content, &there); err != nil {
 		fail("%v", err)
 	}
-	for _, want := range []string{"${__url_time_range}", "${datasource:queryparam}", "${job:queryparam}"} {
+	for _, want := range []string{"${__url_time_range}", "${datasource:queryparam}", "${job:queryparam}", "${filters:queryparam}"} {
 		if !strings.Contains(query, want) {
 			fail("panel %q: link %s does not carry %s", p.Title, l.URL, want)
 		}
@@ -571,7 +612,7 @@ func TestRender(t *testing.T) {
 			}
 			for where, expr := range d.expressions() {
 				for _, s := range promql.Parse(expr).Selectors {
-					if s.Metric != "ALERTS" && !strings.Contains(expr[s.End:s.Close], selector) {
+					if !foreign(s.Metric) && !strings.Contains(expr[s.End:s.Close], selector) {
 						t.Errorf("%s: %s: %s is not narrowed", file.Name, where, s.Metric)
 					}
 				}

@@ -1,6 +1,6 @@
 // Draws dashboards over a running Prometheus and takes their pictures:
 //   node shoot.mjs --prometheus http://127.0.0.1:9090 --out DIR [--from T] [--to T] [--step S] [--scrape S]
-//     [--chromium chromium] [--keep] UID[?var-name=value&rows=N]...
+//     [--chromium chromium] [--keep] UID[?var-name=value&rows=N&theme=light&name=FILE]...
 // Times are seconds since the epoch; step and scrape (Prometheus's scrape
 // interval) are seconds; rows cuts the picture below so many grid
 // rows. --keep goes on serving the page after the pictures.
@@ -49,7 +49,7 @@ for (const asked of positionals) {
   const rows = Number(parameters.get('rows') ?? Math.max(...all.map((p) => p.gridPos.y + p.gridPos.h)));
   for (const [k, v] of Object.entries({ dashboard: uid, from, to, step, scrape: options.scrape })) parameters.set(k, v);
   const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'shoot-'));
-  const png = path.resolve(options.out, `${uid}.png`);
+  const png = path.resolve(options.out, `${parameters.get('name') ?? uid}.png`);
   await promisify(execFile)(options.chromium, ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--hide-scrollbars',
     `--user-data-dir=${profile}`, `--window-size=1936,${rows * 38 + 64}`, '--virtual-time-budget=20000', `--screenshot=${png}`, `${base}?${parameters}`], { timeout: 120000 });
   fs.rmSync(profile, { recursive: true, force: true });

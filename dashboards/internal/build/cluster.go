@@ -13,7 +13,7 @@ func cluster() Dashboard {
 	d.annotate("Workers joined or left", "blue",
 		`max by (connect_cluster) (kafka_connect_workers{<cluster>}) != max by (connect_cluster) (kafka_connect_workers{<cluster>} offset 1m)`,
 		"Workers of {{connect_cluster}} changed", "The snapshot names more or fewer workers than a minute before.", true)
-	d.deployed()
+	d.deployed("15m", "connector_class")
 	firing(d, `connect_cluster="$connect_cluster"`)
 
 	bad := steps("green", from(1, failedColor))
@@ -45,43 +45,44 @@ func cluster() Dashboard {
 			now("", `sum(max by (state) (kafka_connect_tasks{<cluster>, state=~"unassigned|restarting"}))`)),
 		stat(3, "Not observed", "none", "no snapshot", steps("green", from(1, "purple")),
 			`Connectors that the cluster lists but whose status could not be had. Normal: 0.`,
-			now("", `sum(max by (reason) (kafka_connect_connectors_unobserved{<cluster>}))`)),
+			now("", `sum(min by (reason) (kafka_connect_connectors_unobserved{<cluster>}))`)),
 	)
 	link := toConnector(sameCluster, "__field.labels.connector")
 	d.line(8, timeline(24, "Connectors that did not run all the time", "Every connector that was seen ran all the time",
-		`States of the connectors that were in another state than running at some time in the range, the twenty that failed longest first, then twenty others. Dark red is failed, orange unassigned, blue somebody's intention, green none of these. A gap: no snapshot. Click a row to open the connector.`,
-		stateMappings(), troubled("{{connector}}", "kafka_connect_connector_state", "connector")...).
+		`States of the connectors that were in another state than running at some time in the range, the twenty that failed longest first, then twenty others. Dark red is failed, orange unassigned, blue somebody's intention. A gap: no snapshot. Click a row to open the connector.`,
+		stateMappings(), d.troubled("connectors", "{{connector}}", "kafka_connect_connector_state", "connector")...).
 		linked(link))
 	d.line(9, timeline(24, "Tasks that did not run all the time", "Every task that was seen ran all the time",
 		`The same for tasks. Many rows that turn orange together are a worker that left; a red row that stays red waits for somebody to restart the task. Managed services without task states (MSK Connect) have no rows.`,
-		stateMappings(), troubled("{{connector}} / {{task}}", "kafka_connect_task_state", "connector, task")...).
+		stateMappings(), d.troubled("tasks", "{{connector}} / {{task}}", "kafka_connect_task_state", "connector, task")...).
 		linked(link))
 	connectorLink := colLinks(toConnector(sameCluster, thisCell))
-	stateColumn := col("state", "State", colMappings(stateWords()...), coloured("color-text"), colWidth(110))
-	d.line(9,
-		table(13, "Tasks with issues", "No task has an issue",
-			`Tasks that are neither running nor paused at the end of the time range, with their worker and, if failed, the class of the exception and of its innermost cause. Several tasks with one root cause share a target system; several on one worker share that worker.`,
-			[]column{
-				col("connector", "Connector", connectorLink, colWidth(230)), col("task", "Task", colWidth(60)), stateColumn,
-				col("root_cause", "Root cause"), col("exception", "Exception"), col("worker", "Worker", colWidth(150)),
-			},
-			rows(`max by (connector, task, state) (kafka_connect_task_state{<connector>, state!~"running|paused|stopped"} == 1)`),
-			rows(`max by (connector, task, exception, root_cause) (kafka_connect_task_failure_info{<connector>} == 1)`),
-			rows(`max by (connector, task, worker) (kafka_connect_task_info{<connector>} == 1) and on (connector, task) (kafka_connect_task_state{<connector>, state!~"running|paused|stopped"} == 1)`),
-		).sorted("State", false),
-		table(11, "Connectors with issues", "No connector has an issue",
-			`Connectors that are neither running, paused nor stopped, and those that are running without any task: these move no data and say nothing of it (a "/" in the name of a connector does it on two workers).`,
-			[]column{
-				col("connector", "Connector", connectorLink, colWidth(220)), stateColumn,
-				col("Value #B", "Tasks", colThresholds(steps(failedColor, from(1, "text"))), coloured("color-text"), colWidth(70)), col("Value #C", "tasks.max", colWidth(90)),
-				col("root_cause", "Root cause"),
-			},
-			rows(connectorsWithIssues),
-			rows(`max by (connector) (kafka_connect_connector_tasks{<connector>}) and on (connector) `+connectorsWithIssues),
-			rows(`max by (connector) (kafka_connect_connector_tasks_max{<connector>}) and on (connector) `+connectorsWithIssues),
-			rows(`max by (connector, root_cause) (kafka_connect_connector_failure_info{<connector>} == 1)`),
-		).sorted("State", false),
-	)
+	stateColumn := col("state", "State", colMappings(stateWords()...), coloured("color-background"), colWidth(110))
+	sinceColumn := col("Value #C", "Since", colUnit("dateTimeFromNow"), colWidth(130))
+	d.line(8, table(24, "Tasks with issues", "No task has an issue",
+		`Tasks that are neither running nor paused at the end of the time range, the longest first: since when, the class of the innermost cause and of the exception if failed, and the worker. Several tasks with one root cause share a target system; several on one worker share that worker.`,
+		[]column{
+			col("connector", "Connector", connectorLink, colWidth(280)), col("task", "Task", colWidth(60)), stateColumn, sinceColumn,
+			col("root_cause", "Root cause"), col("exception", "Exception"), col("worker", "Worker", colWidth(250)),
+		},
+		rows(`max by (connector, task, state) (kafka_connect_task_state{<connector>, state=~"`+trouble+`"} == 1)`),
+		rows(`max by (connector, task, exception, root_cause) (kafka_connect_task_failure_info{<connector>} == 1)`),
+		rows(`1000 * min by (connector, task) (kafka_connect_task_state_since_timestamp_seconds{<connector>}) and on (connector, task) (kafka_connect_task_state{<connector>, state=~"`+trouble+`"} == 1)`),
+		rows(`max by (connector, task, worker) (kafka_connect_task_info{<connector>} and on (connector, task) (kafka_connect_task_state{<connector>, state=~"`+trouble+`"} == 1))`),
+	).sorted("Since", false))
+	d.line(7, table(24, "Connectors with issues", "No connector has an issue",
+		`Connectors that are neither running, paused nor stopped, and those that are running without any task: these move no data and say nothing of it (a "/" in the name of a connector does it on two workers).`,
+		[]column{
+			col("connector", "Connector", connectorLink, colWidth(280)),
+			col("Value #B", "Tasks", colThresholds(steps(failedColor, from(1, "text"))), coloured("color-text"), colWidth(60)), stateColumn, sinceColumn,
+			col("root_cause", "Root cause"), col("exception", "Exception"), col("worker", "Worker", colWidth(250)),
+		},
+		rows(connectorsWithIssues),
+		rows(withoutTasks),
+		rows(`1000 * min by (connector) (kafka_connect_connector_state_since_timestamp_seconds{<connector>}) and on (connector) (kafka_connect_connector_state{<connector>, state=~"`+trouble+`"} == 1)`),
+		rows(`max by (connector, exception, root_cause) (kafka_connect_connector_failure_info{<connector>} == 1)`),
+		rows(`max by (connector, worker) (kafka_connect_connector_info{<connector>} and on (connector) (kafka_connect_connector_state{<connector>, state=~"`+trouble+`"} == 1))`),
+	).sorted("Since", false))
 
 	d.line(7, graph(24, "Tasks by state", "none",
 		`All tasks, stacked by state. Normal: one green band. A dark red or orange band that stays is work that nobody does; a dip of the whole is a cluster that was not observed.`,
@@ -93,7 +94,7 @@ func cluster() Dashboard {
 		[]column{
 			col("connector", "Connector", connectorLink), col("state", "State", colMappings(stateWords()...), coloured("color-text"), colWidth(110)),
 			col("Value #B", "Running", colWidth(90)), col("Value #C", "Tasks", colWidth(80)), col("Value #D", "tasks.max", colWidth(90)),
-			col("connector_type", "Type", colWidth(80)), col("connector_class", "Class"), col("connector_version", "Version", colWidth(110)), col("worker", "Worker", colWidth(170)),
+			col("connector_type", "Type", colWidth(80)), col("connector_class", "Class"), col("connector_version", "Version", colWidth(120)), col("worker", "Worker", colWidth(250)),
 		},
 		rows(`max by (connector, state) (kafka_connect_connector_state{<connector>} == 1)`),
 		rows(`sum by (connector) (max by (connector, task) (kafka_connect_task_state{<connector>, state="running"} == 1)) or 0 * max by (connector) (kafka_connect_connector_tasks{<connector>})`),
@@ -115,7 +116,7 @@ func cluster() Dashboard {
 			now("{{worker}}", `max by (worker) (kafka_connect_worker_tasks{<cluster>})`)).saying("No worker is named"),
 	)
 
-	d.line(5, timeline(24, "Workers that answer by themselves", "Workers are not probed: worker_probe is off",
+	d.line(7, timeline(24, "Workers that answer by themselves", "Workers are not probed: worker_probe is off",
 		`Whether each worker that the snapshot names answers itself (worker_probe). Red while its tasks above say running: it is gone, and Connect has not handed out its tasks yet. A row pauses while the worker has no work and is not named.`,
 		[]mapping{{Type: "value", Options: object{
 			"0": object{"text": "silent", "color": failedColor, "index": 1}, "1": object{"text": "answers", "color": "green", "index": 0},
@@ -137,11 +138,11 @@ func cluster() Dashboard {
 	)
 	d.line(8,
 		graph(8, "Failed snapshots by reason", "none",
-			`Snapshots that failed as a whole. Normal: none. unauthorized or forbidden: credentials. unreachable: network, or every worker gone. timeout: a worker hangs. not_found or decode: the URL is not that of a Connect worker, or one is just starting. rebalancing: passes by itself.`,
-			over("{{reason}}", `sum by (reason) (increase(kafka_connect_snapshot_errors_total{<cluster>}[$__rate_interval])) > 0`)).bars().saying("No snapshot failed"),
+			`Snapshots that failed as a whole, of the exporter that fares best. Normal: none. unauthorized or forbidden: credentials. unreachable: network, or every worker gone. timeout: a worker hangs. not_found or decode: the URL is not that of a Connect worker, or one is just starting. rebalancing: passes by itself.`,
+			over("{{reason}}", `min by (reason) (sum by (reason, instance) (increase(kafka_connect_snapshot_errors_total{<cluster>}[$__rate_interval]))) > 0`)).bars().saying("No snapshot failed"),
 		graph(8, "Connectors not observed, by reason", "none",
 			`Connectors that the cluster lists but whose status could not be had. no_status: just created, or its status is lost. unaddressable: a "/" or "%" in the name on Kafka 4; observation version 2 sees it.`,
-			over("{{reason}}", `max by (reason) (kafka_connect_connectors_unobserved{<cluster>}) > 0`)).counts().stacked().saying("Every listed connector was observed"),
+			over("{{reason}}", `min by (reason) (kafka_connect_connectors_unobserved{<cluster>}) > 0`)).counts().stacked().saying("Every listed connector was observed"),
 		graph(8, "API calls by endpoint and code", "reqps",
 			`Calls that the exporter makes to this cluster. Normal: 200 only. Observation version 1 makes one or two a connector and snapshot, version 2 one a snapshot. "none": there was no answer.`,
 			over("{{call}} {{code}}", `sum by (call, code) (rate(kafka_connect_request_duration_seconds_count{<cluster>}[$__rate_interval]))`)).stacked(),
@@ -149,9 +150,9 @@ func cluster() Dashboard {
 
 	d.row("Changes, plugins and versions", true)
 	d.line(8,
-		graph(8, "Connectors that change state most", "none",
-			`The ten connectors with most changes of their own and their tasks' states. A few at a deployment or rebalance are normal; a connector that stays here flaps.`,
-			over("{{connector}}", `topk(10, max by (connector) (increase(kafka_connect_connector_state_changes_total{<connector>}[$__rate_interval]) + increase(kafka_connect_task_state_changes_total{<connector>}[$__rate_interval])) > 0)`)).bars().perMinute().saying("No state changed").
+		barGauge(8, "Connectors that change state most, 1h", "none",
+			`The ten connectors with most changes of their own and their tasks' states in the last hour. A few at a deployment or rebalance are normal; a connector that stays here flaps.`,
+			now("{{connector}}", `topk(10, max by (connector) (increase(kafka_connect_connector_state_changes_total{<connector>}[1h:1m]) + increase(kafka_connect_task_state_changes_total{<connector>}[1h:1m])) >= 1)`)).saying("No state changed").
 			linked(link),
 		graph(8, "Slowest API calls", "s",
 			`95th percentile of the time of each kind of call. On a worker that rebalances, info waits for seconds while status does not.`,
@@ -192,9 +193,15 @@ func serviceMappings() []mapping {
 	return []mapping{{Type: "value", Options: options}}
 }
 
+// trouble are the states that need somebody, or should pass.
+const trouble = "failed|" + waiting + "|provisioning|deleting"
+
+// withoutTasks are connectors that run and have no task.
+const withoutTasks = `(max by (connector) (kafka_connect_connector_tasks{<connector>}) == 0)
+	unless on (connector) (kafka_connect_connector_state{<connector>, state!="running"} == 1)`
+
 // connectorsWithIssues holds the connectors in a state that needs somebody, and
 // those that run without tasks.
-const connectorsWithIssues = `(
-	max by (connector, state) (kafka_connect_connector_state{<connector>, state!~"running|paused|stopped"} == 1)
-	or max by (connector, state) (kafka_connect_connector_state{<connector>, state="running"} == 1)
-	and on (connector) (kafka_connect_connector_tasks{<connector>} == 0))`
+const connectorsWithIssues = `
+	max by (connector, state) (kafka_connect_connector_state{<connector>, state=~"` + trouble + `"} == 1)
+	or label_replace(` + withoutTasks + `, "state", "running", "", "")`

@@ -11,7 +11,7 @@ func connector() Dashboard {
 	d.annotate("Workers joined or left", "blue",
 		`max by (connect_cluster) (kafka_connect_workers{<cluster>}) != max by (connect_cluster) (kafka_connect_workers{<cluster>} offset 1m)`,
 		"Workers of {{connect_cluster}} changed", "The snapshot names more or fewer workers than a minute before.", true)
-	d.deployed()
+	d.deployed("1m", "connector")
 	firing(d, `connect_cluster="$connect_cluster", connector=~"$connector"`)
 
 	state := stat(3, "State", "none", "not seen now", steps("text"),
@@ -51,16 +51,18 @@ func connector() Dashboard {
 		`A row a task. Red rows wait for a restart. Rows that turn orange together lost their worker, and are handed out again after scheduled.rebalance.max.delay.ms, five minutes unless set otherwise. Managed services without task states (MSK Connect) have no rows.`,
 		stateMappings(), over("{{connector}} / {{task}}", stateCode("kafka_connect_task_state", "connector, task"))))
 	d.line(8, table(24, "Tasks", "No task is seen now",
-		`All tasks at the end of the time range: state, worker, and why they failed. The message of the exception is in the log of that worker, and in the reply of GET /connectors/NAME/status.`,
+		`All tasks at the end of the time range: state, since when if it is not running, worker, and why they failed. The message of the exception is in the log of that worker, and in the reply of GET /connectors/NAME/status.`,
 		[]column{
 			col("connector", "Connector", colWidth(260)), col("task", "Task", colWidth(70)),
-			col("state", "State", colMappings(stateWords()...), coloured("color-text"), colWidth(120)),
-			col("worker", "Worker", colWidth(190)), col("root_cause", "Root cause"), col("exception", "Exception"),
+			col("state", "State", colMappings(stateWords()...), coloured("color-background"), colWidth(110)),
+			col("Value #D", "Since", colUnit("dateTimeFromNow"), colWidth(130)),
+			col("worker", "Worker", colWidth(250)), col("root_cause", "Root cause"), col("exception", "Exception"),
 			col("task_version", "Version", colWidth(110)),
 		},
 		rows(`max by (connector, task, state) (kafka_connect_task_state{<connector>} == 1)`),
 		rows(`max by (connector, task, worker, task_version) (kafka_connect_task_info{<connector>} == 1)`),
 		rows(`max by (connector, task, exception, root_cause) (kafka_connect_task_failure_info{<connector>} == 1)`),
+		rows(`1000 * min by (connector, task) (kafka_connect_task_state_since_timestamp_seconds{<connector>})`),
 	).sorted("State", false))
 	d.line(8,
 		graph(8, "Tasks against tasks.max", "none",
@@ -87,7 +89,7 @@ func connector() Dashboard {
 		graph(12, "State changes", "none",
 			`Changes seen between snapshots, of the connector itself and of its tasks. What changes twice between two snapshots is not seen.`,
 			over("{{connector}}: connector", `max by (connector) (increase(kafka_connect_connector_state_changes_total{<connector>}[$__rate_interval]))`),
-			over("{{connector}}: tasks", `max by (connector) (increase(kafka_connect_task_state_changes_total{<connector>}[$__rate_interval]))`)).bars().perMinute(),
+			over("{{connector}}: tasks", `max by (connector) (increase(kafka_connect_task_state_changes_total{<connector>}[$__rate_interval]))`)).bars().every("1m"),
 		timeline(12, "Placement of the connector", "Not seen in this range",
 			`The worker that runs the connector itself, which makes its task configurations. A change of rows is a rebalance.`,
 			[]mapping{{Type: "value", Options: object{"1": object{"text": "here", "color": "blue", "index": 0}}}},

@@ -6,7 +6,7 @@ func exporter() Dashboard {
 		Description: "The exporter itself: what it costs, what it asks of the clusters, and whether its answers can be trusted.",
 	}, map[string]string{"exporter": `job=~"$job", instance=~"$instance"`})
 	d.dashboard.Templating.List = []variable{
-		datasourceVariable(), jobVariable("kafka_connect_exporter_build_info"),
+		datasourceVariable(), jobVariable("kafka_connect_exporter_build_info"), filterVariable(),
 		queryVariable("instance", "Instance", `label_values(kafka_connect_exporter_build_info{job=~"$job"}, instance)`).all(),
 	}
 	d.annotate("Exporter restarted", "purple",
@@ -66,8 +66,8 @@ func exporter() Dashboard {
 			over("{{outcome}}", `sum by (outcome) (rate(kafka_connect_snapshot_duration_seconds_count{<exporter>}[$__rate_interval]))`)).stacked().
 			with(fixed("success", "green"), fixed("partial", "purple"), fixed("failure", failedColor)),
 		graph(8, "Failed snapshots by cluster and reason", "none",
-			`Normal: none. unauthorized and forbidden: credentials; unreachable: network or workers; timeout: a worker that hangs.`,
-			over("{{connect_cluster}}: {{reason}}", `sum by (connect_cluster, reason) (increase(kafka_connect_snapshot_errors_total{<exporter>}[$__rate_interval])) > 0`)).bars().saying("No snapshot failed"),
+			`Normal: none. unauthorized and forbidden: credentials; unreachable: network or workers; timeout: a worker that hangs. One instance alone that fails is blind, and the cluster well: the other dashboards do not show it.`,
+			over("{{connect_cluster}}: {{reason}} ({{instance}})", `sum by (connect_cluster, reason, instance) (increase(kafka_connect_snapshot_errors_total{<exporter>}[$__rate_interval])) > 0`)).bars().saying("No snapshot failed"),
 	)
 	d.line(8,
 		graph(8, "API calls to each cluster", "reqps",

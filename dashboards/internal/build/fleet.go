@@ -2,17 +2,21 @@ package build
 
 // clusterHealth turns a cluster into one word. Each term is a code, and the
 // highest code of a cluster counts. Where two terms have the same labels only
-// the first of them is left, so such terms have the same code.
+// the first of them is left, so such terms have the same code. Of two replicas
+// one that sees nothing, or not all, says nothing of the cluster.
 const clusterHealth = `
 	max by (connect_cluster) (
-	  6 - 5 * kafka_connect_up{<cluster>}
+	  6 - 5 * max by (connect_cluster) (kafka_connect_up{<cluster>})
 	  or 2 + 0 * (kafka_connect_resource_state{<cluster>, state="poweroff"} == 1)
 	  or 3 + 0 * (kafka_connect_tasks{<cluster>, state=~"unassigned|restarting"} > 0)
 	  or 3 + 0 * (kafka_connect_connectors{<cluster>, state=~"unassigned|restarting"} > 0)
-	  or 4 + 0 * (kafka_connect_connectors_unobserved{<cluster>} > 0)
+	  or 4 + 0 * (min by (connect_cluster, reason) (kafka_connect_connectors_unobserved{<cluster>}) > 0)
 	  or 5 + 0 * (kafka_connect_tasks{<cluster>, state=~"failed|degraded"} > 0)
 	  or 5 + 0 * (kafka_connect_connectors{<cluster>, state=~"failed|degraded"} > 0)
 	)`
+
+// onceUnwell are the clusters that were not well at some moment of the time range.
+const onceUnwell = `(max_over_time((` + clusterHealth + `)[$__range:5m] @ end()) > 1)`
 
 func healthMappings() []mapping {
 	word := func(index int, text, colorName string) object {
@@ -78,7 +82,7 @@ func fleet() Dashboard {
 		Description: "All Kafka Connect clusters at a glance: which are down, what has failed, and where to look next.",
 	}, map[string]string{"cluster": `job=~"$job", connect_cluster=~"$connect_cluster"`})
 	d.dashboard.Templating.List = []variable{
-		datasourceVariable(), jobVariable("kafka_connect_up"),
+		datasourceVariable(), jobVariable("kafka_connect_up"), filterVariable(),
 		queryVariable("connect_cluster", "Cluster", `label_values(kafka_connect_up{job=~"$job"}, connect_cluster)`).all(),
 		textVariable("owner", "Owner's label", "label_team").about("Label of kafka_connect_connector_labels that says whose a connector is (the setting connector_labels)."),
 		textVariable("alertmanager", "Alertmanager", "http://localhost:9093").about("Address of Alertmanager, for links that silence."),
@@ -106,7 +110,7 @@ func fleet() Dashboard {
 			now("", `sum(max by (connect_cluster, state) (kafka_connect_tasks{<cluster>, state=~"unassigned|restarting"}))`)),
 		stat(3, "Not observed", "none", "no snapshot", steps("green", from(1, "purple")),
 			`Connectors that a cluster lists but whose status could not be had: of these this page knows nothing. Normal: 0, or a moment's 1 while a connector is created.`,
-			now("", `sum(max by (connect_cluster, reason) (kafka_connect_connectors_unobserved{<cluster>}))`)),
+			now("", `sum(min by (connect_cluster, reason) (kafka_connect_connectors_unobserved{<cluster>}))`)),
 		stat(3, "Running connectors", "none", "no snapshot", steps("text"),
 			`Connectors that say RUNNING, over all clusters that are up.`,
 			now("", `sum(max by (connect_cluster) (kafka_connect_connectors{<cluster>, state="running"}))`)),
@@ -118,39 +122,47 @@ func fleet() Dashboard {
 			now("", `sum(max by (connect_cluster) (kafka_connect_workers{<cluster>}))`)),
 	)
 	d.line(7, timeline(24, "Health of each cluster", "No exporter has reported a cluster in this range",
-		`The worst that was true of a cluster at each moment: down (no snapshot), failures (a connector or task failed or degraded), partly observed, unassigned or restarting, powered off (a managed service), well. A gap: the exporter itself was not scraped. Click a row to open the cluster.`,
-		healthMappings(), over("{{connect_cluster}}", clusterHealth)).
+		`The worst that was true of a cluster at each moment: down (no snapshot), failures (a connector or task failed or degraded), partly observed, unassigned or restarting, powered off (a managed service), well. A gap: the exporter itself was not scraped. Clusters that were not well at some moment stand above the others. Click a row to open the cluster.`,
+		healthMappings(),
+		over("{{connect_cluster}}", clusterHealth+` and on (connect_cluster) `+onceUnwell),
+		over("{{connect_cluster}}", clusterHealth+` unless on (connect_cluster) `+onceUnwell)).
 		linked(toCluster(clusterOfLabel)))
 	d.line(9, table(24, "Failing now", "Nothing has failed",
-		`Every connector (no task number) and task that is FAILED at the end of the time range, the worst clusters' first: the class of its exception and of the innermost cause, its worker, since when (exactly where the brokers are read, else since the exporter first saw it), and whose it is: the label of kafka_connect_connector_labels that "Owner's label" names. The worker's log holds the message. Click the connector to see it alone, the cause for what to do.`,
+		`Every connector and task that is FAILED at the end of the time range, the worst first: connectors that failed themselves, then by the share of the connector's tasks that failed. Since when (exactly where the brokers are read, else since the exporter first saw it), the class of the innermost cause and of the exception, the worker, and whose it is: the label of kafka_connect_connector_labels that "Owner's label" names. The worker's log holds the message. Click the connector to see it alone, to silence it or for its logs; the cause for what to do.`,
 		[]column{
-			col("connect_cluster", "Cluster", colLinks(toCluster(thisCell)), colWidth(150)),
-			col("connector", "Connector", colLinks(toConnector(clusterOfRow, thisCell), silence, logs), colWidth(260)),
+			col("connect_cluster", "Cluster", colLinks(toCluster(thisCell)), colWidth(140)),
+			col("connector", "Connector", colLinks(toConnector(clusterOfRow, thisCell), silence, logs), colWidth(250)),
 			col("task", "Task", colWidth(60)),
-			col("Value #C", "Since", colUnit("dateTimeFromNow"), colWidth(150)),
+			col("Value #D", "Failed", colUnit("percentunit"), colDecimals(0), colMappings(mapping{Type: "value", Options: object{"2": object{"text": "the connector", "index": 0}}}), colWidth(125)),
+			col("Value #C", "Since", colUnit("dateTimeFromNow"), colWidth(130)),
 			col("root_cause", "Root cause", colLinks(runbook("KafkaConnectTaskFailed"))),
 			col("exception", "Exception"),
-			col("worker", "Worker", colWidth(170)),
-			col("owner", "Owner", colWidth(110)),
+			col("worker", "Worker", colWidth(240)),
+			col("owner", "Owner", colWidth(90)),
 		},
 		rows(`max by (connect_cluster, connector, task, exception, root_cause) (kafka_connect_task_failure_info{<cluster>} == 1)
 			or max by (connect_cluster, connector, exception, root_cause) (kafka_connect_connector_failure_info{<cluster>} == 1)`),
-		rows(`max by (connect_cluster, connector, task, worker) (kafka_connect_task_info{<cluster>} == 1)
-			and on (connect_cluster, connector, task) (kafka_connect_task_failure_info{<cluster>} == 1)
-			or max by (connect_cluster, connector, worker) (kafka_connect_connector_info{<cluster>} == 1)
-			and on (connect_cluster, connector) (kafka_connect_connector_failure_info{<cluster>} == 1)`),
+		rows(`max by (connect_cluster, connector, task, worker) (kafka_connect_task_info{<cluster>}
+			and on (connect_cluster, connector, task) (kafka_connect_task_failure_info{<cluster>} == 1))
+			or max by (connect_cluster, connector, worker) (kafka_connect_connector_info{<cluster>}
+			and on (connect_cluster, connector) (kafka_connect_connector_failure_info{<cluster>} == 1))`),
 		rows(`1000 * (min by (connect_cluster, connector, task) (kafka_connect_task_state_since_timestamp_seconds{<cluster>})
 			and on (connect_cluster, connector, task) (kafka_connect_task_failure_info{<cluster>} == 1)
 			or min by (connect_cluster, connector) (kafka_connect_connector_state_since_timestamp_seconds{<cluster>})
 			and on (connect_cluster, connector) (kafka_connect_connector_failure_info{<cluster>} == 1))`),
-		rows(`max by (connect_cluster, connector, owner) (label_replace(kafka_connect_connector_labels{<cluster>}, "owner", "$1", "$owner", "(.+)"))
-			and on (connect_cluster, connector) (kafka_connect_task_failure_info{<cluster>} == 1 or kafka_connect_connector_failure_info{<cluster>} == 1)`),
-	).sorted("Since", false))
+		rows(`max by (connect_cluster, connector, task) (kafka_connect_task_failure_info{<cluster>} == 1) * on (connect_cluster, connector) group_left ()
+			(count by (connect_cluster, connector) (max by (connect_cluster, connector, task) (kafka_connect_task_failure_info{<cluster>} == 1))
+			/ max by (connect_cluster, connector) (kafka_connect_connector_tasks{<cluster>}))
+			or 2 * max by (connect_cluster, connector) (kafka_connect_connector_failure_info{<cluster>} == 1)`),
+		rows(`(max by (connect_cluster, connector, task) (kafka_connect_task_failure_info{<cluster>} == 1)
+			or max by (connect_cluster, connector) (kafka_connect_connector_failure_info{<cluster>} == 1)) * on (connect_cluster, connector) group_left (owner)
+			group by (connect_cluster, connector, owner) (label_replace(kafka_connect_connector_labels{<cluster>}, "owner", "$1", "$owner", "(.+)"))`),
+	).sorted("Failed", true))
 	d.line(8, table(24, "Clusters", "No exporter reports a cluster",
-		`A row a cluster. A cluster that is down has no counts, only a dash, and the age of its last successful snapshot. Snapshot time is the 95th percentile; it belongs well below the scrape timeout. Changes are changes of state in the last hour: many without anybody at work means flapping.`,
+		`A row a cluster, the worst first. A cluster that is down has no counts, only a dash, and the age of its last successful snapshot. Snapshot time is the 95th percentile; it belongs well below the scrape timeout. Changes are changes of state in the last hour: many without anybody at work means flapping.`,
 		[]column{
 			col("connect_cluster", "Cluster", colLinks(toCluster(thisCell)), colWidth(160)),
-			col("Value #A", "State", colMappings(upMappings()...), coloured("color-background"), colWidth(70)),
+			col("Value #A", "State", colMappings(healthMappings()...), coloured("color-background"), colWidth(190)),
 			col("provider", "Provider", colWidth(120)),
 			col("version", "Version", colWidth(80)),
 			col("Value #C", "Workers", colWidth(80)),
@@ -164,7 +176,7 @@ func fleet() Dashboard {
 			col("Value #K", "Snapshot age", colUnit("s"), colDecimals(0), colThresholds(steps("text", from(120, failedColor))), coloured("color-text"), colWidth(125)),
 			col("Value #L", "Changes, 1h", colDecimals(0)),
 		},
-		rows(`max by (connect_cluster) (kafka_connect_up{<cluster>})`),
+		rows(clusterHealth),
 		rows(`max by (connect_cluster, provider, version) (kafka_connect_cluster_info{<cluster>})`),
 		rows(`max by (connect_cluster) (kafka_connect_workers{<cluster>})`),
 		rows(`max by (connect_cluster) (kafka_connect_connectors{<cluster>, state="running"})`),
@@ -175,8 +187,8 @@ func fleet() Dashboard {
 		rows(`max by (connect_cluster) (kafka_connect_tasks{<cluster>, state="unassigned"})`),
 		rows(`histogram_quantile(0.95, sum by (le, connect_cluster) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval]))) >= 0`),
 		rows(`clamp_min(time() - max by (connect_cluster) (kafka_connect_snapshot_timestamp_seconds{<cluster>}), 0)`),
-		rows(`sum by (connect_cluster) (max by (connect_cluster, connector) (increase(kafka_connect_connector_state_changes_total{<cluster>}[1h]) + increase(kafka_connect_task_state_changes_total{<cluster>}[1h])))`),
-	).sorted("State", false))
+		rows(`sum by (connect_cluster) (max by (connect_cluster, connector) (increase(kafka_connect_connector_state_changes_total{<cluster>}[1h:1m]) + increase(kafka_connect_task_state_changes_total{<cluster>}[1h:1m])))`),
+	).sorted("State", true))
 	d.row("Trends", true)
 	d.line(8,
 		graph(8, "Failed tasks of each cluster", "none",
@@ -194,15 +206,15 @@ func fleet() Dashboard {
 	)
 	d.line(8,
 		graph(8, "State changes of each cluster", "none",
-			`Changes of connectors' and tasks' states. Bursts at deployments and rebalances are normal; a steady band is flapping, and the Cluster dashboard names who flaps.`,
-			over("{{connect_cluster}}", `sum by (connect_cluster) (max by (connect_cluster, connector) (increase(kafka_connect_connector_state_changes_total{<cluster>}[$__rate_interval]) + increase(kafka_connect_task_state_changes_total{<cluster>}[$__rate_interval])))`)).bars().perMinute(),
+			`Changes of connectors' and tasks' states within half an hour. Bursts at deployments and rebalances are normal; a steady band is flapping, and the Cluster dashboard names who flaps.`,
+			over("{{connect_cluster}}", `sum by (connect_cluster) (max by (connect_cluster, connector) (increase(kafka_connect_connector_state_changes_total{<cluster>}[30m:15m]) + increase(kafka_connect_task_state_changes_total{<cluster>}[30m:15m])))`)).bars().every("30m"),
 		graph(8, "Snapshot time of each cluster", "s",
 			`95th percentile of the time that a snapshot takes. It belongs well below the scrape timeout; a rise without more connectors is a slow worker or network.`,
 			over("{{connect_cluster}}", `histogram_quantile(0.95, sum by (le, connect_cluster) (rate(kafka_connect_snapshot_duration_seconds_bucket{<cluster>}[$__rate_interval])))`)).
 			linked(toCluster(clusterOfLabel)),
 		graph(8, "Failed snapshots", "none",
-			`Snapshots that failed as a whole, by cluster and reason. Normal: none. unauthorized and forbidden: credentials; unreachable: network or all workers gone; timeout: a worker that hangs.`,
-			over("{{connect_cluster}}: {{reason}}", `sum by (connect_cluster, reason) (increase(kafka_connect_snapshot_errors_total{<cluster>}[$__rate_interval])) > 0`)).bars().
+			`Snapshots that failed as a whole, by cluster and reason, of the exporter that fares best. Normal: none. unauthorized and forbidden: credentials; unreachable: network or all workers gone; timeout: a worker that hangs.`,
+			over("{{connect_cluster}}: {{reason}}", `min by (connect_cluster, reason) (sum by (connect_cluster, reason, instance) (increase(kafka_connect_snapshot_errors_total{<cluster>}[$__rate_interval]))) > 0`)).bars().
 			saying("No snapshot failed"),
 	)
 	return d.done()

@@ -82,7 +82,7 @@ type variable struct {
 	Type        string      `json:"type"`
 	Datasource  *datasource `json:"datasource,omitempty"`
 	// Query is a string, or for a query variable an object.
-	Query      any      `json:"query"`
+	Query      any      `json:"query,omitempty"`
 	Regex      string   `json:"regex"`
 	Refresh    int      `json:"refresh,omitempty"`
 	Sort       int      `json:"sort,omitempty"`

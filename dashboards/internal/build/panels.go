@@ -111,21 +111,34 @@ func (d *draft) annotate(name, color, expr, title, text string, enable bool) {
 	})
 }
 
+// lately is the annotation that was added last.
+func (d *draft) lately() *annotation {
+	return &d.dashboard.Annotations.List[len(d.dashboard.Annotations.List)-1]
+}
+
 // deployed marks when configurations, plugins and workers changed: what fails
-// right after often fails for that.
-func (d *draft) deployed() {
+// right after often fails for that. What has to read every connector is looked at
+// each apart (such as 15m), and is that imprecise. A plugin is told of by the label
+// named.
+func (d *draft) deployed(apart, named string) {
 	d.annotate("Configuration changed", "purple",
 		`1000 * max by (connect_cluster, connector) (kafka_connect_connector_config_changed_timestamp_seconds{<connector>})`,
 		"Configuration of {{connector}} changed", "{{connect_cluster}}", true)
-	d.dashboard.Annotations.List[len(d.dashboard.Annotations.List)-1].UseValueForTime = true
-	d.annotate("Plugin changed", "purple",
-		`count by (connect_cluster, connector, connector_version) (kafka_connect_connector_info{<connector>, connector_version!=""})
-		unless count by (connect_cluster, connector, connector_version) (kafka_connect_connector_info{<connector>, connector_version!=""} offset 2m)
-		and on (connect_cluster, connector) (kafka_connect_connector_info{<connector>, connector_version!=""} offset 2m)`,
-		"{{connector}} runs {{connector_version}}", "Another version of its plugin than two minutes before.", true)
-	d.annotate("Number of tasks changed", "light-purple",
-		`max by (connect_cluster, connector) (kafka_connect_connector_tasks{<connector>}) != max by (connect_cluster, connector) (kafka_connect_connector_tasks{<connector>} offset 1m)`,
-		"Tasks of {{connector}} changed", "It has more or fewer tasks than a minute before.", false)
+	d.lately().UseValueForTime, d.lately().Step = true, "5m" // The time is the value's.
+	d.annotate("Version of the workers changed", "purple",
+		`count by (connect_cluster, version) (kafka_connect_cluster_info{<cluster>})
+		unless count by (connect_cluster, version) (last_over_time(kafka_connect_cluster_info{<cluster>}[10m] offset 1m))
+		and on (connect_cluster) (last_over_time(kafka_connect_cluster_info{<cluster>}[10m] offset 1m))`,
+		"A worker of {{version}} answers", "{{connect_cluster}}: no snapshot of the ten minutes before came from one.", true)
+	before := fmt.Sprintf(`(kafka_connect_up{<cluster>} offset %s == 1)`, apart)
+	versions := `group by (connect_cluster, ` + named + `, connector_version) (kafka_connect_connector_info{<connector>, connector_version!=""}`
+	d.annotate("Plugin changed", "purple", versions+`) unless `+versions+` offset `+apart+`) and on (connect_cluster) `+before,
+		"{{"+named+"}} runs in {{connector_version}}", "It did not "+apart+" before: new, or another version of its plugin.", true)
+	d.lately().Step = apart
+	d.annotate("Number of tasks changed", "light-purple", fmt.Sprintf(
+		`max by (connect_cluster, connector) (kafka_connect_connector_tasks{<connector>}) != max by (connect_cluster, connector) (kafka_connect_connector_tasks{<connector>} offset %s)`, apart),
+		"Tasks of {{connector}} changed", "It has more or fewer tasks than "+apart+" before.", false)
+	d.lately().Step = apart
 }
 
 // newClusterDraft begins a dashboard of one cluster, of which connectors are
@@ -136,12 +149,29 @@ func newClusterDraft(d Dashboard, choose func(variable) variable) *draft {
 		"connector": `job=~"$job", connect_cluster="$connect_cluster", connector=~"$connector"`,
 	})
 	draft.dashboard.Templating.List = []variable{
-		datasourceVariable(), jobVariable("kafka_connect_up"),
+		datasourceVariable(), jobVariable("kafka_connect_up"), filterVariable(),
 		queryVariable("connect_cluster", "Cluster", `label_values(kafka_connect_up{job=~"$job"}, connect_cluster)`),
 		choose(queryVariable("connector", "Connector", `label_values(kafka_connect_connector_state{job=~"$job", connect_cluster="$connect_cluster"}, connector)`)),
 	}
 	return draft
 }
+
+// pick finds, once when the dashboard is opened, the connectors that an instant
+// query names, and returns the selector of these. A panel that draws the worst of
+// many over time reads them alone. What it finds is a hidden variable; a name with a
+// quotation mark, which Grafana does not escape there, is passed over.
+func (d *draft) pick(name, label, expr string) string {
+	expr = d.expand(strings.ReplaceAll(expr, "<connector>", `<connector>, connector!~".*\".*"`))
+	v := queryVariable(name, label, "query_result(max by (connector) ("+expr+"))").all()
+	v.AllValue = "" // All are those that were found.
+	v.Regex = `/^\{connector="(.*)"\} /`
+	v.Hide = 2
+	d.dashboard.Templating.List = append(d.dashboard.Templating.List, v)
+	return `<cluster>, ` + matching(name)
+}
+
+// matching picks the connectors that the variable holds.
+func matching(name string) string { return fmt.Sprintf(`connector=~"$%s"`, name) }
 
 func (d *draft) done() Dashboard { return d.dashboard }
 
@@ -171,6 +201,17 @@ func textVariable(name, label, preset string) variable {
 	return variable{
 		Name: name, Label: label, Type: "textbox", Query: preset,
 		Current: object{"text": preset, "value": preset}, Options: []object{{"selected": true, "text": preset, "value": preset}},
+	}
+}
+
+// filterVariable narrows every query to labels that the reader chooses, those of
+// the target (env, region, namespace) above all: Grafana puts them into each
+// selector by itself.
+func filterVariable() variable {
+	ds := prometheus()
+	return variable{
+		Name: "filters", Label: "Filters", Type: "adhoc", Datasource: &ds, Current: object{}, Options: []object{},
+		Description: "Any label of the series, such as env = prod: two environments may have a cluster of one name.",
 	}
 }
 
@@ -295,10 +336,9 @@ func (p Panel) bars() Panel {
 	return p
 }
 
-// perMinute keeps bars a minute apart at least, about as far as increase looks
-// back, so that neighbours do not count the same event. It costs up to a minute
-// of freshness.
-func (p Panel) perMinute() Panel { p.Interval = "1m"; return p }
+// every keeps bars apart at least, about as far as increase looks back, so that
+// neighbours do not count the same event. It costs as much of freshness.
+func (p Panel) every(interval string) Panel { p.Interval = interval; return p }
 
 // logarithmic shows milliseconds and seconds in one graph.
 func (p Panel) logarithmic() Panel {
@@ -431,10 +471,10 @@ func fixed(name, colorName string, more ...property) override {
 	}
 }
 
-// to links to another dashboard: same data source, job and time, and the given
+// to links to another dashboard: same data source, job, filters and time, and the given
 // variables, whose values are percent-encoded because names of connectors may
 // hold anything.
 func to(title, uid string, variables ...string) dataLink {
-	parts := append([]string{"${__url_time_range}", "${datasource:queryparam}", "${job:queryparam}"}, variables...)
+	parts := append([]string{"${__url_time_range}", "${datasource:queryparam}", "${job:queryparam}", "${filters:queryparam}"}, variables...)
 	return dataLink{Title: title, URL: "/d/" + uid + "?" + strings.Join(parts, "&")}
 }

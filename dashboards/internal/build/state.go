@@ -35,13 +35,13 @@ const failedColor = "dark-red"
 // exist for the current state only, or with "state_series: all" for every state
 // as 0 or 1, hence "== 1".
 func stateCode(metric, by string) string {
-	return "max by (" + by + ") (" + strings.Join(stateTerms(metric, 0), " or ") + ")"
+	return "max by (" + by + ") (" + strings.Join(stateTerms(metric, "<connector>"), " or ") + ")"
 }
 
-// stateTerms are the codes of the states from some place in the list on.
-func stateTerms(metric string, first int) (terms []string) {
-	for i, s := range shades()[first:] {
-		terms = append(terms, fmt.Sprintf(`%d * (%s{<connector>, state="%s"} == 1)`, first+i+1, metric, s.name))
+// stateTerms are the codes of the states of what a selector picks.
+func stateTerms(metric, selector string) (terms []string) {
+	for i, s := range shades() {
+		terms = append(terms, fmt.Sprintf(`%d * (%s{%s, state="%s"} == 1)`, i+1, metric, selector, s.name))
 	}
 	return terms
 }
@@ -55,20 +55,27 @@ const (
 
 // troubled are timelines of the objects that were in another state than running,
 // in two queries, so that those that failed stand above the others: at most
-// twenty of each, those that were so longest. Each query reads what does not run,
-// which is little: an object runs while it is in no other state and its cluster is
-// observed.
-func troubled(legend, metric, by string) []Target {
-	time := func(states string) string {
-		return fmt.Sprintf(`sum by (%s) (sum_over_time(%s{<connector>, state=~"%s"}[$__range] @ end()))`, by, metric, states)
+// twenty of each, those that were so longest. Which ones these are is found once
+// (pick), by reading what does not run, which is little: drawing them all to choose
+// among them would read the whole cluster at every step.
+func (d *draft) troubled(kind, legend, metric, by string) []Target {
+	time := func(selector, states string) string {
+		return fmt.Sprintf(`sum by (%s) (sum_over_time(%s{%s, state=~"%s"}[$__range] @ end()))`, by, metric, selector, states)
 	}
-	failed := time("failed") + " > 0"
-	others := fmt.Sprintf(`(1000 * %s or %s) unless on (%s) (%s)`, time(waiting), time(intention), by, failed)
-	timelineOf := func(picked string) Target {
-		return over(legend, fmt.Sprintf(`max by (%[1]s) (%[2]s) and on (%[1]s) %[3]s or on (%[1]s) (0 * %[3]s + 1 and on () (max(kafka_connect_up{<cluster>}) == 1))`,
-			by, strings.Join(stateTerms(metric, 1), " or "), picked))
+	failed := func(selector string) string { return "topk(20, " + time(selector, "failed") + " > 0)" }
+	others := func(selector string) string {
+		return fmt.Sprintf(`topk(20, (1000 * %s or %s) unless on (%s) %s)`,
+			time(selector, waiting), time(selector, intention), by, time(selector, "failed"))
 	}
-	return []Target{timelineOf("topk(20, " + failed + ")"), timelineOf("topk(20, (" + others + ") > 0)")}
+	timelineOf := func(name, label string, worst func(selector string) string) Target {
+		picked := d.pick(name, label, worst("<connector>"))
+		return over(legend, fmt.Sprintf(`max by (%[1]s) (%[2]s) and on (%[1]s) %[3]s`,
+			by, strings.Join(stateTerms(metric, picked), " or "), worst(picked)))
+	}
+	return []Target{
+		timelineOf("failing_"+kind, "Connectors whose "+kind+" failed longest", failed),
+		timelineOf("waiting_"+kind, "Connectors whose "+kind+" did not run longest", others),
+	}
 }
 
 // stateMappings turn codes into words and colours.

@@ -38,11 +38,24 @@ async function ask(path: string, parameters: Record<string, any>): Promise<any[]
   return reply.data.result;
 }
 
-export async function label(query: string, variables: Record<string, string>, range: Range): Promise<string[]> {
-  const [, selector, name] = /^label_values\((.+), (\w+)\)$/.exec(interpolate(query, variables, range))!;
+// values of a query variable: those of a label, or what the variable's own pattern
+// takes from the rows of an instant query.
+export async function values(variable: any, variables: Record<string, string>, range: Range): Promise<string[]> {
+  const query = interpolate(variable.query.query, variables, range);
+  const picked = /^query_result\((.+)\)$/.exec(query);
+  if (picked) {
+    const [, pattern] = /^\/(.+)\/$/.exec(variable.regex)!;
+    return (await ask('query', { query: picked[1], time: range.to }))
+      .map((s) => `{${Object.entries(s.metric).map(([k, v]) => `${k}="${v}"`).join(',')}} ${s.value[1]} `)
+      .flatMap((row) => new RegExp(pattern).exec(row)?.[1] ?? []);
+  }
+  const [, selector, name] = /^label_values\((.+), (\w+)\)$/.exec(query)!;
   const found = await (await fetch(`/api/v1/label/${name}/values?${new URLSearchParams({ 'match[]': selector, start: `${range.from}`, end: `${range.to}` })}`)).json();
   return found.data;
 }
+
+// all is what stands for every value: a pattern of the values, as Grafana escapes them.
+export const all = (values: string[]) => `(${values.map((v) => v.replace(/\\/g, '\\\\\\\\').replace(/[$^*{}[\]'+?.()|]/g, '\\\\$&')).join('|')})`;
 
 // frames runs one target and shapes the answer as Grafana's Prometheus data
 // source does: a frame a series, or one table whose columns are labels.

@@ -4,15 +4,16 @@
 // so Timeline and Heatmap below draw the same data by the same options.
 import React from 'react';
 import { createRoot } from 'react-dom/client';
-import { createTheme, dateTime, getDisplayProcessor, ThemeContext, type DataFrame } from '@grafana/data';
+import { createTheme, dateTime, getDisplayProcessor, type DataFrame } from '@grafana/data';
 import * as UI from '@grafana/ui';
-import { label, load, type Range } from './data';
+import { all, load, values, type Range } from './data';
 
-const { PanelChrome, TimeSeries, BigValue, BarGauge, Table, GlobalStyles, VizLegend, PortalContainer } = UI as any;
-const theme = createTheme({ colors: { mode: 'dark' } });
+const { ThemeContext, PanelChrome, TimeSeries, BigValue, BarGauge, Table, GlobalStyles, VizLegend, PortalContainer } = UI as any;
+const theme = createTheme({ colors: { mode: new URLSearchParams(location.search).get('theme') === 'light' ? 'light' : 'dark' } });
 const ROW = 38, COLUMN = 80; // Grafana's 30 pixels a row and 8 between panels
 
-function Timeline({ frames, panel, range, width, height }: any) {
+function Timeline({ frames: every, panel, range, width, height }: any) {
+  const pages = Math.ceil(every.length / panel.options.perPage), frames = every.slice(0, panel.options.perPage);
   const legend = new Map<string, string>();
   const left = Math.min(260, width / 4), rowHeight = (height - 52) / frames.length;
   const scale = (t: number) => ((t - range.from) / (range.to - range.from)) * (width - left);
@@ -32,6 +33,7 @@ function Timeline({ frames, panel, range, width, height }: any) {
     {bars.map((b: any, i: number) => <div key={`b${i}`} style={{ position: 'absolute', left: left + Math.max(scale(b.from), 0), width: Math.max(scale(Math.min(b.to, range.to)) - Math.max(scale(b.from), 0), 1), top: b.row * rowHeight + (rowHeight * (1 - panel.options.rowHeight)) / 2, height: rowHeight * panel.options.rowHeight, background: b.color, opacity: panel.fieldConfig.defaults.custom.fillOpacity / 100 }} />)}
     {bars.filter((b: any) => scale(b.to) - scale(b.from) > 7 * b.text.length + 8 && rowHeight > 13).map((b: any, i: number) => <div key={`t${i}`} style={{ position: 'absolute', left: left + Math.max(scale(b.from), 0) + 4, top: b.row * rowHeight, lineHeight: `${rowHeight}px`, color: theme.colors.getContrastText(b.color) }}>{b.text}</div>)}
     {ticks.map((t, i) => <div key={`x${i}`} style={{ position: 'absolute', left: left + scale(t) - (i === 6 ? (range.to - range.from > 1800 ? 34 : 52) : i ? 17 : 0), top: height - 50, color: theme.colors.text.secondary }}>{dateTime(t * 1000).utc().format(range.to - range.from > 1800 ? 'HH:mm' : 'HH:mm:ss')}</div>)}
+    {pages > 1 && <div style={{ position: 'absolute', bottom: 4, right: 8, color: theme.colors.text.secondary }}>page 1 of {pages}</div>}
     <div style={{ position: 'absolute', bottom: 0, left: 0, width }}><VizLegend placement="bottom" displayMode="list" items={[...legend].map(([text, color]) => ({ label: text, color, yAxis: 1 }))} /></div>
   </div>;
 }
@@ -94,7 +96,7 @@ function Panel({ panel, variables, range }: any) {
 function Dashboard({ d, variables, range }: any) {
   return <div style={{ position: 'relative', background: theme.colors.background.canvas, minHeight: '100vh', color: theme.colors.text.primary, fontFamily: theme.typography.fontFamily }}>
     <div style={{ padding: '16px 12px', fontSize: 15 }}><b>{d.title}</b>
-      {d.templating.list.filter((v: any) => v.type !== 'datasource').map((v: any) => <span key={v.name} style={{ marginLeft: 20, color: theme.colors.text.secondary }}>{v.label}: <span style={{ color: theme.colors.text.link }}>{variables[v.name] === '.+' ? 'All' : variables[v.name]}</span></span>)}</div>
+      {d.templating.list.filter((v: any) => v.type !== 'datasource' && v.hide !== 2).map((v: any) => <span key={v.name} style={{ marginLeft: 20, color: theme.colors.text.secondary }}>{v.label}: <span style={{ color: theme.colors.text.link }}>{variables[v.name] === '.+' ? 'All' : variables[v.name]}</span></span>)}</div>
     {d.panels.flatMap((p: any) => [p, ...(p.panels ?? [])]).map((p: any) => p.type === 'row'
       ? <div key={p.id} style={{ position: 'absolute', left: 12, top: p.gridPos.y * ROW + 62, fontSize: 16, fontWeight: 500 }}>{p.collapsed ? '› ' : '⌄ '}{p.title}</div>
       : <Panel key={p.id} panel={p} variables={variables} range={range} />)}
@@ -108,8 +110,11 @@ function Dashboard({ d, variables, range }: any) {
   const range: Range = { from: Number(asked.from), to: Number(asked.to), step: Number(asked.step), scrape: Number(asked.scrape) };
   const variables: Record<string, string> = {};
   for (const v of d.templating.list) {
-    if (v.type === 'datasource') continue;
-    variables[v.name] = asked[`var-${v.name}`] ?? v.allValue ?? (typeof v.query === 'string' ? v.query : (await label(v.query.query, variables, range))[0]);
+    if (v.type === 'datasource' || v.type === 'adhoc') continue;
+    variables[v.name] = asked[`var-${v.name}`] ?? v.allValue ?? (typeof v.query === 'string' ? v.query : undefined);
+    if (variables[v.name] !== undefined) continue;
+    const found = await values(v, variables, range);
+    variables[v.name] = v.includeAll ? all(found) : found[0];
   }
   createRoot(document.getElementById('root')!).render(<ThemeContext.Provider value={theme}><GlobalStyles hackNoBackdropBlur={false} isExtensionPage={false} />
     <Dashboard d={d} variables={variables} range={range} /></ThemeContext.Provider>);
