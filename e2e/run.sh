@@ -46,8 +46,6 @@ mapfile -t others < <(go list ./... | grep -vE '/e2e$|/(cost|incident)$')
 go test -p 2 -count=1 -v -timeout 22m "$@" "${others[@]}" 2>&1 | tee -a "$output" || status=$?
 # The status page in a browser, a module of its own.
 (cd page && go test -count=1 -v -timeout 5m "$@" ./...) 2>&1 | tee -a "$output" || status=$?
-# What the dashboards cost a Prometheus that has 10,000 connectors, likewise.
-(cd large && go test -count=1 -v -timeout 10m "$@" ./...) 2>&1 | tee -a "$output" || status=$?
 # Rules, routes, mixin and compose file by the tools that read them, likewise.
 (cd ../tools/artefacts && go test -count=1 -v -timeout 12m "$@" ./...) 2>&1 | tee -a "$output" || status=$?
 

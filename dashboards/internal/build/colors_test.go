@@ -7,37 +7,48 @@ import (
 	"testing"
 )
 
-// palette are Grafana's own colours by their names
-// (packages/grafana-data/src/themes/createVisualizationColors.ts, dark theme).
-var palette = map[string]string{
-	"green": "#73BF69", "dark-blue": "#1F60C4", "blue": "#5794F2", "light-purple": "#CA95E5", "purple": "#B877D9", "yellow": "#FADE2A",
-	"orange": "#FF9830", "dark-orange": "#FA6400", "red": "#F2495C", "dark-red": "#C4162A",
+// palettes are Grafana's own colours by their names, of its dark and its light theme
+// (packages/grafana-data/src/themes/createVisualizationColors.ts).
+func palettes() map[string]map[string]string {
+	return map[string]map[string]string{
+		"dark": {
+			"green": "#73BF69", "dark-blue": "#1F60C4", "blue": "#5794F2", "light-purple": "#CA95E5", "purple": "#B877D9", "yellow": "#FADE2A",
+			"orange": "#FF9830", "dark-orange": "#FA6400", "red": "#F2495C", "dark-red": "#C4162A",
+		},
+		"light": {
+			"green": "#56A64B", "dark-blue": "#1250B0", "blue": "#3274D9", "light-purple": "#B877D9", "purple": "#A352CC", "yellow": "#F2CC0C",
+			"orange": "#FF780A", "dark-orange": "#E55400", "red": "#E02F44", "dark-red": "#AD0317",
+		},
+	}
 }
 
 // A failing object is told from a running one without seeing red and green
 // apart, as one man in twelve does not.
 func TestFailedIsToldFromRunningWithoutColourVision(t *testing.T) {
 	const least = 20
-	running, failed := seen(t, shades()[0].color), seen(t, failedColor)
-	if d := distance(running, failed); d < least {
-		t.Errorf("running and failed differ by %.1f under deuteranopia, want %d", d, least)
-	}
-	for _, s := range shades() {
-		if trouble := slices.Contains([]string{"unassigned", "restarting", "degraded"}, s.name); trouble {
-			if d := distance(running, seen(t, s.color)); d < least {
-				t.Errorf("running and %s differ by %.1f under deuteranopia, want %d", s.name, d, least)
+	for theme, palette := range palettes() {
+		running := seen(t, palette, shades()[0].color)
+		if d := distance(running, seen(t, palette, failedColor)); d < least {
+			t.Errorf("%s: running and failed differ by %.1f under deuteranopia, want %d", theme, d, least)
+		}
+		for _, s := range shades() {
+			if trouble := slices.Contains([]string{"unassigned", "restarting", "degraded"}, s.name); trouble {
+				if d := distance(running, seen(t, palette, s.color)); d < least {
+					t.Errorf("%s: running and %s differ by %.1f under deuteranopia, want %d", theme, s.name, d, least)
+				}
 			}
 		}
 	}
-	// The measure itself: plain red is what does not do.
-	if d := distance(running, seen(t, "red")); d >= least {
+	// The measure itself: plain red on dark is what does not do.
+	dark := palettes()["dark"]
+	if d := distance(seen(t, dark, shades()[0].color), seen(t, dark, "red")); d >= least {
 		t.Errorf("plain red and green differ by %.1f: the simulation is not one of deuteranopia", d)
 	}
 }
 
 // seen is a colour in CIE L*a*b* as a deuteranope sees it (Machado, Oliveira and
 // Fernandes 2009, severity 1.0).
-func seen(t *testing.T, name string) [3]float64 {
+func seen(t *testing.T, palette map[string]string, name string) [3]float64 {
 	t.Helper()
 	text := name
 	if hex := palette[name]; hex != "" {
