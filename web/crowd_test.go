@@ -472,3 +472,33 @@ func TestScraperInAHurry(t *testing.T) {
 		t.Errorf("logged: %s", log)
 	}
 }
+
+// A place is lost to a newcomer by a client that takes nothing, and not while the
+// next piece of its answer is made.
+func TestMakingAnAnswerIsNoStillness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(1, stillness)
+		inside := make(chan error, 1)
+		s := &server{}
+		go func() {
+			s.gated(g, httptest.NewRecorder(), func(w http.ResponseWriter) {
+				_, err := w.Write([]byte("first"))
+				time.Sleep(gatePatience / 2) // to make the second
+				if _, again := w.Write([]byte("second")); err == nil {
+					err = again
+				}
+				inside <- err
+			})
+		}()
+		synctest.Wait()
+		began := time.Now()
+		p, err := g.enter("", func() {})
+		if err != nil || time.Since(began) != gatePatience/2 {
+			t.Fatalf("a newcomer: %v after %s", err, time.Since(began))
+		}
+		p.leave()
+		if err := <-inside; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -132,7 +132,7 @@ func (g *gate) displace() (wait time.Duration) {
 	}
 	moved := stillest.moved.Load()
 	if moved == math.MaxInt64 {
-		return max(min(g.stillness, minStillness), time.Millisecond) // It has not begun.
+		return max(min(g.stillness, minStillness), time.Millisecond) // It has not begun, or rests.
 	}
 	still := g.stillness / time.Duration(1+len(g.waiting)/g.size)
 	still = max(still, min(g.stillness, minStillness))
@@ -159,6 +159,9 @@ func (g *gate) later(wait time.Duration) {
 
 // move says that the pass does not stand still.
 func (p *pass) move() { p.moved.Store(time.Now().UnixNano()) }
+
+// rest says that nothing is waited for: until it moves again, its place is safe.
+func (p *pass) rest() { p.moved.Store(math.MaxInt64) }
 
 // leave gives the place back.
 func (p *pass) leave() {
@@ -198,6 +201,7 @@ func (w *pacedWriter) Write(text []byte) (written int, err error) {
 		}
 		w.pass.move()
 		n, err := w.ResponseWriter.Write(text[:min(len(text), pieceSize)])
+		w.pass.rest() // What comes next is made here: the client holds nothing up.
 		written += n
 		if err != nil {
 			return written, err
