@@ -136,11 +136,14 @@ func (o *Options) check() error {
 	if o.Owner != "" && !ownerLabel.MatchString(o.Owner) {
 		return fmt.Errorf("owner %q: want a label of kafka_connect_connector_labels, such as label_owner_team", o.Owner)
 	}
-	if err := checkLabels("fold", o.Fold, "job"); err != nil {
+	if err := checkLabels("fold", o.Fold, "job", "instance", "pod"); err != nil {
 		return err
 	}
-	if err := checkLabels("equal", o.Equal, append([]string{"instance", "pod"}, o.Fold...)...); err != nil {
+	if err := checkLabels("equal", o.Equal, append([]string{"job", "instance", "pod"}, o.Fold...)...); err != nil {
 		return err
+	}
+	if o.Owner != "" && slices.Contains(slices.Concat(o.Fold, o.Equal), "team") {
+		return fmt.Errorf("owner %q: it becomes the label team, which is then no label of a target to fold or to be equal", o.Owner)
 	}
 	if o.Runbooks == "" {
 		o.Runbooks = DefaultRunbooks
@@ -174,9 +177,11 @@ var ownLabels = []string{"connect_cluster", "connector", "task", "state", "worke
 
 // checkLabels refuses what is no label of a target.
 func checkLabels(option string, labels []string, but ...string) error {
-	for _, label := range labels {
+	for i, label := range labels {
 		switch {
-		case !labelName.MatchString(label):
+		case slices.Contains(labels[:i], label):
+			return fmt.Errorf("%s %q: named twice", option, label)
+		case !labelName.MatchString(label), strings.HasPrefix(label, "__"): // Those are Prometheus's own.
 			return fmt.Errorf("%s %q: not the name of a label", option, label)
 		case slices.Contains(ownLabels, label):
 			return fmt.Errorf("%s %q: that is no label of a target, the alerts are about it", option, label)

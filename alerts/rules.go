@@ -32,6 +32,7 @@ func (o Options) template() ([]byte, error) {
 		"ruleLabels":        o.ruleLabels,
 		"told":              o.told,
 		"held":              o.held,
+		"kept":              o.kept,
 		"lost":              o.lost,
 		"explained":         o.explained,
 		"burnt":             o.burnt,
@@ -148,6 +149,19 @@ func (o Options) held(alert, severity, own, known string, more ...string) string
 		fmt.Sprintf("max without (%s) (%s)", strings.Join(append([]string{o.fold()}, more...), ", "), known)
 }
 
+// kept is held for an alert that has keep_firing_for. It goes on firing for minutes
+// after it is over: a snapshot that is missing then must not hold it anew, or it
+// would never end where every third one is.
+func (o Options) kept(alert, severity, own, known string, more ...string) string {
+	hold := func(state, known string) string {
+		return o.alerts(alert+"/"+severity, state) +
+			indent + "  and " + ignoring(own) + "cluster:kafka_connect_state:held" +
+			indent + "  unless " + ignoring(without(own, "connector", "task", "worker")) +
+			fmt.Sprintf("max without (%s) (%s)", strings.Join(append([]string{o.fold()}, more...), ", "), known)
+	}
+	return hold("pending", known) + indent + "or" + indent + hold("firing", "last_over_time("+known+"[3m])")
+}
+
 // lost are the exporters of whose job there is no target, because it is pushed, or
 // because none could be started, and which show nothing any more of what nobody else
 // shows.
@@ -160,27 +174,33 @@ func (o Options) lost() string {
 // explained lets an alert neither begin nor end while one fires that explains it.
 // own are the labels that it has beside those of its cluster. A source is "unseen"
 // (an alert says that the cluster cannot be seen), "missing" (there is no snapshot
-// just now), "many" (the headline), or matchers of alerts with the same connector.
+// just now), "gone" (the same for an alert that has keep_firing_for, see kept), "many" (the headline), or matchers of alerts with the same connector.
 func (o Options) explained(alert, own string, sources ...string) (string, error) {
 	if len(sources) == 0 {
 		return "", fmt.Errorf("%s: explained by nothing", alert)
 	}
 	var begin, end string
 	for i, source := range sources {
-		beside := own
+		beside, until := own, ""
 		switch source {
 		case "unseen":
 			source = "cluster:kafka_connect_unseen:firing"
 		case "missing":
 			source = "cluster:kafka_connect_snapshot:missing"
+		case "gone":
+			source = "cluster:kafka_connect_snapshot:missing"
+			until = "cluster:kafka_connect_snapshot:gone"
 		case "many":
 			source = o.alerts("KafkaConnectManyConnectorsFailed", "firing")
 		default:
 			beside = without(own, "connector")
 			source = fmt.Sprintf("max without (%s, state, task) (ALERTS{%s, alertstate=\"firing\"})", o.ruleLabels(), source)
 		}
+		if until == "" {
+			until = source
+		}
 		begin += "unless " + ignoring(beside) + source + indent[:len(indent)-2]
-		end += "or" + indent + o.alerts(alert, "firing") + indent + "  and " + ignoring(beside) + source
+		end += "or" + indent + o.alerts(alert, "firing") + indent + "  and " + ignoring(beside) + until
 		if i < len(sources)-1 {
 			end += indent[:len(indent)-2]
 		}

@@ -107,7 +107,9 @@ func TestExportedRules(t *testing.T) {
 
 	// What the Prometheus Operator's definitions allow.
 	kubernetes := filepath.Join(folder, "kubernetes")
-	run(t, exporter, "export", "alerts", kubernetes, "--format=kubernetes", "--label=release=prometheus", "--wakeful-names")
+	run(t, exporter, "export", "alerts", kubernetes, "--format=kubernetes", "--label=release=prometheus", "--label=tier=a: b", "--wakeful-names",
+		`--selector=job="it's {odd}: #100%"`, "--fold=replica,node", "--equal=env,region", "--owner=label_owner_team", "--objective=0.999",
+		"--rebalance-delay=90s", "--runbooks=https://wiki.example/{alert}?a=b#c", "--grafana=https://grafana.example/x")
 	for file, definition := range map[string]string{
 		"kafka-connect.rules.yml": "prometheusrules", "migration-wakeful.rules.yml": "prometheusrules", "alertmanager.yml": "alertmanagerconfigs",
 	} {
