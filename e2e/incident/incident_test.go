@@ -634,8 +634,36 @@ func (p *parts) playMany(t *testing.T) {
 		alert("KafkaConnectConnectorFailed", "critical", orders, "connector", unstarted, "state", "failed"),
 	}
 	folder := filepath.Join(p.directory, "many")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range many() {
 		p.create(t, name, "", sink(1, filepath.Join(folder, name)))
+	}
+	eventually(t, "all of them run", func(ctx context.Context) error {
+		statuses, err := p.workers[0].Statuses(ctx)
+		for _, name := range many() {
+			if s := statuses[name]; err == nil && (len(s.Tasks) != 1 || s.Tasks[0].State != "RUNNING") {
+				err = fmt.Errorf("%+v", s)
+			}
+		}
+		return err
+	})
+	// They fail together, however slow the machine is: one by one, the first would
+	// be told by itself.
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	failing := make(chan error)
+	for _, name := range many() {
+		go func() {
+			failing <- p.workers[0].Write(t.Context(), http.MethodPost, kafka.ConnectorPath(name)+"/tasks/0/restart", nil)
+		}()
+	}
+	for range many() {
+		if err := <-failing; err != nil {
+			t.Error(err)
+		}
 	}
 	headline := alert("KafkaConnectManyConnectorsFailed", "critical", orders)
 	text := p.raised(t, headline)["description"]
