@@ -292,9 +292,9 @@ func (s *source) mapping(node *yaml.Node, as reflect.Type, path string, depth in
 	return out, nil
 }
 
-// fill adds the fields of a mapping to out, but those that it has: given holds
+// fill adds the fields of a mapping to out, but those that it has: known holds
 // the line of each.
-func (s *source) fill(out *yaml.Node, given map[string]int, node *yaml.Node, as reflect.Type, path string, depth int) error {
+func (s *source) fill(out *yaml.Node, known map[string]int, node *yaml.Node, as reflect.Type, path string, depth int) error {
 	if node.Kind != yaml.MappingNode {
 		return s.errorAt(node, path, "must be a mapping of fields, such as {field: value} with a space after the colon")
 	}
@@ -309,7 +309,7 @@ func (s *source) fill(out *yaml.Node, given map[string]int, node *yaml.Node, as 
 			merged = append(merged, value)
 			continue
 		}
-		if line, found := given[key.Value]; found {
+		if line, found := known[key.Value]; found {
 			if own[key.Value] {
 				return s.errorAt(key, join(path, fieldName.FindString(key.Value)), "is given twice, first on line %d: keep one", line)
 			}
@@ -323,7 +323,7 @@ func (s *source) fill(out *yaml.Node, given map[string]int, node *yaml.Node, as 
 		if err != nil {
 			return err
 		}
-		given[key.Value], own[key.Value] = key.Line, true
+		known[key.Value], own[key.Value] = key.Line, true
 		place := join(path, key.Value)
 		s.lines[place] = key.Line
 		if as.Kind() == reflect.Struct && strings.HasSuffix(key.Value, "_ref") {
@@ -336,7 +336,7 @@ func (s *source) fill(out *yaml.Node, given map[string]int, node *yaml.Node, as 
 		out.Content = append(out.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key.Value, Line: key.Line}, resolved)
 	}
 	for _, value := range merged {
-		if err := s.merge(out, given, value, as, path, depth+1); err != nil {
+		if err := s.merge(out, known, value, as, path, depth+1); err != nil {
 			return err
 		}
 	}
@@ -344,7 +344,7 @@ func (s *source) fill(out *yaml.Node, given map[string]int, node *yaml.Node, as 
 }
 
 // merge adds what "<<" brings in: a mapping, or a list of them.
-func (s *source) merge(out *yaml.Node, given map[string]int, node *yaml.Node, as reflect.Type, path string, depth int) error {
+func (s *source) merge(out *yaml.Node, known map[string]int, node *yaml.Node, as reflect.Type, path string, depth int) error {
 	if err := s.count(node, path); err != nil {
 		return err
 	}
@@ -353,16 +353,16 @@ func (s *source) merge(out *yaml.Node, given map[string]int, node *yaml.Node, as
 	}
 	switch node.Kind {
 	case yaml.AliasNode:
-		return s.merge(out, given, node.Alias, as, path, depth+1)
+		return s.merge(out, known, node.Alias, as, path, depth+1)
 	case yaml.SequenceNode:
 		for _, item := range node.Content {
-			if err := s.merge(out, given, item, as, path, depth+1); err != nil {
+			if err := s.merge(out, known, item, as, path, depth+1); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	return s.fill(out, given, node, as, path, depth)
+	return s.fill(out, known, node, as, path, depth)
 }
 
 // fieldType returns what the value of a field is to become.
