@@ -9,12 +9,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
@@ -42,7 +44,14 @@ var (
 // unsigned.
 func Load(ctx context.Context, options ...func(*awsconfig.LoadOptions) error) (aws.Config, error) {
 	client := awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(callTimeout))
-	options = append([]func(*awsconfig.LoadOptions) error{client}, options...)
+	container := awsconfig.WithEndpointCredentialOptions(func(o *endpointcreds.Options) {
+		// The token of the task or pod is for that endpoint alone.
+		o.HTTPClient = &http.Client{
+			Transport: awshttp.NewBuildableClient().GetTransport(), Timeout: callTimeout,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	})
+	options = append([]func(*awsconfig.LoadOptions) error{client, container}, options...)
 	load := func(ctx context.Context) (aws.Config, error) {
 		if err := check(safefile.CheckAWS()); err != nil {
 			return aws.Config{}, err

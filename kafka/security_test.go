@@ -343,6 +343,32 @@ func TestIAM(t *testing.T) {
 	}
 }
 
+// The token by which a task or pod gets credentials is for that endpoint alone.
+func TestContainerTokenFollowsNoRedirect(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("a redirect is followed: %v", r.Header)
+	}))
+	defer elsewhere.Close()
+	asked := 0
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; r.Header.Get("Authorization") != "c0ntainer" {
+			t.Errorf("asked with %v", r.Header)
+		}
+		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+	}))
+	defer endpoint.Close()
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI": endpoint.URL, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "c0ntainer",
+	} {
+		t.Setenv(name, value)
+	}
+	if _, err := observeWith(t, &kafka.SASL{Mechanism: "AWS_MSK_IAM", Region: "eu-west-1"}, nil); !errors.Is(err, connect.Unauthorized) || asked == 0 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+}
+
 // authenticate returns what was sent to brokers as authentication, connection by
 // connection.
 func authenticate(t *testing.T, sasl *kafka.SASL) []string {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -238,14 +239,34 @@ const (
 )
 
 // brief returns an error on one line, not more of it than one reads, and without
-// the headers that were sent, in case the receiver repeats them.
+// the headers that were sent, in case the receiver or a proxy repeats them.
 func (p *Pusher) brief(err error) string {
-	text := strings.NewReplacer(secrets(p.credentials.Headers)...).Replace(err.Error())
+	headers := maps.Clone(p.credentials.Headers)
+	if headers == nil {
+		headers = map[string]string{}
+	}
+	headers["Proxy-Authorization"] = proxyAuthorization(&p.options, http.ProxyFromEnvironment)
+	text := strings.NewReplacer(secrets(headers)...).Replace(err.Error())
 	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
 	if len(text) > maxError {
 		text = fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(text[:maxError], ""), len(text))
 	}
 	return text
+}
+
+// proxyAuthorization is the header that goes to the proxy on the way to the
+// receiver, "" if none does.
+func proxyAuthorization(o *Options, find func(*http.Request) (*url.URL, error)) string {
+	target := *o.Endpoint
+	if target.Scheme != "http" || o.Protocol == GRPC { // gRPC has one way for both.
+		target.Scheme = "https"
+	}
+	proxy, err := find(&http.Request{URL: &target})
+	if err != nil || proxy == nil || proxy.User == nil {
+		return ""
+	}
+	password, _ := proxy.User.Password()
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(proxy.User.Username()+":"+password))
 }
 
 // secrets returns pairs for a Replacer: what hides of each header its value, the

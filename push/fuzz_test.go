@@ -2,6 +2,7 @@ package push
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -21,7 +22,7 @@ func FuzzAnswers(f *testing.F) {
 		f.Add(seed.kind, []byte(seed.body), seed.after)
 	}
 	const secret = "s3cret-key"
-	p := &Pusher{credentials: Credentials{Headers: map[string]string{"api-key": secret}}}
+	p := &Pusher{options: Options{Endpoint: &url.URL{Scheme: "https", Host: "receiver"}}, credentials: Credentials{Headers: map[string]string{"api-key": secret}}}
 	f.Fuzz(func(t *testing.T, kind string, body []byte, after string) {
 		said, err := understand(kind, body)
 		if err == nil && markup(kind, body) {

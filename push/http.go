@@ -45,6 +45,12 @@ func newHTTP(o *Options, verify *tls.Config) (*overHTTP, error) {
 	transport = transport.Clone()
 	transport.TLSClientConfig = verify.Clone()
 	transport.MaxResponseHeaderBytes = maxAnswer
+	transport.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+		if answer.StatusCode != http.StatusOK { // Its words may repeat the proxy's password.
+			return fmt.Errorf("the proxy answers HTTP %d", answer.StatusCode)
+		}
+		return nil
+	}
 	s := &overHTTP{
 		transport: transport, endpoint: o.Endpoint.String(), agent: agent(o),
 		client: &http.Client{

@@ -306,7 +306,7 @@ func TestAnExportEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logs
 		o := options(&receiver{}, &log)
-		o.Interval, o.Source = time.Minute, &parts{n: 100}
+		o.Interval, o.Source, o.Endpoint = time.Minute, &parts{n: 100}, &url.URL{Scheme: "http", Host: "receiver"}
 		ended := outcomes(&o)
 		slow := &slow{takes: 9 * time.Second}
 		p := &Pusher{options: o, logger: o.Logger, sender: slow, connected: time.Now().Add(time.Hour)}
@@ -473,7 +473,7 @@ func TestWrongOptions(t *testing.T) {
 // TestSecretsAreHidden: in whatever form a receiver repeats them.
 func TestSecretsAreHidden(t *testing.T) {
 	p := &Pusher{
-		options: Options{Logger: slog.New(slog.DiscardHandler)},
+		options: Options{Logger: slog.New(slog.DiscardHandler), Endpoint: &url.URL{Scheme: "https", Host: "receiver"}},
 		credentials: Credentials{Headers: map[string]string{
 			"authorization": "Basic c2NvdXQ6aHVu/GVyMg==", "api-key": `k3y "quoted"/x`, "short": "a",
 		}},
@@ -488,6 +488,31 @@ func TestSecretsAreHidden(t *testing.T) {
 		if got := p.brief(errors.New(text)); got != want {
 			t.Errorf("%q\nis %q\nnot %q", text, got, want)
 		}
+	}
+}
+
+// A proxy may repeat what it was shown, too.
+func TestProxyAuthorization(t *testing.T) {
+	find := func(r *http.Request) (*url.URL, error) {
+		if r.URL.Scheme != "https" {
+			return nil, nil
+		}
+		return &url.URL{Scheme: "http", Host: "proxy:3128", User: url.UserPassword("scout", "hunter2")}, nil
+	}
+	const want = "Basic c2NvdXQ6aHVudGVyMg=="
+	for _, test := range []struct{ endpoint, protocol, want string }{
+		{"https://receiver", HTTP, want}, {"http://receiver", HTTP, ""}, {"http://receiver", GRPC, want}, {"https://receiver", GRPC, want},
+	} {
+		endpoint, err := url.Parse(test.endpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := proxyAuthorization(&Options{Endpoint: endpoint, Protocol: test.protocol}, find); got != test.want {
+			t.Errorf("%s by %s: %q", test.endpoint, test.protocol, got)
+		}
+	}
+	if got := strings.NewReplacer(secrets(map[string]string{"Proxy-Authorization": want})...).Replace("407 hunter2 c2NvdXQ6aHVudGVyMg=="); got != "407 <secret> <secret>" {
+		t.Error(got)
 	}
 }
 

@@ -51,7 +51,7 @@ func (c checkCommand) Run(ctx context.Context, sys system) error {
 	}
 	verdict := checkManifests(cfg, sys)
 	if !c.Connect {
-		if _, err := io.WriteString(sys.Stdout, escaped(string(cfg.Masked()))); err != nil {
+		if _, err := io.WriteString(sys.Stdout, connect.Escaped(string(cfg.Masked()))); err != nil {
 			return err
 		}
 		return verdict
@@ -76,7 +76,7 @@ func (c checkCommand) Run(ctx context.Context, sys system) error {
 
 // notWatched says of a resource why it is no cluster.
 func notWatched(r discovery.Refusal) string {
-	return fmt.Sprintf("%s: is not watched (%s): %s", printable(r.Key.String()), r.Reason, printable(r.Detail))
+	return fmt.Sprintf("%s: is not watched (%s): %s", connect.Printable(r.Key.String()), r.Reason, connect.Printable(r.Detail))
 }
 
 // checkManifests compares the manifests that discovery reads from files with
@@ -84,7 +84,7 @@ func notWatched(r discovery.Refusal) string {
 func checkManifests(cfg *config.Config, sys system) (verdict error) {
 	findings, problems := app.ResourceFindings(cfg)
 	for _, err := range problems {
-		fmt.Fprintln(sys.Stderr, "kafka-connect-exporter: "+printable(err.Error()))
+		fmt.Fprintln(sys.Stderr, "kafka-connect-exporter: "+connect.Printable(err.Error()))
 		verdict = errTrouble
 	}
 	for _, f := range findings {
@@ -94,7 +94,7 @@ func checkManifests(cfg *config.Config, sys system) (verdict error) {
 		} else {
 			verdict = errTrouble
 		}
-		fmt.Fprintln(sys.Stderr, "kafka-connect-exporter: "+level+printable(f.String()))
+		fmt.Fprintln(sys.Stderr, "kafka-connect-exporter: "+level+connect.Printable(f.String()))
 	}
 	return verdict
 }
@@ -105,9 +105,9 @@ func reach(ctx context.Context, sys system, clusters []fleet.Cluster) (verdict e
 		if r.err != nil || r.brokers != nil && r.brokers.Err != nil {
 			verdict = errTrouble
 		}
-		fmt.Fprintf(sys.Stdout, "%s: %s\n", printable(r.cluster), found(r))
+		fmt.Fprintf(sys.Stdout, "%s: %s\n", connect.Printable(r.cluster), found(r))
 		for _, line := range foundByBrokers(r.brokers) {
-			fmt.Fprintf(sys.Stdout, "%s: %s\n", printable(r.cluster), printable(line))
+			fmt.Fprintf(sys.Stdout, "%s: %s\n", connect.Printable(r.cluster), connect.Printable(line))
 		}
 	}
 	return verdict
@@ -121,7 +121,7 @@ func foundByBrokers(b *connect.Brokers) (lines []string) {
 	}
 	if b.Err != nil {
 		for why := range strings.SplitSeq(b.Err.Error(), "\n") {
-			lines = append(lines, "brokers FAILED: "+printable(why))
+			lines = append(lines, "brokers FAILED: "+connect.Printable(why))
 		}
 		return lines
 	}
@@ -139,13 +139,13 @@ func foundByBrokers(b *connect.Brokers) (lines []string) {
 func found(r result) string {
 	took := r.took.Round(time.Millisecond)
 	if r.err != nil {
-		return fmt.Sprintf("FAILED after %s (%s): %s", took, connect.ReasonOf(r.err), printable(r.err.Error()))
+		return fmt.Sprintf("FAILED after %s (%s): %s", took, connect.ReasonOf(r.err), connect.Printable(r.err.Error()))
 	}
 	how := "provider " + string(r.provider)
 	if r.snapshot.ObservationVersion != "" {
 		how = "observation version " + r.snapshot.ObservationVersion
 	}
-	line := fmt.Sprintf("ok, version %s, %s, %d connectors", printable(cmp.Or(r.snapshot.Version, "not told")), how, len(r.snapshot.Connectors))
+	line := fmt.Sprintf("ok, version %s, %s, %d connectors", connect.Printable(cmp.Or(r.snapshot.Version, "not told")), how, len(r.snapshot.Connectors))
 	if state := r.snapshot.ResourceState; state != "" && state != connect.ResourceRunning {
 		line += ", the service is " + string(state)
 	}

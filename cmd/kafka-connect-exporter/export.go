@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/alerts"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/dashboards"
 )
 
@@ -107,6 +108,6 @@ func (f exportFlags) write(sys system, name string, content []byte) error {
 	if err := os.WriteFile(path, content, 0o644); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(sys.Stdout, path)
+	_, err := fmt.Fprintln(sys.Stdout, connect.Escaped(path))
 	return err
 }

@@ -19,6 +19,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/prometheus/common/version"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
 func main() { os.Exit(run()) }
@@ -61,7 +63,7 @@ func run() int {
 	stderr := newRelay(os.Stderr)
 	defer stderr.close(time.Second)
 	return execute(ctx, os.Args[1:], system{
-		Stdout: os.Stdout, Stderr: escapeWriter{stderr}, Environ: os.Environ(), stderr: stderr, serves: &serves,
+		Stdout: os.Stdout, Stderr: connect.EscapeWriter{Writer: stderr}, Environ: os.Environ(), stderr: stderr, serves: &serves,
 	})
 }
 

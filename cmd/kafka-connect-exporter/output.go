@@ -2,66 +2,11 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
 )
-
-// drivesTerminal tells whether a terminal might act on a character instead of
-// showing it: controls of both sets (C0, C1), what turns the direction of
-// writing, what is invisible. Names and messages come from the clusters.
-func drivesTerminal(r rune) bool {
-	return !unicode.IsGraphic(r) && r != '\n' && r != '\t'
-}
-
-// printable replaces what drives a terminal, line ends and tabs included: for a
-// cell of a table.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsGraphic(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
-}
-
-// escaped writes what drives a terminal as \uXXXX. In JSON, where such
-// characters stand in strings only, it changes nothing of the meaning.
-func escaped(text string) string {
-	if !strings.ContainsFunc(text, drivesTerminal) && utf8.ValidString(text) {
-		return text
-	}
-	var out strings.Builder
-	for _, r := range text { // Bytes that are no UTF-8 come as U+FFFD.
-		switch {
-		case !drivesTerminal(r):
-			out.WriteRune(r)
-		case r > 0xFFFF:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
-		default:
-			fmt.Fprintf(&out, `\u%04x`, r)
-		}
-	}
-	return out.String()
-}
-
-// escapeWriter escapes what is written through it. Each Write is whole
-// characters.
-type escapeWriter struct{ io.Writer }
-
-func (w escapeWriter) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(w.Writer, escaped(string(p))); err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
 
 // maxQueued is how many bytes a relay keeps for a reader that is slow.
 const maxQueued = 1 << 20

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http/httptest"
@@ -12,43 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testlog"
 )
-
-func TestEscaped(t *testing.T) {
-	for text, want := range map[string]string{
-		"plain, ünïcode → 漢字 \U0001F600\n\ttab": "plain, ünïcode → 漢字 \U0001F600\n\ttab",
-		"esc \x1b[31m":                           `esc \u001b[31m`,
-		"c1 \u009b31m \u0085":                    `c1 \u009b31m \u0085`,
-		"return \r bell \a delete \x7f nul \x00": `return \u000d bell \u0007 delete \u007f nul \u0000`,
-		"bidi \u202e \u2066 \u200f \u061c":       `bidi \u202e \u2066 \u200f \u061c`,
-		"separators \u2028 \u2029 \ufeff":        `separators \u2028 \u2029 \ufeff`,
-		"tag \U000E0041":                         `tag \udb40\udc41`,
-		"no utf-8 \x9b31m":                       "no utf-8 \ufffd31m",
-	} {
-		if got := escaped(text); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-		if got := printable(text); strings.ContainsFunc(got, drivesTerminal) {
-			t.Errorf("%q as a cell: %q", text, got)
-		}
-	}
-	// JSON means what it meant.
-	const name = "a\u009b\u202e\U000E0041\x1b\u2028\"\\"
-	whole, err := json.Marshal(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	if n, err := (escapeWriter{&out}).Write(whole); n != len(whole) || err != nil {
-		t.Errorf("%d of %d bytes: %v", n, len(whole), err)
-	}
-	var got string
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got != name || strings.ContainsFunc(out.String(), drivesTerminal) {
-		t.Errorf("%s reads %q: %v", out.String(), got, err)
-	}
-}
 
 // gate is a writer that is stuck while it is shut.
 type gate struct {
@@ -135,21 +101,21 @@ func TestNamesDriveNoTerminal(t *testing.T) {
 	defer worker.Close()
 	for _, command := range [][]string{{"snapshot"}, {"snapshot", "-o", "json"}, {"check", "--connect"}, {"check"}} {
 		var out bytes.Buffer
-		execute(t.Context(), append(command, "--connect.url="+worker.URL), system{Stdout: &out, Stderr: escapeWriter{&out}})
-		if text := out.String(); strings.ContainsFunc(text, drivesTerminal) || text == "" {
+		execute(t.Context(), append(command, "--connect.url="+worker.URL), system{Stdout: &out, Stderr: connect.EscapeWriter{Writer: &out}})
+		if text := out.String(); text != connect.Escaped(text) || text == "" {
 			t.Errorf("%q prints %q", command, text)
 		}
 	}
 	for _, format := range []string{"json", "logfmt"} {
 		log := &testlog.Log{}
-		stop := background(t, system{Stdout: io.Discard, Stderr: escapeWriter{log}}, "--connect.url="+worker.URL, "--web.listen-address=127.0.0.1:0", "--log.level=debug", "--log.format="+format)
+		stop := background(t, system{Stdout: io.Discard, Stderr: connect.EscapeWriter{Writer: log}}, "--connect.url="+worker.URL, "--web.listen-address=127.0.0.1:0", "--log.level=debug", "--log.format="+format)
 		address := log.Await(t, `(127\.0\.0\.1:[1-9]\d*)`)
 		get(t, "http://"+address+"/metrics")
 		log.Await(t, `[:=]"?status\b`)
 		if status := stop(); status != exitWell {
 			t.Errorf("serve ended with %d", status)
 		}
-		if text := log.String(); strings.ContainsFunc(text, drivesTerminal) {
+		if text := log.String(); text != connect.Escaped(text) {
 			t.Errorf("logged in %s: %q", format, text)
 		}
 	}

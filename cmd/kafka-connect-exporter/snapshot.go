@@ -90,7 +90,7 @@ func writeResources(w io.Writer, resources []connect.OperatorResource) error {
 		if r.State == connect.ResourceUnknown {
 			state = ""
 		}
-		fmt.Fprintln(out, strings.Join([]string{printable(r.Namespace), printable(r.Name), printable(r.Project), printable(r.CloudName), printable(r.Plan), state}, "\t"))
+		fmt.Fprintln(out, strings.Join([]string{connect.Printable(r.Namespace), connect.Printable(r.Name), connect.Printable(r.Project), connect.Printable(r.CloudName), connect.Printable(r.Plan), state}, "\t"))
 	}
 	return out.Flush()
 }
@@ -167,9 +167,9 @@ func writeTable(w io.Writer, results []result, coloured bool) error {
 		if i > 0 {
 			out.WriteByte('\n')
 		}
-		fmt.Fprintf(&out, "%s: %s\n", printable(r.cluster), found(r))
+		fmt.Fprintf(&out, "%s: %s\n", connect.Printable(r.cluster), found(r))
 		for _, line := range foundByBrokers(r.brokers) {
-			fmt.Fprintf(&out, "%s: %s\n", printable(r.cluster), printable(line))
+			fmt.Fprintf(&out, "%s: %s\n", connect.Printable(r.cluster), connect.Printable(line))
 		}
 		if r.err != nil || len(r.snapshot.Connectors) == 0 {
 			continue
@@ -183,7 +183,7 @@ func writeTable(w io.Writer, results []result, coloured bool) error {
 		}
 		writeRows(&out, rows, coloured)
 		for _, u := range r.snapshot.Unobserved {
-			fmt.Fprintf(&out, "  not observed: %s (%s)\n", printable(u.Connector), u.Reason)
+			fmt.Fprintf(&out, "  not observed: %s (%s)\n", connect.Printable(u.Connector), u.Reason)
 		}
 	}
 	_, err := io.WriteString(w, out.String())
@@ -210,7 +210,7 @@ func writeRows(out *strings.Builder, rows []row, coloured bool) {
 	widths := make([]int, len(rows[0].cells))
 	for _, r := range rows {
 		for i, cell := range r.cells {
-			r.cells[i] = printable(cell)
+			r.cells[i] = connect.Printable(cell)
 			widths[i] = max(widths[i], utf8.RuneCountInString(r.cells[i]))
 		}
 	}
@@ -304,7 +304,7 @@ func writeJSON(w io.Writer, results []result) error {
 	for i, r := range results {
 		clusters[i] = toJSON(r)
 	}
-	encoder := json.NewEncoder(escapeWriter{w})
+	encoder := json.NewEncoder(connect.EscapeWriter{Writer: w})
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(clusters)

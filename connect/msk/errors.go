@@ -175,7 +175,7 @@ func plain(err error) string {
 	case errors.As(err, &decode):
 		return "the answer is not that of MSK Connect"
 	case errors.As(err, &where):
-		return where.Err.Error()
+		return connect.Unquoted(where.Err)
 	}
 	return "the call failed"
 }

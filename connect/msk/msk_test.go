@@ -422,6 +422,68 @@ func TestCredentials(t *testing.T) {
 	})
 }
 
+// What something in AWS's place sends back of a request is not repeated, nor are
+// its credentials sent on.
+func TestHostileAnswers(t *testing.T) {
+	const token = "s3ssion/token+=="
+	for _, answer := range []string{
+		"HTTP/1.1 200 OK\r\n%s\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n",
+		"HTTP/1.1 307 x\r\nLocation: http://[%s\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 403 %s\r\nX-Amzn-Errortype: %[1]s\r\nContent-Length: 0\r\n\r\n",
+	} {
+		service(t, msktest.Options{})
+		t.Setenv("AWS_SESSION_TOKEN", token)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if got := r.Header.Get("X-Amz-Security-Token"); got != token {
+				t.Errorf("the session token is %q", got)
+			}
+			connection, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				return
+			}
+			_, _ = fmt.Fprintf(connection, answer, token)
+			_ = connection.Close()
+		}))
+		base, err := url.Parse(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []error
+		_, err = observer(t, Options{Endpoint: base}).Observe(within(t, time.Minute), func(r connect.Request) { told = append(told, r.Err) })
+		if text := fmt.Sprint(err, told); err == nil || len(told) == 0 || strings.Contains(text, "s3ssion") {
+			t.Errorf("%q: %s", answer, text)
+		}
+		server.Close()
+	}
+}
+
+// The token by which a task or pod gets credentials is for that endpoint alone.
+func TestContainerTokenFollowsNoRedirect(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("a redirect is followed: %v", r.Header)
+	}))
+	defer elsewhere.Close()
+	for _, code := range []int{302, 307, 308} {
+		asked := 0
+		endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asked++; r.Header.Get("Authorization") != "c0ntainer" {
+				t.Errorf("asked with %v", r.Header)
+			}
+			http.Redirect(w, r, elsewhere.URL, code)
+		}))
+		_, base := service(t, msktest.Options{})
+		for name, value := range map[string]string{
+			"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
+			"AWS_CONTAINER_CREDENTIALS_FULL_URI": endpoint.URL, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "c0ntainer",
+		} {
+			t.Setenv(name, value)
+		}
+		if _, err := observer(t, Options{Endpoint: base}).Observe(within(t, time.Minute), nil); !errors.Is(err, connect.Unauthorized) || asked == 0 {
+			t.Errorf("%d: asked %d times: %v", code, asked, err)
+		}
+		endpoint.Close()
+	}
+}
+
 type refusing struct{}
 
 func (refusing) RoundTrip(*http.Request) (*http.Response, error) {

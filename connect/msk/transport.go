@@ -12,6 +12,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
 )
 
 // A draft is one Observe: where its calls are told and how many bytes they
@@ -36,7 +37,7 @@ func (r *recorder) Do(request *http.Request) (*http.Response, error) {
 	record := connect.Request{Endpoint: endpoint(request.Context()), Host: request.URL.Host, Start: time.Now()}
 	response, err := r.client.Do(request)
 	if err != nil {
-		record.Err = err
+		record.Err = rest.TransportError(request.Context(), err)
 		current.finish(record)
 		return nil, err
 	}

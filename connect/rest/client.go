@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -276,14 +275,8 @@ func TransportError(ctx context.Context, err error) error {
 	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Errorf("%w: no complete answer in time", connect.Timeout)
 	}
-	// What net/http quotes is what the other side sent. Only the first line: what
-	// follows may be the answer.
-	text, _, _ := strings.Cut(quoted.ReplaceAllLiteralString(err.Error(), `"…"`), "\n")
-	return fmt.Errorf("%w: %s", connect.Unreachable, text)
+	return fmt.Errorf("%w: %s", connect.Unreachable, connect.Unquoted(err))
 }
-
-// quoted is a text as %q writes it.
-var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
 // newStatusError takes an error answer apart. Its text is compared with what
 // Kafka Connect is known to say, and not passed on: it may quote configuration.

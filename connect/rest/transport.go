@@ -150,7 +150,7 @@ func closeIdle(transport http.RoundTripper) {
 }
 
 // upright ends what is no answer to a GET: a 101 that nobody asked for makes its
-// body the bare connection, which no context ends.
+// body the bare connection, which no context ends. Nor are a proxy's words one.
 type upright struct{ next http.RoundTripper }
 
 func (u *upright) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -159,7 +159,7 @@ func (u *upright) RoundTrip(r *http.Request) (*http.Response, error) {
 		_ = response.Body.Close()
 		response.Body = http.NoBody
 	}
-	return response, err
+	return response, connect.OfProxy(err)
 }
 
 func (u *upright) CloseIdleConnections() { closeIdle(u.next) }

@@ -108,6 +108,39 @@ func TestRefusedRedirectIsNotQuoted(t *testing.T) {
 	}
 }
 
+// A proxy that refuses a connection says so in words that net/http passes on.
+func TestProxyIsNotQuoted(t *testing.T) {
+	for words, want := range map[string]string{"Proxy Authentication Required": ": Proxy Authentication Required", "no %s here": ""} {
+		proxy := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			connection, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(connection, "HTTP/1.1 407 "+strings.Replace(words, "%s", r.Header.Get("Proxy-Authorization"), 1)+"\r\nContent-Length: 0\r\n\r\n")
+			_ = connection.Close()
+		}))
+		cfg := commoncfg.DefaultHTTPClientConfig
+		proxy.User = url.UserPassword("scout", "hunter2")
+		cfg.ProxyURL = commoncfg.URL{URL: proxy}
+		client, err := NewClient(cfg, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.CloseIdleConnections()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://connect.example:8083", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request) //nolint:bodyclose // There is none.
+		if err == nil {
+			t.Fatalf("it answers: %v", response.Status)
+		}
+		if err = TransportError(t.Context(), err); err.Error() != "unreachable: the proxy refuses the connection"+want {
+			t.Errorf("%q: %v", words, err)
+		}
+	}
+}
+
 // No connection serves new requests for longer than its lifetime, and requests
 // that are under way when that is over end on the one they began on.
 func TestConnectionsHaveALifetime(t *testing.T) {
