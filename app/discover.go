@@ -158,7 +158,7 @@ func newDiscoverer(d *config.Discovery, version string, instruments *self.Instru
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	if len(selectors) > 0 {
 		if f.client, err = kubernetes.Start(kubernetes.Options{
-			Kubeconfig: d.Kubeconfig, Selectors: selectors, Registry: f.registry, UserAgent: "kafka-connect-exporter/" + version,
+			Kubeconfig: d.Kubeconfig, Selectors: selectors, Registry: f.registry, UserAgent: strings.TrimSuffix("kafka-connect-exporter/"+version, "/"),
 			Failed: instruments.DiscoveryFailed, Logger: logger,
 		}); err != nil {
 			f.cancel()

@@ -36,6 +36,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/discovery"
 )
 
@@ -141,6 +142,9 @@ func start(options Options, pace pace) (*Client, error) {
 	loading.ExplicitPath = options.Kubeconfig
 	kubeconfig := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loading, &clientcmd.ConfigOverrides{})
 	// It takes the pod's service account where no file says otherwise.
+	if err := checkFiles(loading); err != nil {
+		return nil, fmt.Errorf("discovery: find the Kubernetes API: %w", err)
+	}
 	config, err := kubeconfig.ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("discovery: find the Kubernetes API: %w", brief(err))
@@ -156,18 +160,20 @@ func start(options Options, pace pace) (*Client, error) {
 	config.UserAgent = options.UserAgent
 	config.QPS, config.Burst = 50, 100 // A list and a watch for each kind and namespace.
 	config.WarningHandlerWithContext = rest.NoWarnings{}
+	wrap(config)
 	dynamicConfig := dynamic.ConfigFor(config)
-	transport, err := rest.HTTPClientFor(dynamicConfig)
+	inner, err := rest.TransportFor(dynamicConfig)
 	if err != nil {
 		return nil, fmt.Errorf("discovery: make a client of the Kubernetes API: %w", brief(err))
 	}
-	// The library would send the token along to wherever a redirect leads.
-	transport.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	client, err := dynamic.NewForConfigAndClient(dynamicConfig, transport)
+	// The token and the client's certificate are for that server alone; no API server
+	// redirects.
+	httpClient := &http.Client{Transport: inner, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client, err := dynamic.NewForConfigAndClient(dynamicConfig, httpClient)
 	if err != nil {
 		return nil, fmt.Errorf("discovery: make a client of the Kubernetes API: %w", brief(err))
 	}
-	raw, err := rest.UnversionedRESTClientForConfigAndClient(dynamicConfig, transport)
+	raw, err := rest.UnversionedRESTClientForConfigAndClient(dynamicConfig, httpClient)
 	if err != nil {
 		return nil, fmt.Errorf("discovery: make a client of the Kubernetes API: %w", brief(err))
 	}
@@ -592,7 +598,7 @@ func explain(err error, verb, resource, namespace string) string {
 	case Expired:
 		return "what was watched has expired, it is listed anew"
 	case Unreachable:
-		return "the API server is not reached: " + brief(err).Error()
+		return "the API server is not reached: " + unanswered(err)
 	}
 	var status apierrors.APIStatus
 	switch {
@@ -606,12 +612,20 @@ func explain(err error, verb, resource, namespace string) string {
 	case status.Status().Reason == metav1.StatusReasonUnknown:
 		return fmt.Sprintf("%s: HTTP %d", errNoAnswer, status.Status().Code)
 	}
-	return brief(errors.New(string(status.Status().Reason))).Error()
+	return fmt.Sprintf("the API server answers HTTP %d", status.Status().Code)
 }
 
-// brief is an error on one line and not long: a server's words may be a page.
+// unanswered says in a few words why there is no answer.
+func unanswered(err error) string {
+	if at, ok := errors.AsType[*url.Error](err); ok {
+		err = at.Err
+	}
+	return connect.Unquoted(err)
+}
+
+// brief is an error on one line and not long, without what a library quotes.
 func brief(err error) error {
-	text := strings.Join(strings.Fields(err.Error()), " ")
+	text := strings.Join(strings.Fields(quoted.ReplaceAllLiteralString(err.Error(), "…")), " ")
 	if len(text) > 300 {
 		text = strings.ToValidUTF8(text[:300], "") + "…"
 	}
