@@ -43,6 +43,7 @@ func FuzzRequests(f *testing.F) {
 		handler := serve(t, nil, named{"orders", shows(running("a"), failing("b"))}, named{"failing", fails(fmt.Errorf("%w: %s", connect.Unreachable, marked))})
 		for _, query := range []string{query, query + url.QueryEscape(marked), query + "&q=" + url.QueryEscape(marked) + "&cluster=" + url.QueryEscape(marked) + "&state=" + url.QueryEscape(marked)} {
 			request := httptest.NewRequest(http.MethodGet, "/", nil)
+			request.Host = "localhost"
 			request.URL = &url.URL{Path: path, RawQuery: query}
 			request.Host = "localhost"
 			request.Header = http.Header{"Accept": {accept}, "Accept-Encoding": {encoding}, "X-Prometheus-Scrape-Timeout-Seconds": {timeout}, "X-Forwarded-Prefix": {path}, "X-Forwarded-Host": {query}}

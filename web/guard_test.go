@@ -26,7 +26,8 @@ func external(t *testing.T, text string) *url.URL {
 	return u
 }
 
-// What shows or changes the inside is answered under a known name alone.
+// Pages for people, and what shows or changes the inside, are answered under a known
+// name alone; what Prometheus and orchestrators ask, under any.
 func TestGuardAgainstRebinding(t *testing.T) {
 	handler := serve(t, func(o *Options) {
 		o.EnableLifecycle, o.EnablePprof = true, true
@@ -36,9 +37,9 @@ func TestGuardAgainstRebinding(t *testing.T) {
 	}, named{"a", shows(running("one"))})
 	guarded := map[string]string{
 		"/config": http.MethodGet, "/-/reload": http.MethodPost, "/probe?cluster=a&debug=true": http.MethodGet,
-		"/debug/pprof/": http.MethodGet, "/debug/pprof/heap": http.MethodGet, "/debug/pprof/symbol": http.MethodGet,
+		"/": http.MethodGet, "/debug/pprof/": http.MethodGet, "/debug/pprof/heap": http.MethodGet, "/debug/pprof/symbol": http.MethodGet,
 	}
-	open := []string{"/metrics", "/", "/probe?cluster=a", "/sd", "/-/healthy", "/-/ready"}
+	open := []string{"/metrics", "/probe?cluster=a", "/sd", "/-/healthy", "/-/ready"}
 	for _, test := range []struct {
 		host, remote, forwarded string
 		known                   bool

@@ -6,6 +6,8 @@ import (
 	_ "embed" // The pages are part of the binary.
 	"html/template"
 	"net/http"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
 var (
@@ -17,7 +19,8 @@ var (
 	statusJS string
 
 	// pages are the pages for people. Names come from the clusters and may be
-	// hostile: html/template keeps them text. Links are relative, so that they
+	// hostile: html/template keeps them text, and what hides in a browser or drives
+	// a terminal is written as \uXXXX. Links are relative, so that they
 	// hold behind a proxy that serves the exporter under a prefix.
 	pages = template.Must(template.New("pages").Parse(pageHTML))
 )
@@ -57,7 +60,7 @@ func (s *server) page(w http.ResponseWriter, name string, frame frame, data any)
 		s.buffers.Put(buffered)
 	}()
 	buffered.Reset(w)
-	err := pages.ExecuteTemplate(buffered, name, data)
+	err := pages.ExecuteTemplate(connect.EscapeWriter{Writer: buffered}, name, data)
 	if err == nil {
 		err = buffered.Flush()
 	}

@@ -66,8 +66,9 @@ type Options struct {
 	// handler of their own.
 	AdminApart bool
 	// Hosts are names of the exporter beside localhost and its IP addresses, and
-	// ExternalURLs where it is served by a proxy: what shows or changes the
-	// configuration is answered under no other name. Both may be empty.
+	// ExternalURLs where it is served by a proxy: pages for people, and what shows
+	// or changes the configuration, are answered under no other name. Both may be
+	// empty.
 	Hosts        []string
 	ExternalURLs []*url.URL
 	// TrustedProxies are who is believed what X-Forwarded-Host, -Proto and -Prefix
@@ -141,7 +142,7 @@ func New(o Options) (public, admin http.Handler, err error) {
 
 	mux := http.NewServeMux()
 	mux.Handle("GET "+o.TelemetryPath, s.instrument(http.HandlerFunc(s.metrics)))
-	mux.HandleFunc("GET /{$}", s.status)
+	mux.HandleFunc("GET /{$}", s.guard(s.status))
 	mux.HandleFunc("GET /probe", s.probe(!o.AdminApart))
 	mux.Handle("GET /sd", s.throughGate(s.pages, s.discovery))
 	s.health(mux)

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"go.uber.org/goleak"
 
@@ -121,6 +122,7 @@ func serve(t *testing.T, change func(*Options), clusters ...named) http.Handler 
 // ask sends one request; header are names and values in turn.
 func ask(handler http.Handler, method, target string, header ...string) *httptest.ResponseRecorder {
 	request := httptest.NewRequest(method, target, nil)
+	request.Host = "localhost:10083"
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Set(header[i], header[i+1])
 	}
@@ -414,6 +416,20 @@ func TestStatusPage(t *testing.T) {
 	}
 	if again := ask(handler, http.MethodGet, "/").Header().Get("Content-Security-Policy"); again == policy {
 		t.Error("the nonce is used twice")
+	}
+}
+
+// What drives a terminal, or hides in a browser, is shown as what it is.
+func TestPagesShowWhatHides(t *testing.T) {
+	handler := serve(t, nil, named{"orders", shows(running("a\u009b31m\u202eb\x1b[2J\u2066\u200ec"))})
+	for _, path := range []string{"/", "/probe?cluster=orders&debug=true"} {
+		text := ask(handler, http.MethodGet, path).Body.String()
+		if !strings.Contains(text, `a\u009b31m\u202eb\u001b[2J\u2066\u200ec`) {
+			t.Errorf("GET %s does not show the name", path)
+		}
+		if hidden := strings.IndexFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) && r != '\n' && r != '\t' }); hidden >= 0 {
+			t.Errorf("GET %s: %q", path, text[max(0, hidden-20):min(len(text), hidden+20)])
+		}
 	}
 }
 
