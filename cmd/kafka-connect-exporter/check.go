@@ -67,6 +67,9 @@ func (c checkCommand) Run(ctx context.Context, sys system) error {
 		fmt.Fprintln(sys.Stdout, "discovery: FAILED: not everything could be listed; serve says why in its log")
 		verdict = errTrouble
 	}
+	if cfg.Discovery() != nil && found.Complete && len(found.Clusters)+len(found.Refused) == 0 {
+		fmt.Fprintln(sys.Stdout, "discovery: ok, but no resource was found")
+	}
 	for _, refused := range found.Refused {
 		fmt.Fprintln(sys.Stdout, notWatched(refused))
 		verdict = errTrouble

@@ -71,7 +71,7 @@ type webFlags struct {
 	TimeoutOffset   offset        `name:"timeout-offset" default:"500ms" help:"Taken off the scraper's timeout, so that the answer arrives before it gives up."`
 	EnableLifecycle bool          `name:"web.enable-lifecycle" help:"Allow a reload by POST /-/reload (SIGHUP always reloads)."`
 	EnablePprof     bool          `name:"web.enable-pprof" help:"Serve profiles of the process under /debug/pprof/."`
-	ExternalURL     []externalURL `name:"web.external-url" sep:"none" placeholder:"URL" help:"URL under which a proxy or a DNS name leads to the exporter: reload, /config, debugging pages and profiles answer under no other name but localhost and IP addresses. May be repeated."`
+	ExternalURL     []externalURL `name:"web.external-url" sep:"none" placeholder:"URL" help:"URL under which a proxy or a DNS name leads to the exporter: the status page, reload, /config, debugging pages and profiles answer under no other name but localhost and IP addresses. May be repeated."`
 	TrustedProxy    []proxy       `name:"web.trusted-proxy" sep:"none" placeholder:"NETWORK" help:"Address or network (10.1.0.0/16) of a proxy whose X-Forwarded-Host, -Proto and -Prefix headers are believed. May be repeated."`
 }
 

@@ -31,7 +31,7 @@ func (serveCommand) Help() string {
 
 SIGHUP reads the configuration again, and so does POST /-/reload with --web.enable-lifecycle; a wrong one changes nothing. SIGTERM lets the scrapes in flight end, then stops, within 20 seconds.
 
-What shows or changes the inside (/config, /-/reload, /probe?debug=true, /debug/pprof/) answers only under localhost, an IP address or --web.external-url, and moves elsewhere by --web.admin-address.`
+The status page, and what shows or changes the inside (/config, /-/reload, /probe?debug=true, /debug/pprof/), answer only under localhost, an IP address or --web.external-url; the latter moves elsewhere by --web.admin-address.`
 }
 
 // Run serves until the context ends.
