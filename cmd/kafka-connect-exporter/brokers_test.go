@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/kafka/kafkatest"
 )
@@ -25,9 +28,16 @@ func startBrokers(ts *testscript.TestScript, _ bool, withheld []string) {
 		rights = append(rights, acl(kmsg.ACLResourceTypeTopic, topic, kmsg.ACLResourcePatternTypeLiteral, kmsg.ACLOperationAll, false))
 	}
 	brokers, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(5, kafkatest.StatusTopic), kfake.SeedTopics(5, kafkatest.OffsetsTopic),
-		kfake.EnableSASL(), kfake.EnableACLs(), kfake.User("SCRAM-SHA-512", "scout", "s3cret", rights...))
+		kfake.EnableSASL(), kfake.EnableACLs(), kfake.User("SCRAM-SHA-512", "scout", "s3cret", rights...),
+		kfake.User("SCRAM-SHA-512", "worker", "w0rker", acl(kmsg.ACLResourceTypeTopic, kafkatest.StatusTopic, kmsg.ACLResourcePatternTypeLiteral, kmsg.ACLOperationAll, true)))
 	ts.Check(err)
 	ts.Defer(brokers.Close)
+	worker, err := kgo.NewClient(kgo.SeedBrokers(brokers.ListenAddrs()...), kgo.DisableIdempotentWrite(),
+		kgo.SASL(scram.Auth{User: "worker", Pass: "w0rker"}.AsSha512Mechanism()))
+	ts.Check(err)
+	defer worker.Close()
+	status := kafkatest.Status{Connector: "source", Task: -1, State: "RUNNING", Worker: "10.0.0.1:8083"}
+	ts.Check(worker.ProduceSync(context.Background(), status.Record()).FirstErr())
 	group := kmsg.NewDescribeGroupsResponseGroup()
 	group.Group, group.State, group.ProtocolType = kafkatest.Group, "Stable", "connect"
 	group.Members = []kmsg.DescribeGroupsResponseGroupMember{{MemberID: "a", ClientID: "connect-10.0.0.1:8083"}}
