@@ -15,8 +15,9 @@ type aside[T any] struct {
 	known   bool // that something was read
 	last    T
 	next    time.Time // not started before this
+	closed  bool
+	stop    context.CancelFunc // of what runs, or ran
 
-	stop context.CancelFunc
 	done sync.WaitGroup
 }
 
@@ -25,17 +26,13 @@ type aside[T any] struct {
 // while it runs still.
 func (a *aside[T]) get(ctx context.Context, limit time.Duration, small bool, read func(context.Context) T) T {
 	a.mu.Lock()
-	running, known, last, next := a.running, a.known, a.last, a.next
-	if !running && !small {
-		a.running = !known || !time.Now().Before(next)
+	if a.running || a.closed || !small && a.known && time.Now().Before(a.next) {
+		defer a.mu.Unlock()
+		return a.last
 	}
-	started := a.running && !running
-	a.mu.Unlock()
-	switch {
-	case running, !small && !started:
-		return last
-	case small:
-		last = read(ctx)
+	if small {
+		a.mu.Unlock()
+		last := read(ctx)
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.known, a.last = true, last
@@ -43,7 +40,8 @@ func (a *aside[T]) get(ctx context.Context, limit time.Duration, small bool, rea
 	}
 	// It goes on when the snapshot is over: the scrape that asked for it has gone by then.
 	reading, stop := context.WithTimeout(context.WithoutCancel(ctx), limit)
-	a.stop = stop
+	known, last := a.known, a.last
+	a.running, a.stop = true, stop
 	finished := make(chan struct{})
 	a.done.Go(func() {
 		defer close(finished)
@@ -55,6 +53,7 @@ func (a *aside[T]) get(ctx context.Context, limit time.Duration, small bool, rea
 		a.running, a.known, a.last = false, true, got
 		a.next = time.Now().Add(49 * time.Since(start))
 	})
+	a.mu.Unlock()
 	if known {
 		return last
 	}
@@ -67,10 +66,14 @@ func (a *aside[T]) get(ctx context.Context, limit time.Duration, small bool, rea
 	return a.last
 }
 
-// close ends what runs.
+// close ends what runs, and nothing is started after it.
 func (a *aside[T]) close() {
-	if a.stop != nil {
-		a.stop()
+	a.mu.Lock()
+	a.closed = true
+	stop := a.stop
+	a.mu.Unlock()
+	if stop != nil {
+		stop()
 	}
 	a.done.Wait()
 }

@@ -345,7 +345,7 @@ func TestTopicsThatAreOthers(t *testing.T) {
 			if test.want == "" && s.Brokers.Err != nil || test.want != "" && !errors.Is(s.Brokers.Err, connect.NotFound) {
 				t.Errorf("%s: %v", name, s.Brokers.Err)
 			}
-			for _, want := range strings.Fields(test.want) {
+			for want := range strings.FieldsSeq(test.want) {
 				if !strings.Contains(s.Brokers.Err.Error(), want) {
 					t.Errorf("%s: %v, want %s", name, s.Brokers.Err, want)
 				}

@@ -550,7 +550,8 @@ func TestOneClusterMovesNoOthers(t *testing.T) {
 			fresh++
 		}
 	}
-	if fresh > 4 || len(after) < 20 {
+	// Where blocks end differs by process: a handful here, half of all if the rest moved.
+	if fresh > len(after)/8 || len(after) < 20 {
 		t.Errorf("%d of %d blocks are written anew", fresh, len(after))
 	}
 }
