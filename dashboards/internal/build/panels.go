@@ -156,7 +156,7 @@ func newClusterDraft(d Dashboard, choose func(variable) variable) *draft {
 	return draft
 }
 
-// pick finds, once when the dashboard is opened, the connectors that an instant
+// pick finds, when the dashboard is opened or refreshed, the connectors that an instant
 // query names, and returns the selector of these. A panel that draws the worst of
 // many over time reads them alone. What it finds is a hidden variable; a name with a
 // quotation mark, which Grafana does not escape there, is passed over.
