@@ -2,12 +2,14 @@ package large
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	product "github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
@@ -253,7 +255,7 @@ func (f fleet) build(asked map[string]bool) ([]series, error) {
 			return
 		}
 		builder.Reset()
-		builder.Add(labels.MetricName, metric)
+		builder.Add(model.MetricNameLabel, metric)
 		builder.Add("job", "kafka-connect-exporter")
 		if pairs["instance"] == "" {
 			builder.Add("instance", "exporter-0:10083")
@@ -463,9 +465,7 @@ func (f fleet) wholes(name string, d product.Descriptor, own []string, counts ma
 			for _, row := range rows {
 				for _, v := range values {
 					next := map[string]string{label: v}
-					for k, v := range row {
-						next[k] = v
-					}
+					maps.Copy(next, row)
 					more = append(more, next)
 				}
 			}
