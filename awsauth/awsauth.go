@@ -9,14 +9,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
@@ -45,18 +49,27 @@ var (
 func Load(ctx context.Context, options ...func(*awsconfig.LoadOptions) error) (aws.Config, error) {
 	client := awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(callTimeout))
 	container := awsconfig.WithEndpointCredentialOptions(func(o *endpointcreds.Options) {
-		// The token of the task or pod is for that endpoint alone.
-		o.HTTPClient = &http.Client{
-			Transport: awshttp.NewBuildableClient().GetTransport(), Timeout: callTimeout,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}
+		o.HTTPClient = straight(awshttp.NewBuildableClient())
 	})
 	options = append([]func(*awsconfig.LoadOptions) error{client, container}, options...)
 	load := func(ctx context.Context) (aws.Config, error) {
 		if err := check(safefile.CheckAWS()); err != nil {
 			return aws.Config{}, err
 		}
-		return awsconfig.LoadDefaultConfig(ctx, options...)
+		cfg, err := awsconfig.LoadDefaultConfig(ctx, options...)
+		if err != nil {
+			return cfg, err
+		}
+		// The client of the instance's endpoint is made of what was read.
+		instance := awsconfig.WithEC2RoleCredentialOptions(func(o *ec2rolecreds.Options) {
+			o.Client = imds.NewFromConfig(cfg, func(o *imds.Options) {
+				// As that client would have it: elsewhere than at AWS nobody answers.
+				quick := awshttp.NewBuildableClient().WithDialerOptions(func(d *net.Dialer) { d.Timeout = 250 * time.Millisecond }).
+					WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = 500 * time.Millisecond })
+				o.HTTPClient = straight(quick)
+			})
+		})
+		return awsconfig.LoadDefaultConfig(ctx, slices.Concat(options, []func(*awsconfig.LoadOptions) error{instance})...)
 	}
 	cfg, err := load(ctx)
 	if err != nil || cfg.Credentials == nil {
@@ -72,6 +85,16 @@ func Load(ctx context.Context, options ...func(*awsconfig.LoadOptions) error) (a
 	credentials.made = &checked{cfg.Credentials, cfg.ConfigSources}
 	cfg.Credentials = credentials
 	return cfg, nil
+}
+
+// straight is a client that follows no redirect, where the SDK's own follows some:
+// the token of a task, a pod or an instance is for the endpoint that gives
+// credentials for it alone.
+func straight(client *awshttp.BuildableClient) *http.Client {
+	return &http.Client{
+		Transport: client.GetTransport(), Timeout: callTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // checked is a provider of the SDK whose files are looked at before it reads

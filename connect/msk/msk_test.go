@@ -484,6 +484,39 @@ func TestContainerTokenFollowsNoRedirect(t *testing.T) {
 	}
 }
 
+// So is the token by which an instance gets them.
+func TestInstanceTokenFollowsNoRedirect(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("a redirect is followed: %v", r.Header)
+	}))
+	defer elsewhere.Close()
+	for _, code := range []int{302, 307, 308} {
+		asked := 0
+		endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPut {
+				w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
+				fmt.Fprint(w, "1nstance")
+				return
+			}
+			if asked++; r.Header.Get("X-Aws-Ec2-Metadata-Token") != "1nstance" {
+				t.Errorf("asked with %v", r.Header)
+			}
+			http.Redirect(w, r, elsewhere.URL, code)
+		}))
+		_, base := service(t, msktest.Options{})
+		for name, value := range map[string]string{
+			"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
+			"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": endpoint.URL,
+		} {
+			t.Setenv(name, value)
+		}
+		if _, err := observer(t, Options{Endpoint: base}).Observe(within(t, time.Minute), nil); !errors.Is(err, connect.Unauthorized) || asked == 0 {
+			t.Errorf("%d: asked %d times: %v", code, asked, err)
+		}
+		endpoint.Close()
+	}
+}
+
 type refusing struct{}
 
 func (refusing) RoundTrip(*http.Request) (*http.Response, error) {
