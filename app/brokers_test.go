@@ -5,14 +5,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/kafka/kafkatest"
 )
 
 // brokersOf starts brokers with what the workers of a cluster write, and returns
-// the block of the configuration that leads there.
-func brokersOf(t *testing.T) (*kafkatest.Cluster, string) {
+// the block of the configuration that leads there. client are options of the one who
+// writes.
+func brokersOf(t *testing.T, client []kgo.Opt, options ...kfake.Opt) (*kafkatest.Cluster, string) {
 	t.Helper()
-	c := kafkatest.New(t, nil)
+	c := kafkatest.New(t, client, options...)
 	write := func(connector string, task int, state, worker string) {
 		c.Write(kafkatest.Status{Connector: connector, Task: task, State: state, Worker: worker, Generation: 1, Trace: map[string]string{"FAILED": "org.example.SinkException: hunter2"}[state]})
 	}
@@ -31,7 +35,7 @@ func brokersOf(t *testing.T) (*kafkatest.Cluster, string) {
 // What the brokers know stands beside what REST tells, and goes on when REST does
 // not answer; a cluster without REST is seen by them alone.
 func TestBrokers(t *testing.T) {
-	brokers, block := brokersOf(t)
+	brokers, block := brokersOf(t, nil)
 	rest := cluster("4.3.1")
 	configuration := file(t, "snapshot_max_age: 0s\nclusters:\n- {name: both, urls: [%q], %s}\n- {name: down, urls: ['http://127.0.0.1:1'], %s}\n- {name: alone, observation_version: brokers, %s}\n- {name: without, urls: [%q]}\n",
 		worker(t, rest, 0), block, block, block, worker(t, rest, 0))

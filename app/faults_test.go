@@ -29,7 +29,7 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/web"
 )
 
-var update = flag.Bool("update", false, "write the table of clusters in docs/faults.md")
+var update = flag.Bool("update", false, "write the tables in docs/faults.md")
 
 // A door is a way by which somebody else's answers come in.
 type door struct {
@@ -244,6 +244,10 @@ type try struct {
 	lines                  string // of the configuration
 	// never: nobody answers, before and after either.
 	never bool
+	// old: the fault is there from the beginning.
+	old bool
+	// became tells what became of the cluster between two scrapes.
+	became func(t *testing.T, before, now counted, cluster string) string
 }
 
 // TestFaultTable lets every fault stand at the same time at every door, each in a
@@ -274,33 +278,52 @@ func TestFaultTable(t *testing.T) {
 			if trouble.waits {
 				timeout = "3s"
 			}
-			groups[group] = append(groups[group], try{s, name + " at " + d.name, name, d.name, fmt.Sprintf("request_timeout: %s, "+lines, timeout, address), false})
+			groups[group] = append(groups[group], try{s, name + " at " + d.name, name, d.name, fmt.Sprintf("request_timeout: %s, "+lines, timeout, address), false, false, became})
 		}
 	}
 	good, authority, bad := tlsTroubles(t)
 	for _, name := range slices.Sorted(maps.Keys(bad)) {
 		s := &spoilt{fault: connecttest.Redirect("http://127.0.0.1:1/hunter2")}
 		lines := fmt.Sprintf("urls: [%q], request_timeout: 30s, http_client: {tls_config: {ca_file: %q}}", overTLS(t, s, good, bad[name]), authority)
-		groups["tls"] = append(groups["tls"], try{s, name, name, "list, version 2", lines, false})
+		groups["tls"] = append(groups["tls"], try{s, name, name, "list, version 2", lines, false, false, became})
 	}
 	for name, address := range map[string]string{"nobody listens": "http://127.0.0.1:1", "a name that nobody knows": "http://nobody.invalid:8083"} {
-		groups["tls"] = append(groups["tls"], try{&spoilt{}, name, name, "list, version 2", fmt.Sprintf("urls: [%q]", address), true})
+		groups["tls"] = append(groups["tls"], try{&spoilt{}, name, name, "list, version 2", fmt.Sprintf("urls: [%q]", address), true, false, became})
 	}
-	cells := map[string]map[string]string{}
+	brokers, slow := brokerTries(t, good, authority, bad)
+	for _, try := range brokers {
+		group := "tokens" // Brokers that hang have five seconds, too.
+		if slow[try.trouble] {
+			group = "heavy"
+		}
+		groups[group] = append(groups[group], try)
+	}
+	cells, brokerCells := map[string]map[string]string{}, map[string]map[string]string{}
 	tried := 0
 	for _, group := range slices.Sorted(maps.Keys(groups)) {
 		t.Run(group, func(t *testing.T) {
-			for _, try := range groups[group] {
-				if cells[try.trouble] == nil {
-					cells[try.trouble] = map[string]string{}
-				}
-			}
 			tried++
-			happen(t, groups[group], func(try try, became string) { cells[try.trouble][try.door] = became })
+			happen(t, groups[group], func(try try, became string) {
+				table := cells
+				if try.door == brokersDoor {
+					table = brokerCells
+				}
+				if table[try.trouble] == nil {
+					table[try.trouble] = map[string]string{}
+				}
+				table[try.trouble][try.door] = became
+			})
 		})
 	}
 	if !t.Failed() && tried == len(groups) {
-		clusterTable(t, all, rows, cells)
+		var names []string
+		for _, d := range all {
+			names = append(names, d.name)
+		}
+		faultTable(t, "<!-- go test ./app -run TestFaultTable -update -->\n", "<!-- end of clusters -->", "what is answered", names,
+			func(name string) bool { return rows[name].heavy }, cells)
+		faultTable(t, "<!-- brokers: go test ./app -run TestFaultTable -update -->\n", "<!-- end of brokers -->", "what the brokers do", []string{brokersDoor},
+			func(name string) bool { return slow[name] }, brokerCells)
 	}
 }
 
@@ -311,6 +334,9 @@ func happen(t *testing.T, tries []try, tell func(try try, became string)) {
 	fmt.Fprintf(&text, "snapshot_max_age: 0s\nclusters:\n- {name: well, urls: [%q]}\n", worker(t, cluster("4.3.1"), 0))
 	for _, try := range tries {
 		fmt.Fprintf(&text, "- {name: %q, %s}\n", try.cluster, try.lines)
+	}
+	for _, try := range tries {
+		try.on.Store(try.old)
 	}
 	p := start(t, Options{Sources: fromFile(file(t, "%s", text.String())), Web: web.Options{TimeoutOffset: 500 * time.Millisecond}})
 	body := ""
@@ -337,7 +363,7 @@ func happen(t *testing.T, tries []try, tell func(try try, became string)) {
 		t.Errorf("the scrape took %v", took)
 	}
 	for _, try := range tries {
-		tell(try, became(t, before, during, try.cluster))
+		tell(try, try.became(t, before, during, try.cluster))
 		try.on.Store(false)
 	}
 	if len(before.well) == 0 || !slices.Equal(before.well, during.well) {
@@ -350,7 +376,7 @@ func happen(t *testing.T, tries []try, tell func(try try, became string)) {
 	for after := scrape(); ; after = scrape() {
 		var lost []string
 		for _, try := range tries {
-			if became := became(t, before, after, try.cluster); became != "whole" && !try.never {
+			if became := try.became(t, before, after, try.cluster); became != "whole" && !try.never {
 				lost = append(lost, fmt.Sprintf("%s: %s", try.cluster, became))
 			}
 		}
@@ -372,23 +398,28 @@ func happen(t *testing.T, tries []try, tell func(try try, became string)) {
 type counted struct {
 	values map[string]string // of series that tell of clusters
 	states map[string]int    // of connectors and tasks that run, or do not, by cluster
+	told   map[string]int    // series of what brokers tell, by cluster
 	well   []string          // those of the cluster that is well
 }
 
 func count(body string) counted {
-	c := counted{map[string]string{}, map[string]int{}, nil}
+	c := counted{map[string]string{}, map[string]int{}, map[string]int{}, nil}
 	for line := range strings.Lines(body) {
 		name, rest, _ := strings.Cut(line, "{")
+		cluster, _, _ := strings.Cut(strings.TrimPrefix(rest, `connect_cluster="`), `"`)
 		switch name {
-		case "kafka_connect_up", "kafka_connect_snapshot_errors_total", "kafka_connect_connectors_unobserved":
+		case "kafka_connect_up", "kafka_connect_snapshot_errors_total", "kafka_connect_connectors_unobserved",
+			"kafka_connect_brokers_up", "kafka_connect_brokers_errors_total":
 			at := strings.LastIndexByte(line, ' ')
 			c.values[line[:at]] = strings.TrimSpace(line[at:])
 		case "kafka_connect_connector_state", "kafka_connect_task_state":
-			cluster, _, _ := strings.Cut(strings.TrimPrefix(rest, `connect_cluster="`), `"`)
 			c.states[cluster]++
 			if cluster == "well" {
 				c.well = append(c.well, line)
 			}
+		case "kafka_connect_group_member_info", "kafka_connect_group_assigned_tasks", "kafka_connect_connector_topic_info",
+			"kafka_connect_source_offset_commit_timestamp_seconds":
+			c.told[cluster]++
 		}
 	}
 	return c
@@ -421,26 +452,27 @@ func became(t *testing.T, before, now counted, cluster string) string {
 	return "whole"
 }
 
-// clusterTable holds the table in docs/faults.md to what was found.
-func clusterTable(t *testing.T, all []door, rows map[string]trouble, cells map[string]map[string]string) {
+// faultTable holds a table in docs/faults.md, between begin and end, to what was found:
+// a row for each fault, a column for each door.
+func faultTable(t *testing.T, begin, end, fault string, doors []string, heavy func(fault string) bool, cells map[string]map[string]string) {
 	t.Helper()
 	render := func() string {
 		var b strings.Builder
-		b.WriteString("| what is answered |")
-		for _, d := range all {
-			b.WriteString(" " + d.name + " |")
+		b.WriteString("| " + fault + " |")
+		for _, d := range doors {
+			b.WriteString(" " + d + " |")
 		}
-		b.WriteString("\n|---|" + strings.Repeat("---|", len(all)) + "\n")
+		b.WriteString("\n|---|" + strings.Repeat("---|", len(doors)) + "\n")
 		for _, name := range slices.Sorted(maps.Keys(cells)) {
 			b.WriteString("| " + name + " |")
-			for _, d := range all {
-				b.WriteString(" " + cells[name][d.name] + " |")
+			for _, d := range doors {
+				b.WriteString(" " + cells[name][d] + " |")
 			}
 			b.WriteString("\n")
 		}
 		return b.String()
 	}
-	const page, begin, end = "../docs/faults.md", "<!-- go test ./app -run TestFaultTable -update -->\n", "<!-- end of clusters -->"
+	const page = "../docs/faults.md"
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -454,9 +486,9 @@ func clusterTable(t *testing.T, all []door, rows map[string]trouble, cells map[s
 	for row := range strings.Lines(have) {
 		written := strings.Split(row, "|")
 		name := strings.TrimSpace(written[min(1, len(written)-1)])
-		for i, d := range all {
-			if rows[name].heavy && strings.HasPrefix(cells[name][d.name], "timeout") && len(written) > i+2 && !*update {
-				cells[name][d.name] = strings.TrimSpace(written[i+2])
+		for i, d := range doors {
+			if heavy(name) && strings.HasPrefix(cells[name][d], "timeout") && len(written) > i+2 && !*update {
+				cells[name][d] = strings.TrimSpace(written[i+2])
 			}
 		}
 	}

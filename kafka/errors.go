@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -50,7 +51,7 @@ func classify(err error) (connect.Reason, string) {
 	switch {
 	case errors.Is(err, errSecret):
 		return connect.Unauthorized, err.Error()
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, os.ErrDeadlineExceeded):
 		return connect.Timeout, "no answer in time"
 	case errors.As(err, &unknownAuthority):
 		return connect.Unreachable, "the broker's certificate is signed by an authority that is not trusted: set tls_config.ca_file"
