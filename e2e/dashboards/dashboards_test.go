@@ -47,6 +47,7 @@ func empty() map[string]string {
 		"kafka-connect-cluster: Connectors with issues B":                    "every connector of the demo has tasks",
 		"kafka-connect-fleet: Failing now E":                                 "the demo chooses no labels of connectors",
 		"kafka-connect-cluster: annotation Version of the workers changed":   "nobody upgrades a worker in the incident",
+		"kafka-connect-fleet: Health of each cluster B":                      "each cluster of the demo may be unwell at some moment of the incident",
 		"kafka-connect-cluster: Connectors that change state most, 1h A":     "the incident may pass within the minutes between which it counts",
 		"kafka-connect-fleet: State changes of each cluster A":               "likewise",
 		"kafka-connect-fleet: Clusters L":                                    "likewise",
@@ -114,7 +115,7 @@ var variable = regexp.MustCompile(`\$[a-z_]\w*`) // $1 is of label_replace.
 func (d dashboard) fill(t *testing.T, query, cluster string) string {
 	values := map[string]string{
 		"$job": ".+", "$instance": ".+", "$connector": ".+", "$connect_cluster": cluster,
-		"$__rate_interval": "10s", "$__range": "5m", "$owner": "label_team",
+		"$__rate_interval": "10s", "$__range": "5m", "$__interval": "1s", "$owner": "label_team",
 	}
 	for _, v := range d.Templating.List {
 		if v.Hide == 2 {

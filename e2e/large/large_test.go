@@ -165,7 +165,7 @@ var variable = regexp.MustCompile(`\$[a-z_]\w*`) // $1 is of label_replace.
 func fill(t *testing.T, uid, expr string, picked map[string]string) string {
 	values := map[string]string{
 		"job": ".+", "instance": ".+", "connect_cluster": busy, "connector": ".+", "owner": "label_team",
-		"__rate_interval": rateInterval, "__range": "21600s",
+		"__rate_interval": rateInterval, "__range": "21600s", "__interval": fmt.Sprintf("%ds", step),
 	}
 	if uid == "kafka-connect-fleet" {
 		values["connect_cluster"] = ".+"

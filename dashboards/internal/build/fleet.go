@@ -15,8 +15,9 @@ const clusterHealth = `
 	  or 5 + 0 * (kafka_connect_connectors{<cluster>, state=~"failed|degraded"} > 0)
 	)`
 
-// onceUnwell are the clusters that were not well at some moment of the time range.
-const onceUnwell = `(max_over_time((` + clusterHealth + `)[$__range:5m] @ end()) > 1)`
+// onceUnwell are the clusters that were not well at some moment of the time range,
+// of those moments that are drawn.
+const onceUnwell = `(max_over_time((` + clusterHealth + `)[$__range:$__interval] @ end()) > 1)`
 
 func healthMappings() []mapping {
 	word := func(index int, text, colorName string) object {
