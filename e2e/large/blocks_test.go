@@ -8,18 +8,18 @@ import (
 )
 
 var (
-	blocks     = flag.String("blocks", "", "write the fleet's last six hours below this folder, for a Prometheus to draw from")
-	connectors = flag.Int("connectors", 2000, "connectors of the fleet that is written")
+	blocks     = flag.String("blocks", "", "write the fleet's last six hours below this folder and keep them, for a Prometheus to draw from")
+	connectors = flag.Int("connectors", 40, "connectors of the fleet that is written")
 )
 
 // TestBlocks writes a fleet of any size, so that the dashboards can be looked at.
 func TestBlocks(t *testing.T) {
-	if *blocks == "" {
-		t.Skip("-blocks says where to write them")
-	}
-	target, err := filepath.Abs(*blocks)
-	if err != nil {
-		t.Fatal(err)
+	target := t.TempDir()
+	if *blocks != "" {
+		var err error
+		if target, err = filepath.Abs(*blocks); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Chdir("..")
 	f := newFleet()
@@ -33,5 +33,8 @@ func TestBlocks(t *testing.T) {
 	}
 	if err := write(t.Context(), target, f.clock, drawn); err != nil {
 		t.Fatal(err)
+	}
+	if written, err := filepath.Glob(filepath.Join(target, "*", "index")); err != nil || len(written) < 3 {
+		t.Errorf("%d blocks: %v", len(written), err)
 	}
 }
