@@ -138,7 +138,7 @@ func fleet() Dashboard {
 			col("Value #C", "Since", colUnit("dateTimeFromNow"), colWidth(130)),
 			col("root_cause", "Root cause", colLinks(runbook("KafkaConnectTaskFailed"))),
 			col("exception", "Exception"),
-			col("worker", "Worker", colWidth(240)),
+			col("worker", "Worker", colWidth(280)),
 			col("owner", "Owner", colWidth(90)),
 		},
 		rows(`max by (connect_cluster, connector, task, exception, root_cause) (kafka_connect_task_failure_info{<cluster>} == 1)
