@@ -165,7 +165,7 @@ func (w *wire) Read(p []byte) (int, error) {
 
 // Write is called once for each answer.
 func (w *wire) Write(answer []byte) (int, error) {
-	if !w.on.Load() || w.wires.answer == nil {
+	if !w.on.Load() || w.answer == nil {
 		return w.Conn.Write(answer)
 	}
 	if err := w.answer(w, answer); err != nil {

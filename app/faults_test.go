@@ -299,6 +299,12 @@ func TestFaultTable(t *testing.T) {
 		groups[group] = append(groups[group], try)
 	}
 	cells, brokerCells := map[string]map[string]string{}, map[string]map[string]string{}
+	set := func(table map[string]map[string]string, trouble, door, became string) {
+		if table[trouble] == nil {
+			table[trouble] = map[string]string{}
+		}
+		table[trouble][door] = became
+	}
 	tried := 0
 	for _, group := range slices.Sorted(maps.Keys(groups)) {
 		t.Run(group, func(t *testing.T) {
@@ -308,18 +314,20 @@ func TestFaultTable(t *testing.T) {
 				if try.door == brokersDoor {
 					table = brokerCells
 				}
-				if table[try.trouble] == nil {
-					table[try.trouble] = map[string]string{}
-				}
-				table[try.trouble][try.door] = became
+				set(table, try.trouble, try.door, became)
 			})
 		})
 	}
-	if !t.Failed() && tried == len(groups) {
+	t.Run("discovery", func(t *testing.T) {
+		tried++
+		apiServerFaults(t, rows, func(trouble, became string) { set(cells, trouble, apiServerDoor, became) })
+	})
+	if !t.Failed() && tried == len(groups)+1 {
 		var names []string
 		for _, d := range all {
 			names = append(names, d.name)
 		}
+		names = append(names, apiServerDoor)
 		faultTable(t, "<!-- go test ./app -run TestFaultTable -update -->\n", "<!-- end of clusters -->", "what is answered", names,
 			func(name string) bool { return rows[name].heavy }, cells)
 		faultTable(t, "<!-- brokers: go test ./app -run TestFaultTable -update -->\n", "<!-- end of brokers -->", "what the brokers do", []string{brokersDoor},
