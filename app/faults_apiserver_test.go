@@ -34,11 +34,15 @@ func apiServer(url string) http.Handler {
 			<-r.Context().Done()
 		case r.URL.Path == "/apis/kafka.strimzi.io/v1":
 			answer(w, http.StatusOK, map[string]any{"kind": "APIResourceList", "groupVersion": "kafka.strimzi.io/v1", "resources": []any{
-				map[string]any{"name": "kafkaconnects", "kind": "KafkaConnect", "namespaced": true}}})
+				map[string]any{"name": "kafkaconnects", "kind": "KafkaConnect", "namespaced": true},
+			}})
 		case strings.HasSuffix(r.URL.Path, "/kafkaconnects"):
 			answer(w, http.StatusOK, map[string]any{"kind": "KafkaConnectList", "apiVersion": "kafka.strimzi.io/v1", "metadata": map[string]any{"resourceVersion": "7"}, "items": []any{
-				map[string]any{"apiVersion": "kafka.strimzi.io/v1", "kind": "KafkaConnect", "metadata": map[string]any{"name": "found", "namespace": "data", "resourceVersion": "7"},
-					"spec": map[string]any{"replicas": 1}, "status": map[string]any{"url": url}}}})
+				map[string]any{
+					"apiVersion": "kafka.strimzi.io/v1", "kind": "KafkaConnect", "metadata": map[string]any{"name": "found", "namespace": "data", "resourceVersion": "7"},
+					"spec": map[string]any{"replicas": 1}, "status": map[string]any{"url": url},
+				},
+			}})
 		default:
 			http.NotFound(w, r)
 		}
