@@ -3,7 +3,9 @@ package kubernetes
 import (
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -140,6 +142,38 @@ func TestHostileAnswers(t *testing.T) {
 				t.Errorf("the token is logged: %s", log)
 			}
 		})
+	}
+}
+
+type endless struct{}
+
+func (endless) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{Body: io.NopCloser(endless{})}, nil
+}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// An answer without end is read up to a bound, a watch for as long as it lasts.
+func TestAnswersAreBounded(t *testing.T) {
+	for query, want := range map[string]int64{"": maxAnswer, "?limit=500": maxAnswer, "?watch=true": maxAnswer + 1} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://server/apis"+query, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := bounded{endless{}}.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.CopyN(io.Discard, response.Body, maxAnswer+1)
+		if n != want || (want == maxAnswer) != errors.Is(err, errTooLarge) {
+			t.Errorf("%q: %d bytes: %v", query, n, err)
+		}
+		if err := response.Body.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := explain(fmt.Errorf("of a library: %w", errTooLarge), "list", "x", "y"); got != "the answer is larger than 128 MB" {
+		t.Error(got)
 	}
 }
 

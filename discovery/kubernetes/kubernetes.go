@@ -168,7 +168,7 @@ func start(options Options, pace pace) (*Client, error) {
 	}
 	// The token and the client's certificate are for that server alone; no API server
 	// redirects.
-	httpClient := &http.Client{Transport: inner, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	httpClient := &http.Client{Transport: bounded{inner}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	client, err := dynamic.NewForConfigAndClient(dynamicConfig, httpClient)
 	if err != nil {
 		return nil, fmt.Errorf("discovery: make a client of the Kubernetes API: %w", brief(err))
@@ -364,7 +364,37 @@ func (c *Client) served(ctx context.Context, kind discovery.Kind) (string, error
 	return "", nil
 }
 
+// maxAnswer bounds what is read of an answer, in bytes: some ten thousand resources
+// of 10 KB. A watch goes on; of its events the library bounds each.
+const maxAnswer = 128 << 20
+
+// bounded reads no answer beyond maxAnswer.
+type bounded struct{ http.RoundTripper }
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := b.RoundTripper.RoundTrip(r)
+	if err == nil && !r.URL.Query().Has("watch") {
+		response.Body = &boundedBody{response.Body, maxAnswer}
+	}
+	return response, err
+}
+
+type boundedBody struct {
+	io.ReadCloser
+	left int
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLarge
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
 var (
+	errTooLarge  = fmt.Errorf("the answer is larger than %d MB", maxAnswer>>20)
 	errNoBegin   = fmt.Errorf("%w: the watch does not begin", context.DeadlineExceeded)
 	errNoInitial = fmt.Errorf("%w: the watch does not tell what is there", context.DeadlineExceeded)
 	errNoAnswer  = errors.New("the answer is not that of an API server")
@@ -606,6 +636,8 @@ func explain(err error, verb, resource, namespace string) string {
 		return "not found"
 	case errors.Is(err, errShort):
 		return errShort.Error()
+	case errors.Is(err, errTooLarge):
+		return errTooLarge.Error()
 	case !errors.As(err, &status):
 		// What the library says quotes the answer.
 		return errNoAnswer.Error()
