@@ -145,6 +145,33 @@ func TestHostileAnswers(t *testing.T) {
 	}
 }
 
+// A server that is not reached is told with the cause.
+func TestServerIsNotReached(t *testing.T) {
+	trusted := secure(t, http.NotFound)
+	server, authority, _ := strings.Cut(trusted, ", ")
+	for name, test := range map[string]struct{ cluster, want string }{
+		"refused":           {`server: "https://127.0.0.1:1"`, "connection refused"},
+		"unknown name":      {`server: "https://nobody.invalid"`, "the API server is not reached"},
+		"another authority": {server, "unknown authority"},
+		"another name":      {strings.Replace(trusted, "127.0.0.1", "localhost", 1), "certificate is valid for"},
+		"no TLS":            {strings.Replace(server, "https", "http", 1) + ", " + authority, "answers HTTP 400"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, _, log, err := following(t, kubeconfig(t, test.cluster, "token: s3cret"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, test.want, func() bool { return strings.Contains(log.String(), test.want) })
+			if strings.Contains(log.String(), "s3cret") {
+				t.Errorf("the token is logged: %s", log)
+			}
+			if client.Up() {
+				t.Error("it is up")
+			}
+		})
+	}
+}
+
 type endless struct{}
 
 func (endless) RoundTrip(*http.Request) (*http.Response, error) {
