@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -456,64 +457,51 @@ func TestHostileAnswers(t *testing.T) {
 	}
 }
 
-// The token by which a task or pod gets credentials is for that endpoint alone.
-func TestContainerTokenFollowsNoRedirect(t *testing.T) {
+// The token by which a task, a pod or an instance gets credentials is for that
+// endpoint alone.
+func TestCredentialsTokenFollowsNoRedirect(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("a redirect is followed: %v", r.Header)
 	}))
 	defer elsewhere.Close()
-	for _, code := range []int{302, 307, 308} {
-		asked := 0
-		endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if asked++; r.Header.Get("Authorization") != "c0ntainer" {
-				t.Errorf("asked with %v", r.Header)
-			}
-			http.Redirect(w, r, elsewhere.URL, code)
-		}))
-		_, base := service(t, msktest.Options{})
-		for name, value := range map[string]string{
-			"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
-			"AWS_CONTAINER_CREDENTIALS_FULL_URI": endpoint.URL, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "c0ntainer",
-		} {
-			t.Setenv(name, value)
+	for name, door := range map[string]struct {
+		header, token string
+		environment   func(endpoint string) map[string]string
+	}{
+		"container": {"Authorization", "c0ntainer", func(endpoint string) map[string]string {
+			return map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": endpoint, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "c0ntainer"}
+		}},
+		"instance": {"X-Aws-Ec2-Metadata-Token", "1nstance", func(endpoint string) map[string]string {
+			return map[string]string{"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": endpoint}
+		}},
+	} {
+		for _, code := range []int{302, 307, 308} {
+			t.Run(fmt.Sprint(name, " ", code), func(t *testing.T) {
+				var asked atomic.Int32
+				endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodPut { // An instance is given its token first.
+						w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
+						fmt.Fprint(w, door.token)
+						return
+					}
+					if asked.Add(1); r.Header.Get(door.header) != door.token {
+						t.Errorf("asked with %v", r.Header)
+					}
+					http.Redirect(w, r, elsewhere.URL, code)
+				}))
+				defer endpoint.Close()
+				_, base := service(t, msktest.Options{})
+				t.Setenv("AWS_ACCESS_KEY_ID", "")
+				t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+				for name, value := range door.environment(endpoint.URL) {
+					t.Setenv(name, value)
+				}
+				_, err := observer(t, Options{Endpoint: base}).Observe(within(t, time.Minute), nil)
+				if !errors.Is(err, connect.Unauthorized) || asked.Load() == 0 || strings.Contains(err.Error(), door.token) {
+					t.Errorf("asked %d times: %v", asked.Load(), err)
+				}
+			})
 		}
-		if _, err := observer(t, Options{Endpoint: base}).Observe(within(t, time.Minute), nil); !errors.Is(err, connect.Unauthorized) || asked == 0 {
-			t.Errorf("%d: asked %d times: %v", code, asked, err)
-		}
-		endpoint.Close()
-	}
-}
-
-// So is the token by which an instance gets them.
-func TestInstanceTokenFollowsNoRedirect(t *testing.T) {
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		t.Errorf("a redirect is followed: %v", r.Header)
-	}))
-	defer elsewhere.Close()
-	for _, code := range []int{302, 307, 308} {
-		asked := 0
-		endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodPut {
-				w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
-				fmt.Fprint(w, "1nstance")
-				return
-			}
-			if asked++; r.Header.Get("X-Aws-Ec2-Metadata-Token") != "1nstance" {
-				t.Errorf("asked with %v", r.Header)
-			}
-			http.Redirect(w, r, elsewhere.URL, code)
-		}))
-		_, base := service(t, msktest.Options{})
-		for name, value := range map[string]string{
-			"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
-			"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": endpoint.URL,
-		} {
-			t.Setenv(name, value)
-		}
-		if _, err := observer(t, Options{Endpoint: base}).Observe(within(t, time.Minute), nil); !errors.Is(err, connect.Unauthorized) || asked == 0 {
-			t.Errorf("%d: asked %d times: %v", code, asked, err)
-		}
-		endpoint.Close()
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -490,14 +491,19 @@ func TestCloseIsPrompt(t *testing.T) {
 			a := &api{installed: true, names: []string{"a"}, version: 1}
 			client, registry, _ := begin(t, a)
 			eventually(t, "the list", func() bool { return names(registry) == "a" && client.Up() })
+			var asked atomic.Bool
 			a.mu.Lock()
-			a.answers = answers
+			a.answers = func(w http.ResponseWriter, r *http.Request) bool {
+				asked.Store(true)
+				return answers != nil && answers(w, r)
+			}
 			a.mu.Unlock()
 			a.server.CloseClientConnections()
 			if answers == nil {
 				_ = a.server.Listener.Close()
 			}
-			time.Sleep(100 * time.Millisecond) // So that it tries again, which is what may not be waited for.
+			// It tries again then, which is what may not be waited for.
+			eventually(t, "another try", func() bool { return asked.Load() || answers == nil && !client.Up() })
 			start := time.Now()
 			client.Close()
 			if took := time.Since(start); took > 5*time.Second {
