@@ -35,19 +35,45 @@ echo "preparing tools"
 rm -rf ../.e2e
 mkdir ../.e2e
 output=$(mktemp)
-trap 'rm -f "$output"' EXIT
+trap 'rm -f "$output" "$output".part' EXIT
 status=0
+twice=()
+flags=("$@")
+
+# suite DIRECTORY TIMEOUT PARALLEL PACKAGES... runs tests. What fails runs once more,
+# alone: others' parts may have taken its processors. What fails again fails the
+# suite; the summary names what needed a second run.
+suite() {
+  local directory=$1 timeout=$2 parallel=$3 part=$output.part tests packages
+  shift 3
+  if (cd "$directory" && go test -count=1 -v -timeout "$timeout" -p "$parallel" "${flags[@]}" "$@") 2>&1 | tee "$part"; then
+    cat "$part" >>"$output"
+    return
+  fi
+  cat "$part" >>"$output"
+  tests=$(sed -n 's/^--- FAIL: \(Test[A-Za-z0-9_]*\) .*/\1/p' "$part" | sort -u | paste -sd '|')
+  mapfile -t packages < <(sed -n 's/^FAIL\t\([^[:space:]]*\)\t.*/\1/p' "$part" | sort -u)
+  if [ -z "$tests" ] || grep -qE '^panic: |\[(build|setup) failed\]' "$part"; then
+    status=1
+    return
+  fi
+  printf '\n== once more, alone: %s\n' "$tests"
+  (cd "$directory" && go test -count=1 -v -timeout "$timeout" -p 1 "${flags[@]}" -run "^($tests)\$" "${packages[@]}") 2>&1 | tee "$part" || status=1
+  cat "$part" >>"$output"
+  twice+=("$tests")
+}
+
 # One at a time where times are asserted: parts would take each other's
 # processors. The others mostly wait; their ports and folders are their own.
 # A test that waits says so only with -v; the summary below is for those who do
 # not read it.
-go test -p 1 -count=1 -v -timeout 22m "$@" . ./cost ./incident 2>&1 | tee "$output" || status=$?
+suite . 22m 1 . ./cost ./incident
 mapfile -t others < <(go list ./... | grep -vE '/e2e$|/(cost|incident)$')
-go test -p 2 -count=1 -v -timeout 22m "$@" "${others[@]}" 2>&1 | tee -a "$output" || status=$?
+suite . 22m 2 "${others[@]}"
 # The status page in a browser, a module of its own.
-(cd page && go test -count=1 -v -timeout 5m "$@" ./...) 2>&1 | tee -a "$output" || status=$?
+suite page 5m 1 ./...
 # Rules, routes, mixin and compose file by the tools that read them, likewise.
-(cd ../tools/artefacts && go test -count=1 -v -timeout 12m "$@" ./...) 2>&1 | tee -a "$output" || status=$?
+suite ../tools/artefacts 12m 1 ./...
 
 echo
 echo "== summary: $((SECONDS - start)) s"
@@ -55,7 +81,7 @@ grep -hE '^(---|    ---) (PASS|FAIL|SKIP)' "$output" || true
 for table in ../.e2e/*.md; do
   [ -e "$table" ] && printf '\n%s\n' "$(basename "$table")" && cat "$table"
 done
-if [ "$status" = 0 ]; then echo "all passed"; else echo "FAILED: logs of all parts are in $(cd .. && pwd)/.e2e/logs"; fi
+if [ "$status" = 0 ]; then echo "all passed${twice[*]:+, ${twice[*]} when run once more}"; else echo "FAILED: logs of all parts are in $(cd .. && pwd)/.e2e/logs"; fi
 count() { grep -cE "^ *--- $1" "$output" || true; }
 echo "$(count PASS) passed, $(count FAIL) failed, $(count SKIP) skipped"
 exit "$status"
