@@ -13,93 +13,55 @@ const (
 	perAutoRestart = "1 per connector that its operator restarts by itself"
 )
 
-// operatorTable are the rows of what operators' resources say.
-var operatorTable = map[Family]Descriptor{
-	ResourceInfo: {
-		Name: "kafka_connect_resource_info", OTelName: "kafka.connect.resource.info", Kind: Gauge, Group: GroupCluster,
-		Labels: []string{
-			"cloud_name", ClusterLabel, "group", "kind", "maintenance_window", "plan", "powered", "project",
-			"resource_name", "resource_namespace", "termination_protection",
-		},
-		Help:        "The resource that the cluster was found by, and of Aiven's what it says of the service; always 1",
-		Cardinality: perFound, Origin: ofResource, OptIn: onDiscovery,
+// operatorRows are what operators' resources say.
+var operatorRows = map[Group]map[Family]Descriptor{
+	GroupCluster: {
+		ResourceInfo: Gauge.row("kafka.connect.resource.info", "", "cloud_name group kind maintenance_window plan powered project resource_name resource_namespace termination_protection",
+			"The resource that the cluster was found by, and of Aiven's what it says of the service; always 1",
+			perFound, ofResource, onDiscovery),
+		ResourceCondition: Gauge.row("kafka.connect.resource.condition", "", "status type",
+			"Status of a condition of the resource: True, False or Unknown; always 1",
+			"1 per condition", "status.conditions", onDiscovery),
+		WorkerSetting: Gauge.row("kafka.connect.worker.setting", "", "setting",
+			"A setting of the workers that is a number, in seconds or bytes where its name says so; the documented default where none is set",
+			"9 to 12 per KafkaConnect of Aiven", "userConfig.kafka_connect", onDiscovery),
+		WorkerSettingInfo: Gauge.row("kafka.connect.worker.setting_info", "", "setting value",
+			"A setting of the workers that is one of a few words; the documented default where none is set; always 1",
+			"4 or 5 per KafkaConnect of Aiven", "userConfig.kafka_connect", onDiscovery),
+		ResourcePluginInfo: Gauge.row("kafka.connect.resource.plugin_info", "", "plugin version",
+			"A plugin that the resource names; always 1",
+			"1 per plugin", "userConfig.plugin_versions (Aiven), status.connectorPlugins (Strimzi)", onDiscovery),
 	},
-	ResourceCondition: {
-		Name: "kafka_connect_resource_condition", OTelName: "kafka.connect.resource.condition", Kind: Gauge, Group: GroupCluster,
-		Labels:      []string{ClusterLabel, "status", "type"},
-		Help:        "Status of a condition of the resource: True, False or Unknown; always 1",
-		Cardinality: "1 per condition", Origin: "status.conditions", OptIn: onDiscovery,
+	GroupConnector: {
+		ResourceConnectorWished: Gauge.row("kafka.connect.resource.connector.wished_state", "", "connector state",
+			"State that the connector's resource asks for: running, paused or stopped; always 1",
+			perManaged, "spec.state of the KafkaConnector, or of the mirror", onDiscovery),
+		ResourceConnectorAgrees: Gauge.row("kafka.connect.resource.connector.agrees", "", "connector",
+			"Whether the connector is paused or stopped exactly as its resource asks for (1) or not (0); absent while it is unassigned or restarted, when operators wait too",
+			"at most "+perManaged, "the resource and the snapshot together", onDiscovery),
+		ResourceConnectorReady: Gauge.row("kafka.connect.resource.connector.ready", "", "connector status",
+			"Status of the condition Ready of the connector's resource: True, False or Unknown; always 1",
+			"at most "+perManaged, "status.conditions of the connector's resource", onDiscovery),
+		ResourceAutoRestarts: Gauge.row("kafka.connect.resource.auto_restarts", "{restart}", "connector",
+			"Restarts by the operator since the connector was last well for a while; back to 0 afterwards",
+			perAutoRestart, "status.autoRestart", onDiscovery),
+		ResourceGaveUp: Gauge.row("kafka.connect.resource.auto_restart_gave_up", "", "connector",
+			"Whether the operator has restarted the connector as often as maxRestarts allows and does so no more (1) or not (0)",
+			perAutoRestart, "status.autoRestart and spec.autoRestart.maxRestarts", onDiscovery),
 	},
-	WorkerSetting: {
-		Name: "kafka_connect_worker_setting", OTelName: "kafka.connect.worker.setting", Kind: Gauge, Group: GroupCluster,
-		Labels:      []string{ClusterLabel, "setting"},
-		Help:        "A setting of the workers that is a number, in seconds or bytes where its name says so; the documented default where none is set",
-		Cardinality: "9 to 12 per KafkaConnect of Aiven", Origin: "userConfig.kafka_connect", OptIn: onDiscovery,
-	},
-	WorkerSettingInfo: {
-		Name: "kafka_connect_worker_setting_info", OTelName: "kafka.connect.worker.setting_info", Kind: Gauge, Group: GroupCluster,
-		Labels:      []string{ClusterLabel, "setting", "value"},
-		Help:        "A setting of the workers that is one of a few words; the documented default where none is set; always 1",
-		Cardinality: "4 or 5 per KafkaConnect of Aiven", Origin: "userConfig.kafka_connect", OptIn: onDiscovery,
-	},
-	ResourcePluginInfo: {
-		Name: "kafka_connect_resource_plugin_info", OTelName: "kafka.connect.resource.plugin_info", Kind: Gauge, Group: GroupCluster,
-		Labels:      []string{ClusterLabel, "plugin", "version"},
-		Help:        "A plugin that the resource names; always 1",
-		Cardinality: "1 per plugin", Origin: "userConfig.plugin_versions (Aiven), status.connectorPlugins (Strimzi)", OptIn: onDiscovery,
-	},
-	ResourceConnectorWished: {
-		Name: "kafka_connect_resource_connector_wished_state", OTelName: "kafka.connect.resource.connector.wished_state", Kind: Gauge, Group: GroupConnector,
-		Labels:      []string{ClusterLabel, "connector", "state"},
-		Help:        "State that the connector's resource asks for: running, paused or stopped; always 1",
-		Cardinality: perManaged, Origin: "spec.state of the KafkaConnector, or of the mirror", OptIn: onDiscovery,
-	},
-	ResourceConnectorAgrees: {
-		Name: "kafka_connect_resource_connector_agrees", OTelName: "kafka.connect.resource.connector.agrees", Kind: Gauge, Group: GroupConnector,
-		Labels:      []string{ClusterLabel, "connector"},
-		Help:        "Whether the connector is paused or stopped exactly as its resource asks for (1) or not (0); absent while it is unassigned or restarted, when operators wait too",
-		Cardinality: "at most " + perManaged, Origin: "the resource and the snapshot together", OptIn: onDiscovery,
-	},
-	ResourceConnectorReady: {
-		Name: "kafka_connect_resource_connector_ready", OTelName: "kafka.connect.resource.connector.ready", Kind: Gauge, Group: GroupConnector,
-		Labels:      []string{ClusterLabel, "connector", "status"},
-		Help:        "Status of the condition Ready of the connector's resource: True, False or Unknown; always 1",
-		Cardinality: "at most " + perManaged, Origin: "status.conditions of the connector's resource", OptIn: onDiscovery,
-	},
-	ResourceAutoRestarts: {
-		Name: "kafka_connect_resource_auto_restarts", OTelName: "kafka.connect.resource.auto_restarts", Unit: "{restart}", Kind: Gauge, Group: GroupConnector,
-		Labels:      []string{ClusterLabel, "connector"},
-		Help:        "Restarts by the operator since the connector was last well for a while; back to 0 afterwards",
-		Cardinality: perAutoRestart, Origin: "status.autoRestart", OptIn: onDiscovery,
-	},
-	ResourceGaveUp: {
-		Name: "kafka_connect_resource_auto_restart_gave_up", OTelName: "kafka.connect.resource.auto_restart_gave_up", Kind: Gauge, Group: GroupConnector,
-		Labels:      []string{ClusterLabel, "connector"},
-		Help:        "Whether the operator has restarted the connector as often as maxRestarts allows and does so no more (1) or not (0)",
-		Cardinality: perAutoRestart, Origin: "status.autoRestart and spec.autoRestart.maxRestarts", OptIn: onDiscovery,
-	},
-	DiscoveryUp: {
-		Name: "kafka_connect_discovery_up", OTelName: "kafka.connect.discovery.up", Kind: Gauge, Group: GroupExporter,
-		Help:        "Whether everything that discovery should watch is watched (1) or not (0)",
-		Cardinality: "1", Origin: ofOwnWork, OptIn: onDiscovery,
-	},
-	DiscoveryResources: {
-		Name: "kafka_connect_discovery_resources", OTelName: "kafka.connect.discovery.resources", Unit: "{resource}", Kind: Gauge, Group: GroupExporter,
-		Labels:      []string{"group", "kind"},
-		Help:        "Resources that discovery knows",
-		Cardinality: "1 per kind that is watched", Origin: ofOwnWork, OptIn: onDiscovery,
-	},
-	DiscoveryRefused: {
-		Name: "kafka_connect_discovery_resources_refused", OTelName: "kafka.connect.discovery.resources_refused", Unit: "{resource}", Kind: Gauge, Group: GroupExporter,
-		Labels:      []string{"reason"},
-		Help:        "Resources that are no cluster, or belong to none, by why: invalid, name_conflict, no_url, secret, settings",
-		Cardinality: "5: every reason, 0 included", Origin: ofOwnWork, OptIn: onDiscovery,
-	},
-	DiscoveryErrors: {
-		Name: "kafka_connect_discovery_errors_total", OTelName: "kafka.connect.discovery.errors", Unit: "{error}", Kind: Counter, Group: GroupExporter,
-		Labels:      []string{"reason"},
-		Help:        "Calls to the Kubernetes API that failed, by why",
-		Cardinality: "6: every reason, 0 included", Origin: ofOwnWork, OptIn: onDiscovery,
+	GroupExporter: {
+		DiscoveryUp: Gauge.row("kafka.connect.discovery.up", "", "",
+			"Whether everything that discovery should watch is watched (1) or not (0)",
+			"1", ofOwnWork, onDiscovery),
+		DiscoveryResources: Gauge.row("kafka.connect.discovery.resources", "{resource}", "group kind",
+			"Resources that discovery knows",
+			"1 per kind that is watched", ofOwnWork, onDiscovery),
+		DiscoveryRefused: Gauge.row("kafka.connect.discovery.resources_refused", "{resource}", "reason",
+			"Resources that are no cluster, or belong to none, by why: invalid, name_conflict, no_url, secret, settings",
+			"5: every reason, 0 included", ofOwnWork, onDiscovery),
+		DiscoveryErrors: Counter.row("kafka.connect.discovery.errors", "{error}", "reason",
+			"Calls to the Kubernetes API that failed, by why",
+			"6: every reason, 0 included", ofOwnWork, onDiscovery),
 	},
 }
 
