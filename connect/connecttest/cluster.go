@@ -2,7 +2,6 @@ package connecttest
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,9 +26,6 @@ type Options struct {
 	// RebalanceDelay is scheduled.rebalance.max.delay.ms: how long what a lost
 	// worker ran waits for it. 5 minutes (Kafka's default) if 0.
 	RebalanceDelay time.Duration
-	// SessionTimeout is session.timeout.ms: how long it takes the group to
-	// notice that a worker was killed. 10 seconds (Kafka's default) if 0.
-	SessionTimeout time.Duration
 	// StartupTime is how long [Cluster.StartWorker] takes: four fifths of it
 	// connections are refused, then all paths are 404 with an HTML page, and
 	// for a quarter of it more the lists are there while /health says
@@ -141,9 +137,6 @@ func NewCluster(options Options) *Cluster {
 	if options.RebalanceDelay == 0 {
 		options.RebalanceDelay = 5 * time.Minute
 	}
-	if options.SessionTimeout == 0 {
-		options.SessionTimeout = 10 * time.Second
-	}
 	if options.Now == nil {
 		options.Now = time.Now
 	}
@@ -168,12 +161,6 @@ func (c *Cluster) Version() string { return c.options.Version }
 // Workers returns the host:port of every worker, whether it is up or not.
 func (c *Cluster) Workers() []string { return slices.Clone(c.options.Workers) }
 
-// Names of the connectors, sorted.
-func (c *Cluster) Names() []string {
-	defer c.lock()()
-	return slices.Sorted(maps.Keys(c.connectors))
-}
-
 // Create adds a connector and its tasks, RUNNING, on the workers that have least
 // to do. It panics if there is one of that name.
 //
@@ -183,10 +170,6 @@ func (c *Cluster) Names() []string {
 // not find.
 func (c *Cluster) Create(spec Connector) {
 	defer c.lock()()
-	c.create(spec)
-}
-
-func (c *Cluster) create(spec Connector) {
 	if c.connectors[spec.Name] != nil {
 		panic(fmt.Sprintf("connecttest: connector %q exists", spec.Name))
 	}
@@ -224,10 +207,7 @@ func (c *Cluster) create(spec Connector) {
 // Delete removes a connector, its tasks and its status.
 func (c *Cluster) Delete(name string) {
 	defer c.lock()()
-	c.delete(c.find(name))
-}
-
-func (c *Cluster) delete(gone *connector) {
+	gone := c.find(name)
 	c.unplace(&gone.itself, connectorLoad)
 	for _, task := range gone.tasks {
 		c.unplace(task, taskLoad)

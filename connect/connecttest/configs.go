@@ -16,12 +16,6 @@ const (
 	jdbcSourceClass = "io.confluent.connect.jdbc.JdbcSourceConnector"
 )
 
-// Secrets are the secret values that stand in the configurations of [Large] and
-// of the demo: tests look for them where they must not be.
-func Secrets() []string {
-	return []string{"Hunter2-database", "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY", "Hunter2-registry", "Hunter2-broker"}
-}
-
 // commonConfig is what every connector has: converters, error handling, client
 // overrides.
 func commonConfig() map[string]string {

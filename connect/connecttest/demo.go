@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -24,14 +23,6 @@ type DemoOptions struct {
 	Step time.Duration
 	// Ticks drive the clock; one a second of real time if nil.
 	Ticks <-chan time.Time
-	// FirstPort on 127.0.0.1; the workers take it and those after it. Free ones
-	// if 0.
-	FirstPort int
-	// Slowness is how long the slow cluster takes for each answer, on average,
-	// in real time; 250 ms if 0.
-	Slowness time.Duration
-	// Incident is a story that is played from the start; none if nil.
-	Incident Incident
 }
 
 // The clusters of a [Demo].
@@ -68,28 +59,12 @@ type DemoCluster struct {
 	URLs []string
 }
 
-// An Incident is a story in the order of time.
-type Incident []Happening
-
-// A Happening is one step of an [Incident].
-type Happening struct {
-	// After is when it happens, by the demo's clock, from the start of the story.
-	After time.Duration
-	// What happens, in words.
-	What string
-	// Do lets it happen.
-	Do func(*Demo)
-}
-
 // NewDemo makes the clusters and listens on their workers' ports, so that the
 // URLs are known; [Demo.Run] serves them. An error names the address that could
 // not be listened on.
 func NewDemo(options DemoOptions) (*Demo, error) {
 	if options.Step == 0 {
 		options.Step = time.Second
-	}
-	if options.Slowness == 0 {
-		options.Slowness = 250 * time.Millisecond
 	}
 	d := &Demo{
 		options: options,
@@ -105,7 +80,6 @@ func NewDemo(options DemoOptions) (*Demo, error) {
 		}
 	}
 	d.live()
-	d.Play(options.Incident)
 	return d, nil
 }
 
@@ -113,12 +87,7 @@ func (d *Demo) add(name, version string, workers int) error {
 	cluster := DemoCluster{Name: name}
 	var ids []string
 	for range workers {
-		port := 0
-		if d.options.FirstPort != 0 {
-			port = d.options.FirstPort + len(d.listeners)
-		}
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			return fmt.Errorf("listen for a worker of the demo cluster %s: %w", name, err)
 		}
@@ -245,14 +214,8 @@ func (d *Demo) next(end time.Time) func() {
 	return happens.do
 }
 
-// Play lets a story begin now.
-func (d *Demo) Play(incident Incident) {
-	for _, happening := range incident {
-		d.after(happening.After, func() { happening.Do(d) })
-	}
-}
-
-func (d *Demo) after(wait time.Duration, do func()) {
+// After lets something happen when the demo's clock is further.
+func (d *Demo) After(wait time.Duration, do func()) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	d.agenda = schedule(d.agenda, event{d.now.Add(wait), do})
@@ -274,7 +237,7 @@ func (d *Demo) pick(n int) int {
 
 // again lets something happen now and then, for ever.
 func (d *Demo) again(least, most time.Duration, do func()) {
-	d.after(d.between(least, most), func() {
+	d.After(d.between(least, most), func() {
 		do()
 		d.again(least, most, do)
 	})

@@ -52,7 +52,7 @@ func (d *Demo) liveAnalytics(c *Cluster) {
 	})
 	d.again(4*time.Minute, 7*time.Minute, func() {
 		c.FailConnector("crm-jdbc-source", debeziumTrace())
-		d.after(d.between(time.Minute, 2*time.Minute), func() { c.RestartTask("crm-jdbc-source", Itself) })
+		d.After(d.between(time.Minute, 2*time.Minute), func() { c.RestartTask("crm-jdbc-source", Itself) })
 	})
 	d.again(3*time.Minute, 8*time.Minute, func() {
 		d.failTask(c, "clickstream-s3-sink", d.pick(6), converterTrace(), d.between(time.Minute, 2*time.Minute))
@@ -62,9 +62,13 @@ func (d *Demo) liveAnalytics(c *Cluster) {
 		backfill++
 		name := fmt.Sprintf("backfill-%d-jdbc-sink", backfill)
 		c.Create(Connector{Name: name, Class: jdbcSinkClass, Tasks: 2, Config: jdbcConfig("v1.sessions")})
-		d.after(2*time.Minute, func() { c.Delete(name) })
+		d.After(2*time.Minute, func() { c.Delete(name) })
 	})
 }
+
+// slowness is how long the slow cluster takes for each answer, on average, in real
+// time.
+const slowness = 250 * time.Millisecond
 
 func (d *Demo) liveWarehouse(c *Cluster) {
 	create(c, []Connector{
@@ -76,7 +80,7 @@ func (d *Demo) liveWarehouse(c *Cluster) {
 	c.Pause("returns-jdbc-sink")
 	slow := func() func() {
 		share := time.Duration(50 + d.pick(101)) // percent
-		return c.SetFault(Match{}, Delay(d.options.Slowness*share/100))
+		return c.SetFault(Match{}, Delay(slowness*share/100))
 	}
 	ends := slow()
 	d.again(15*time.Second, 30*time.Second, func() {
@@ -85,7 +89,7 @@ func (d *Demo) liveWarehouse(c *Cluster) {
 	})
 	d.again(4*time.Minute, 7*time.Minute, func() {
 		c.StartRebalance(time.Second)
-		d.after(6*time.Second, c.EndRebalance)
+		d.After(6*time.Second, c.EndRebalance)
 	})
 }
 
@@ -98,49 +102,11 @@ func create(c *Cluster, connectors []Connector) {
 // failTask fails a task, and restarts it later.
 func (d *Demo) failTask(c *Cluster, name string, task int, trace string, recovers time.Duration) {
 	c.FailTask(name, task, trace)
-	d.after(recovers, func() { c.RestartTask(name, task) })
+	d.After(recovers, func() { c.RestartTask(name, task) })
 }
 
 // restartWorker stops a worker as SIGTERM does, and starts it later.
 func (d *Demo) restartWorker(c *Cluster, id string, away time.Duration) {
 	c.StopWorker(id)
-	d.after(away, func() { c.StartWorker(id) })
-}
-
-// StandardIncident is a bad half hour: a worker stopped until what it ran is
-// handed to the others, a worker killed, a task that fails and is restarted, a
-// connector that fails, and a whole cluster away for three minutes.
-func StandardIncident() Incident {
-	orders := func(do func(c *Cluster, workers []string)) func(*Demo) {
-		return func(d *Demo) { c := d.Cluster(DemoOrders); do(c, c.Workers()) }
-	}
-	analytics := func(do func(*Cluster, string)) func(*Demo) {
-		return func(d *Demo) {
-			c := d.Cluster(DemoAnalytics)
-			for _, id := range c.Workers() {
-				do(c, id)
-			}
-		}
-	}
-	return Incident{
-		{2 * time.Minute, "the third worker of orders is stopped", orders(func(c *Cluster, w []string) { c.StopWorker(w[2]) })},
-		{7 * time.Minute, "it is started again", orders(func(c *Cluster, w []string) { c.StartWorker(w[2]) })},
-		{10 * time.Minute, "two tasks of orders-jdbc-sink fail", orders(func(c *Cluster, _ []string) {
-			c.FailTask("orders-jdbc-sink", 0, jdbcTrace())
-			c.FailTask("orders-jdbc-sink", 3, jdbcTrace())
-		})},
-		{14 * time.Minute, "they are restarted", orders(func(c *Cluster, _ []string) {
-			c.RestartTask("orders-jdbc-sink", 0)
-			c.RestartTask("orders-jdbc-sink", 3)
-		})},
-		{16 * time.Minute, "the second worker of orders is killed", orders(func(c *Cluster, w []string) { c.KillWorker(w[1]) })},
-		{21 * time.Minute, "it is started again", orders(func(c *Cluster, w []string) { c.StartWorker(w[1]) })},
-		{23 * time.Minute, "billing-mysql-source fails with its task", orders(func(c *Cluster, _ []string) {
-			c.FailConnector("billing-mysql-source", debeziumTrace())
-			c.FailTask("billing-mysql-source", 0, debeziumTrace())
-		})},
-		{26 * time.Minute, "it is restarted", orders(func(c *Cluster, _ []string) { c.RestartConnector("billing-mysql-source") })},
-		{27 * time.Minute, "analytics is away", analytics(func(c *Cluster, id string) { c.KillWorker(id) })},
-		{30 * time.Minute, "analytics is back", analytics(func(c *Cluster, id string) { c.StartWorker(id) })},
-	}
+	d.After(away, func() { c.StartWorker(id) })
 }

@@ -1,7 +1,8 @@
 // Package connecttest simulates Kafka Connect clusters: a model of workers,
-// connectors and tasks in memory, and the read-only REST API of each worker as
-// the named version of Apache Kafka answers it, down to its headers, its error
-// bodies and its oddities. The demo, the tests and the benchmarks share it.
+// connectors and tasks in memory, and of the REST API of each worker what the
+// exporter asks, as the named version of Apache Kafka answers it, down to its
+// headers, its error bodies and its oddities. The demo, the tests and the
+// benchmarks share it.
 //
 // A [Cluster] is the model and its [Cluster.Handler] is one worker. Methods of
 // Cluster change the model as an operator or a failure would. A [Fault] spoils

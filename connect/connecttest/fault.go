@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -74,18 +75,14 @@ func Delay(d time.Duration) Fault {
 
 // Times spoils count requests with a fault and leaves the later ones alone.
 func Times(count int, fault Fault) Fault {
-	left := make(chan struct{}, count)
-	for range count {
-		left <- struct{}{}
-	}
+	var asked atomic.Int64
 	return func(worker http.Handler) http.Handler {
 		return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-			select {
-			case <-left:
+			if asked.Add(1) <= int64(count) {
 				fault(worker).ServeHTTP(out, r)
-			default:
-				worker.ServeHTTP(out, r)
+				return
 			}
+			worker.ServeHTTP(out, r)
 		})
 	}
 }
@@ -94,12 +91,10 @@ func Times(count int, fault Fault) Fault {
 func Drip(piece int, every time.Duration) Fault {
 	return instead(func(out http.ResponseWriter, r *http.Request, honest *captured) {
 		honest.sendHeader(out)
-		for rest := honest.body.Bytes(); len(rest) > 0; {
-			n := min(piece, len(rest))
-			if _, err := out.Write(rest[:n]); err != nil {
+		for part := range slices.Chunk(honest.body.Bytes(), piece) {
+			if _, err := out.Write(part); err != nil {
 				return // The client has gone.
 			}
-			rest = rest[n:]
 			flush(out)
 			if !pause(r.Context(), every) {
 				panic(http.ErrAbortHandler)
@@ -109,11 +104,7 @@ func Drip(piece int, every time.Duration) Fault {
 }
 
 // Reset breaks the connection before any answer.
-func Reset() Fault {
-	return func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) { reset(out) })
-	}
-}
+func Reset() Fault { return always(func(out http.ResponseWriter, _ *http.Request) { reset(out) }) }
 
 // A Cut is how the end of a truncated body comes.
 type Cut uint8
@@ -152,21 +143,13 @@ func Truncate(cut Cut) Fault {
 
 // Reply answers with a status, a Content-Type ("" for none) and a body.
 func Reply(status int, contentType, body string) Fault {
-	return func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
-			answer{status, contentType, []byte(body)}.send(out)
-		})
-	}
+	return always(func(out http.ResponseWriter, _ *http.Request) { answer{status, contentType, []byte(body)}.send(out) })
 }
 
 // ErrorReply answers as a worker reports an error: the status, and JSON with it
 // and the message.
 func ErrorReply(status int, message string) Fault {
-	return func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
-			refuse(status, "%s", message).send(out)
-		})
-	}
+	return always(func(out http.ResponseWriter, _ *http.Request) { refuse(status, "%s", message).send(out) })
 }
 
 // HTML answers with a page, as a proxy or a login in front of a worker does; its
@@ -175,60 +158,36 @@ func HTML(status int) Fault {
 	return Reply(status, "text/html; charset=utf-8", "<!doctype html><html><head><title>Sign in</title></head><body><h1>Sign in</h1></body></html>")
 }
 
-// Redirect answers 302 with a Location: another host, or the path that was
-// asked, for a loop.
+// Redirect answers 302 with a Location.
 func Redirect(location string) Fault {
-	return func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
-			out.Header().Set("Location", location)
-			answer{status: http.StatusFound}.send(out)
-		})
-	}
+	return always(func(out http.ResponseWriter, _ *http.Request) { redirect(out, location) })
 }
 
 // RedirectLoop answers 302 to the very URL that was asked for.
 func RedirectLoop() Fault {
-	return func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-			out.Header().Set("Location", r.URL.RequestURI())
-			answer{status: http.StatusFound}.send(out)
-		})
-	}
+	return always(func(out http.ResponseWriter, r *http.Request) { redirect(out, r.URL.RequestURI()) })
+}
+
+func redirect(out http.ResponseWriter, location string) {
+	out.Header().Set("Location", location)
+	answer{status: http.StatusFound}.send(out)
 }
 
 // Endless sends a JSON object that goes on until the client gives up.
 func Endless() Fault {
-	const piece = `"connector":{"status":{"name":"connector"}},`
-	return func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
-			out.Header().Set("Content-Type", jsonKind)
-			if _, err := out.Write([]byte("{")); err != nil {
-				return // The client has gone.
-			}
-			for members := []byte(strings.Repeat(piece, 1000)); ; {
-				if _, err := out.Write(members); err != nil {
-					return // The client has gone.
-				}
-			}
-		})
-	}
+	return endless("{", strings.Repeat(`"connector":{"status":{"name":"connector"}},`, 1000))
 }
 
 // EndlessString sends a JSON string that goes on until the client gives up.
-func EndlessString() Fault {
-	return func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
-			out.Header().Set("Content-Type", jsonKind)
-			if _, err := out.Write([]byte(`{"`)); err != nil {
-				return // The client has gone.
-			}
-			for letters := bytes.Repeat([]byte("a"), 64<<10); ; {
-				if _, err := out.Write(letters); err != nil {
-					return // The client has gone.
-				}
-			}
-		})
-	}
+func EndlessString() Fault { return endless(`{"`, strings.Repeat("a", 64<<10)) }
+
+func endless(first, again string) Fault {
+	return always(func(out http.ResponseWriter, _ *http.Request) {
+		out.Header().Set("Content-Type", jsonKind)
+		for _, err := io.WriteString(out, first); err == nil; {
+			_, err = io.WriteString(out, again)
+		}
+	})
 }
 
 // GzipBomb answers with size bytes of JSON, which gzip makes a thousand times
@@ -242,12 +201,10 @@ func GzipBomb(size int) Fault {
 		}
 		write(packer, []byte(`":{}}`))
 	})
-	return func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
-			out.Header().Set("Content-Encoding", "gzip")
-			ok(bomb).send(out)
-		})
-	}
+	return always(func(out http.ResponseWriter, _ *http.Request) {
+		out.Header().Set("Content-Encoding", "gzip")
+		ok(bomb).send(out)
+	})
 }
 
 // Gzip sends the true body compressed, as a proxy in front of a worker does for
@@ -370,6 +327,11 @@ func member(of, step any) any {
 		}
 	}
 	return nil
+}
+
+// always makes a Fault of what answers in a worker's place.
+func always(answer http.HandlerFunc) Fault {
+	return func(http.Handler) http.Handler { return answer }
 }
 
 // before makes a Fault that waits, and breaks the connection if wait says so.

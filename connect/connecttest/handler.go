@@ -21,19 +21,16 @@ func (c *Cluster) Handler(workerID string) http.Handler {
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		asked := route(r)
 		request := Match{Worker: workerID, Endpoint: asked.endpoint, Connector: asked.connector, Method: r.Method}
-		counting := &countingWriter{ResponseWriter: out}
-		answered := c.arrived(request, r)
-		defer func() { answered(counting.bytes) }()
+		defer c.arrived(request, r)()
 		c.spoil(request, http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 			c.answer(w, asked, r).send(out)
-		})).ServeHTTP(counting, r)
+		})).ServeHTTP(out, r)
 	})
 }
 
 // A call is what a request asks for.
 type call struct {
 	endpoint, connector string
-	task                int
 	segments            []string // of the path, as they were sent
 }
 
@@ -48,12 +45,8 @@ func route(r *http.Request) call {
 		asked.endpoint = EndpointRoot
 	case path == "health":
 		asked.endpoint = EndpointHealth
-	case path == "connector-plugins":
-		asked.endpoint = EndpointPlugins
 	case asked.segment(0) == "connector-plugins" && n == 3 && asked.segment(2) == "config":
 		asked.endpoint = EndpointPluginDef
-	case path == "admin/loggers":
-		asked.endpoint = EndpointLoggers
 	case asked.segment(0) != "connectors":
 	case n == 1 && r.URL.Query().Has("expand"):
 		asked.endpoint = EndpointExpand
@@ -61,17 +54,8 @@ func route(r *http.Request) call {
 		asked.endpoint = EndpointList
 	case n == 2:
 		asked.endpoint = EndpointInfo
-	case n == 3:
-		if endpoint, ok := map[string]string{
-			"status": EndpointStatus, "config": EndpointConfig, "tasks": EndpointTasks,
-			"tasks-config": EndpointTasksConfig, "topics": EndpointTopics, "offsets": EndpointOffsets,
-		}[asked.segment(2)]; ok {
-			asked.endpoint = endpoint
-		}
-	case n == 5 && asked.segment(2) == "tasks" && asked.segment(4) == "status":
-		if id, err := strconv.Atoi(asked.segment(3)); err == nil {
-			asked.endpoint, asked.task = EndpointTaskStatus, id
-		}
+	case n == 3 && asked.segment(2) == "status":
+		asked.endpoint = EndpointStatus
 	}
 	return asked
 }
@@ -110,12 +94,10 @@ func (a answer) send(out http.ResponseWriter) {
 		out.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	}
 	out.WriteHeader(a.status)
-	for rest := a.body; len(rest) > 0; {
-		n := min(len(rest), chunkBytes)
-		if _, err := out.Write(rest[:n]); err != nil {
+	for chunk := range slices.Chunk(a.body, chunkBytes) {
+		if _, err := out.Write(chunk); err != nil {
 			return // The client has gone.
 		}
-		rest = rest[n:]
 	}
 }
 
@@ -247,7 +229,7 @@ func ambiguous(path string) string {
 func (c *Cluster) herderWait(asked call) (*rebalance, answer) {
 	defer c.lock()()
 	switch asked.endpoint {
-	case EndpointInfo, EndpointConfig, EndpointTasks, EndpointTasksConfig, EndpointOffsets:
+	case EndpointInfo:
 	case EndpointList, EndpointExpand:
 		if c.release.listIsLocal() {
 			return nil, answer{}
@@ -271,14 +253,6 @@ func (c *Cluster) exists(asked call) bool {
 		return c.release.hasHealth()
 	case EndpointPluginDef:
 		return c.release.hasPluginDefs()
-	case EndpointOffsets:
-		return c.release.hasStopped()
-	case EndpointTopics:
-		return c.release.hasTopics()
-	case EndpointTasksConfig:
-		return c.release.hasTasksConfig()
-	case EndpointLoggers:
-		return c.release.hasLoggers()
 	}
 	return true
 }
@@ -293,15 +267,8 @@ func (c *Cluster) resource(w *worker, asked call, r *http.Request) answer {
 			return answer{http.StatusServiceUnavailable, jsonKind, []byte(`{"status":"starting","message":"Worker is still starting up."}`)}
 		}
 		return ok([]byte(`{"status":"healthy","message":"Worker has completed startup and is ready to handle requests."}`))
-	case EndpointPlugins:
-		return ok(c.pluginList(w))
 	case EndpointPluginDef:
 		return ok([]byte(pluginDef))
-	case EndpointLoggers:
-		if c.release.loggersHaveTime() {
-			return ok([]byte(`{"root":{"level":"INFO","last_modified":null}}`))
-		}
-		return ok([]byte(`{"root":{"level":"INFO"}}`))
 	case EndpointExpand:
 		if c.release.hasExpand() {
 			for _, it := range c.known(w) {
@@ -324,54 +291,26 @@ const pluginDef = `[{"name":"connector.class","type":"STRING","required":true,"d
 	`{"name":"database.password","type":"PASSWORD","required":false,"default_value":null},` +
 	`{"name":"owner.pin","type":"PASSWORD","required":false,"default_value":null}]`
 
-// connectorResource is the answer to a GET below /connectors/{connector}.
+// connectorResource is the answer to a GET of /connectors/{connector}, or of its
+// status.
 func (c *Cluster) connectorResource(w *worker, asked call) answer {
-	it := c.connectors[asked.connector]
+	it, status := c.connectors[asked.connector], asked.endpoint == EndpointStatus
 	if w.visible >= 0 && !slices.Contains(c.known(w), it) {
 		it = nil
 	}
-	switch asked.endpoint {
-	case EndpointStatus:
-		if it == nil || it.itself.noStatus {
-			return refuse(http.StatusNotFound, "No status found for connector %s", asked.connector)
-		}
-		if fails, is500 := c.pluginFails(w, it); is500 {
-			return fails
-		}
-		return ok(c.status(w, it))
-	case EndpointTaskStatus:
-		if it == nil || asked.task < 0 || asked.task >= len(it.tasks) || it.tasks[asked.task].noStatus {
-			return refuse(http.StatusNotFound, "No status found for task %s-%d", asked.connector, asked.task)
-		}
-		return ok(c.appendTask(nil, it, asked.task, it.tasks[asked.task]))
-	case EndpointTopics:
-		out := append(appendString([]byte{'{'}, asked.connector), `:{"topics":[`...)
-		if it != nil {
-			if topic := it.topic(); topic != "" {
-				out = appendString(out, topic)
-			}
-		}
-		return ok(append(out, "]}}"...))
-	}
-	if it == nil {
+	switch {
+	case status && (it == nil || it.itself.noStatus):
+		return refuse(http.StatusNotFound, "No status found for connector %s", asked.connector)
+	case it == nil:
 		return refuse(http.StatusNotFound, "Connector %s not found", asked.connector)
 	}
-	switch asked.endpoint {
-	case EndpointInfo:
-		if fails, is500 := c.pluginFails(w, it); is500 {
-			return fails
-		}
-		return ok(c.info(w, it))
-	case EndpointConfig:
-		if fails, is500 := c.pluginFails(w, it); is500 {
-			return fails
-		}
-		return ok(it.appendConfig(nil))
-	case EndpointTasks, EndpointTasksConfig:
-		return ok(it.taskConfigs(asked.endpoint == EndpointTasks))
-	default: // EndpointOffsets
-		return ok(it.offsets())
+	if fails, is500 := c.pluginFails(w, it); is500 {
+		return fails
 	}
+	if status {
+		return ok(c.status(w, it))
+	}
+	return ok(c.info(w, it))
 }
 
 // pluginFails: before 3.4, whatever needs the class of a connector that the
@@ -381,64 +320,4 @@ func (c *Cluster) pluginFails(w *worker, it *connector) (answer, bool) {
 		return answer{}, false
 	}
 	return refuse(http.StatusInternalServerError, "%s", c.missingPlugin(it.Class)), true
-}
-
-func (c *Cluster) pluginList(w *worker) []byte {
-	out := []byte{'['}
-	for _, plugin := range plugins() {
-		if plugin.kind == "connector" || w.missing[plugin.class] {
-			continue
-		}
-		if len(out) > 1 {
-			out = append(out, ',')
-		}
-		out = appendString(append(out, `{"class":`...), plugin.class)
-		out = appendString(append(out, `,"type":`...), plugin.kind)
-		out = append(appendString(append(out, `,"version":`...), c.options.Version), '}')
-	}
-	return append(out, ']')
-}
-
-// taskConfigs is the reply to /tasks, a list, or to /tasks-config, a map. Each
-// task has its class and the connector's whole configuration, secrets included.
-func (it *connector) taskConfigs(list bool) []byte {
-	out := []byte{'{'}
-	if list {
-		out[0] = '['
-	}
-	task := setting{"task.class", strings.TrimSuffix(it.Class, "Connector") + "Task"}
-	for id := range it.live() {
-		if id > 0 {
-			out = append(out, ',')
-		}
-		if list {
-			out = append(appendTaskID(append(out, `{"id":`...), it, id), `,"config":`...)
-			out = append(it.appendConfig(out, task), '}')
-		} else {
-			out = append(appendString(out, it.Name+"-"+strconv.Itoa(id)), ':')
-			out = it.appendConfig(out, task)
-		}
-	}
-	if list {
-		return append(out, ']')
-	}
-	return append(out, '}')
-}
-
-func (it *connector) topic() string {
-	for _, s := range it.settings {
-		if s.key == "topics" || s.key == "topic" {
-			return s.value
-		}
-	}
-	return ""
-}
-
-func (it *connector) offsets() []byte {
-	if it.Type == "sink" {
-		out := appendString([]byte(`{"offsets":[{"partition":{"kafka_topic":`), it.topic())
-		return append(out, `,"kafka_partition":0},"offset":{"kafka_offset":1042}}]}`...)
-	}
-	out := appendString([]byte(`{"offsets":[{"partition":{"server":`), it.Name)
-	return append(out, `},"offset":{"pos":1424,"ts_sec":1716802895}}]}`...)
 }

@@ -26,8 +26,8 @@ func TestLargeIsAsLargeAsPromised(t *testing.T) {
 			t.Errorf("%q: want valid JSON in chunks, got %v", test.query, header)
 		}
 	}
-	_, _, config := get(t, server, "/connectors/"+LargeName(0)+"/config")
-	if n := strings.Count(config, `":"`); n < 35 || n > 48 {
+	_, _, info := get(t, server, "/connectors/"+LargeName(0))
+	if n := strings.Count(info, `":"`); n < 35 || n > 48 {
 		t.Errorf("a connector has %d settings, want about 40", n)
 	}
 }
@@ -39,21 +39,5 @@ func TestLargeFollowsAChange(t *testing.T) {
 	_, _, body := get(t, server, "/connectors?expand=status")
 	if n := strings.Count(body, `"PAUSED"`); n != 3 {
 		t.Errorf("%d times PAUSED after one connector of two tasks was paused", n)
-	}
-}
-
-func TestSecretsStandInConfigurations(t *testing.T) {
-	d, err := NewDemo(DemoOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	_, _, demo := get(t, serve(t, d.Cluster(DemoOrders), d.Cluster(DemoOrders).Workers()[0]), "/connectors?expand=info")
-	large := Large(4, 1)
-	_, _, big := get(t, serve(t, large, large.Workers()[0]), "/connectors?expand=info")
-	for _, secret := range Secrets() {
-		if !strings.Contains(demo, secret) || !strings.Contains(big, secret) && secret != "Hunter2-broker" {
-			t.Errorf("%s is not there: a test that looks for it elsewhere shows nothing", secret)
-		}
 	}
 }

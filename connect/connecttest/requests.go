@@ -9,22 +9,14 @@ import (
 
 // The endpoints of a worker, as [Match] and [Requests] name them.
 const (
-	EndpointRoot        = "root"         // /
-	EndpointHealth      = "health"       // /health
-	EndpointList        = "list"         // /connectors
-	EndpointExpand      = "expand"       // /connectors?expand=…
-	EndpointInfo        = "info"         // /connectors/{connector}
-	EndpointStatus      = "status"       // /connectors/{connector}/status
-	EndpointConfig      = "config"       // /connectors/{connector}/config
-	EndpointTasks       = "tasks"        // /connectors/{connector}/tasks
-	EndpointTaskStatus  = "task_status"  // /connectors/{connector}/tasks/{task}/status
-	EndpointTasksConfig = "tasks_config" // /connectors/{connector}/tasks-config
-	EndpointTopics      = "topics"       // /connectors/{connector}/topics
-	EndpointOffsets     = "offsets"      // /connectors/{connector}/offsets
-	EndpointPlugins     = "plugins"      // /connector-plugins
-	EndpointPluginDef   = "plugin_def"   // /connector-plugins/{class}/config
-	EndpointLoggers     = "loggers"      // /admin/loggers
-	EndpointOther       = "other"        // any other path
+	EndpointRoot      = "root"       // /
+	EndpointHealth    = "health"     // /health
+	EndpointList      = "list"       // /connectors
+	EndpointExpand    = "expand"     // /connectors?expand=…
+	EndpointInfo      = "info"       // /connectors/{connector}
+	EndpointStatus    = "status"     // /connectors/{connector}/status
+	EndpointPluginDef = "plugin_def" // /connector-plugins/{class}/config
+	EndpointOther     = "other"      // any other path, all of which are 404
 )
 
 // A Match picks requests; an empty field matches all.
@@ -52,8 +44,6 @@ type Requests struct {
 	Counts map[Match]int
 	// NotGET are the requests that were not GET, in order: "POST /connectors".
 	NotGET []string
-	// Bytes of all bodies that were sent.
-	Bytes int64
 	// InFlight is how many requests are being answered, MaxInFlight how many
 	// were at most.
 	InFlight, MaxInFlight int
@@ -77,7 +67,7 @@ type requests struct {
 }
 
 func (r *requests) reset() {
-	r.Counts, r.NotGET, r.Bytes, r.MaxInFlight = map[Match]int{}, nil, 0, r.InFlight
+	r.Counts, r.NotGET, r.MaxInFlight = map[Match]int{}, nil, r.InFlight
 	if r.arrival == nil {
 		r.arrival = make(chan struct{})
 	}
@@ -118,7 +108,7 @@ func (c *Cluster) Await(ctx context.Context, match Match, count int) error {
 
 // arrived records a request before anything else happens to it; the function
 // that it returns is called when it is answered.
-func (c *Cluster) arrived(request Match, r *http.Request) (answered func(bytes int64)) {
+func (c *Cluster) arrived(request Match, r *http.Request) (answered func()) {
 	defer c.lock()()
 	c.requests.Counts[request]++
 	if r.Method != http.MethodGet {
@@ -128,24 +118,8 @@ func (c *Cluster) arrived(request Match, r *http.Request) (answered func(bytes i
 	c.requests.MaxInFlight = max(c.requests.MaxInFlight, c.requests.InFlight)
 	close(c.requests.arrival)
 	c.requests.arrival = make(chan struct{})
-	return func(bytes int64) {
+	return func() {
 		defer c.lock()()
 		c.requests.InFlight--
-		c.requests.Bytes += bytes
 	}
 }
-
-// A countingWriter counts the bytes of a body. Unwrap lets
-// http.ResponseController reach the connection below.
-type countingWriter struct {
-	http.ResponseWriter
-	bytes int64
-}
-
-func (w *countingWriter) Write(p []byte) (int, error) {
-	n, err := w.ResponseWriter.Write(p)
-	w.bytes += int64(n)
-	return n, err
-}
-
-func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -58,9 +58,13 @@ func (c *Cluster) StopWorker(workerID string) {
 	c.end(c.findWorker(workerID), true)
 }
 
+// sessionTimeout is Kafka's default of session.timeout.ms: how long it takes the
+// group to notice that a worker was killed.
+const sessionTimeout = 10 * time.Second
+
 // KillWorker ends a worker as SIGKILL does: connections to it are reset, and the
-// others go on saying RUNNING with its worker_id until
-// [Options.SessionTimeout] and [Options.RebalanceDelay] are over.
+// others go on saying RUNNING with its worker_id until the session timeout and
+// [Options.RebalanceDelay] are over.
 func (c *Cluster) KillWorker(workerID string) {
 	defer c.lock()()
 	c.end(c.findWorker(workerID), false)
@@ -81,7 +85,7 @@ func (c *Cluster) end(w *worker, graceful bool) {
 			}
 		})
 	} else {
-		delay += c.options.SessionTimeout
+		delay += sessionTimeout
 	}
 	life := w.life
 	c.after(delay, func() {
@@ -125,16 +129,6 @@ func (c *Cluster) StartWorker(workerID string) {
 func (c *Cluster) SetPhase(workerID string, phase Phase) {
 	defer c.lock()()
 	c.findWorker(workerID).phase = phase
-}
-
-// EndDelay lets the wait for lost workers be over now: what they ran is handed
-// to the others.
-func (c *Cluster) EndDelay() {
-	defer c.lock()()
-	for _, w := range c.workers {
-		w.lost = w.lost || w.phase == Down
-	}
-	c.reassign()
 }
 
 // StartRebalance lets calls that wait for the herder (info, config, tasks,

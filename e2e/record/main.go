@@ -249,7 +249,6 @@ func (r *recorder) answers(w *kafka.Worker) {
 	}
 	r.ask(w, "error-info-unknown", "/connectors/unknown", "")
 	r.ask(w, "error-status-unknown", "/connectors/unknown/status", "")
-	r.ask(w, "error-task-status-unknown", kafka.ConnectorPath(scenario.Source)+"/tasks/7/status", "")
 	r.ask(w, "error-path-unknown", "/nothing", "")
 }
 

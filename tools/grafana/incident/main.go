@@ -1,6 +1,6 @@
 // Command incident serves the demo fleet, watched by the exporter, while it
-// lives through connecttest's standard incident faster than in real time: what
-// the pictures of the dashboards are taken of.
+// lives through an incident faster than in real time: what the pictures of the
+// dashboards are taken of.
 //
 //	go run ./tools/grafana/incident -listen 127.0.0.1:10083 -speed 5
 package main
@@ -40,16 +40,15 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	incident := connecttest.StandardIncident()
-	for i, happening := range incident {
-		incident[i].Do = func(d *connecttest.Demo) {
-			fmt.Printf("%d %s\n", time.Now().Unix(), happening.What)
-			happening.Do(d)
-		}
-	}
-	demo, err := connecttest.NewDemo(connecttest.DemoOptions{Seed: *seed, Step: time.Duration(*speed) * time.Second, Incident: incident})
+	demo, err := connecttest.NewDemo(connecttest.DemoOptions{Seed: *seed, Step: time.Duration(*speed) * time.Second})
 	if err != nil {
 		return err
+	}
+	for _, h := range story(demo) {
+		demo.After(h.after, func() {
+			fmt.Printf("%d %s\n", time.Now().Unix(), h.what)
+			h.do()
+		})
 	}
 	folder, err := os.MkdirTemp("", "incident")
 	if err != nil {
