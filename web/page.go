@@ -5,7 +5,10 @@ import (
 	"crypto/rand"
 	_ "embed" // The pages are part of the binary.
 	"html/template"
+	"io"
 	"net/http"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -47,8 +50,9 @@ func (s *server) frame(title string) frame {
 	}
 }
 
-// page writes a page as it is made, so that no page is ever held whole.
-func (s *server) page(w http.ResponseWriter, name string, frame frame, data any) {
+// page writes a page as it is made, compressed where the browser takes that, so that
+// no page is ever held whole.
+func (s *server) page(w http.ResponseWriter, r *http.Request, name string, frame frame, data any) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
@@ -60,9 +64,25 @@ func (s *server) page(w http.ResponseWriter, name string, frame frame, data any)
 		s.buffers.Put(buffered)
 	}()
 	buffered.Reset(w)
+	end := func() error { return nil }
+	h.Add("Vary", "Accept-Encoding")
+	if acceptsGzip(r.Header) {
+		h.Set("Content-Encoding", "gzip")
+		compressor := s.compressors.Get().(*gzip.Writer)
+		defer func() {
+			compressor.Reset(io.Discard)
+			s.compressors.Put(compressor)
+		}()
+		compressor.Reset(w)
+		buffered.Reset(compressor)
+		end = compressor.Close
+	}
 	err := pages.ExecuteTemplate(connect.EscapeWriter{Writer: buffered}, name, data)
 	if err == nil {
 		err = buffered.Flush()
+	}
+	if err == nil {
+		err = end()
 	}
 	if err != nil {
 		s.Logger.Debug("a page could not be written", "page", name, "err", err)

@@ -110,7 +110,7 @@ type (
 )
 
 // debug shows what a probe did, call by call, and the series that it gave.
-func (s *server) debug(ctx context.Context, w http.ResponseWriter, _ *http.Request, results []series.Result, own prometheus.TransactionalGatherer) {
+func (s *server) debug(ctx context.Context, w http.ResponseWriter, r *http.Request, results []series.Result, own prometheus.TransactionalGatherer) {
 	result := &results[0]
 	page := probePage{
 		frame: s.frame("Probe of " + result.Cluster), Cluster: result.Cluster,
@@ -149,7 +149,7 @@ func (s *server) debug(ctx context.Context, w http.ResponseWriter, _ *http.Reque
 		page.Series = shown.text.String()
 		page.MoreSeries = answer.Size() - len(page.Series)
 	}
-	s.page(w, "probe", page.frame, page)
+	s.page(w, r, "probe", page.frame, page)
 }
 
 // firstOf returns the first so many, and how many more there are.

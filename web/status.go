@@ -152,7 +152,7 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) {
 		s.describing.Lock()
 		page := s.statusPage(q)
 		s.describing.Unlock()
-		s.page(w, "status", page.frame, page)
+		s.page(w, r, "status", page.frame, page)
 	})
 }
 

@@ -1,9 +1,11 @@
 package web
 
 import (
+	"compress/gzip"
 	"context"
 	"fmt"
 	"html"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -268,5 +270,26 @@ func TestDebugPageIsBounded(t *testing.T) {
 	page := ask(handler, http.MethodGet, "http://localhost/probe?cluster=a&debug=true").Body.String()
 	if len(page) > 1<<20 || !strings.Contains(page, `<a href="./probe?cluster=a">all series</a>`) || !strings.Contains(page, "bytes more") {
 		t.Errorf("%d bytes, or no way to the rest", len(page))
+	}
+}
+
+func TestPagesAreCompressed(t *testing.T) {
+	handler := serve(t, nil, named{"a", shows(numbered("sink", 200, failing)...)})
+	for _, target := range []string{"/", "/?cluster=a&page=2", "/probe?cluster=a&debug=true"} {
+		plain, packed := ask(handler, http.MethodGet, target), ask(handler, http.MethodGet, target, "Accept-Encoding", "br, gzip")
+		if got := plain.Header().Get("Content-Encoding") + packed.Header().Get("Content-Encoding"); got != "gzip" {
+			t.Fatalf("%s: Content-Encoding %q, want gzip where it is asked for", target, got)
+		}
+		if small := packed.Body.Len(); small*5 > plain.Body.Len() {
+			t.Errorf("%s: %d of %d bytes", target, small, plain.Body.Len())
+		}
+		reader, err := gzip.NewReader(packed.Body)
+		if err != nil {
+			t.Fatalf("%s: %v", target, err)
+		}
+		page, err := io.ReadAll(reader)
+		if err != nil || !strings.HasSuffix(string(page), "</html>\n") || !slices.Equal(namesOn(string(page)), namesOn(plain.Body.String())) {
+			t.Errorf("%s: %v, a page of %d bytes instead of %d", target, err, len(page), plain.Body.Len())
+		}
 	}
 }

@@ -26,6 +26,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/gzip"
+
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/exposition"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
@@ -112,8 +114,8 @@ type server struct {
 	rendering, preparing, parted chan struct{}
 	refresh                      refresh
 	describing                   sync.Mutex // a status page
-	// buffers are what answers are written through.
-	buffers sync.Pool
+	// buffers are what answers are written through, compressors what pages are.
+	buffers, compressors sync.Pool
 }
 
 // New returns the handler of all paths, and with AdminApart a second one of those
@@ -139,6 +141,7 @@ func New(o Options) (public, admin http.Handler, err error) {
 		rendering: make(chan struct{}, runtime.GOMAXPROCS(0)), preparing: make(chan struct{}, 1), parted: make(chan struct{}, maxParted),
 	}
 	s.buffers.New = func() any { return bufio.NewWriterSize(nil, pieceSize) }
+	s.compressors.New = func() any { return gzip.NewWriter(nil) }
 
 	mux := http.NewServeMux()
 	mux.Handle("GET "+o.TelemetryPath, s.instrument(http.HandlerFunc(s.metrics)))
