@@ -58,7 +58,7 @@ func checkWebFiles(flag, path string) error {
 	// What is no YAML names no files; exporter-toolkit says what is wrong with it.
 	var root yaml.Node
 	if yaml.Unmarshal(content, &root) == nil {
-		if err := safefile.CheckNode(&root, maxWebConfig); err != nil {
+		if _, err := safefile.CheckNode(&root, maxWebConfig); err != nil {
 			return fmt.Errorf("%s %s: %w", flag, path, err)
 		}
 		_ = root.Decode(&named)

@@ -28,8 +28,9 @@ func (d Document) String() string {
 	return fmt.Sprintf("%s:%d (document %d)", d.File, d.Line, d.Number)
 }
 
-// maxValues of one resource are far more than any has.
-const maxValues = 50_000
+// maxValues is how many a file may stand for, aliases followed: as many as one without
+// anchors can have.
+const maxValues = 400_000
 
 // Documents reads the resources of files: those of the kinds that are wanted, or
 // of all that are known if none are named. Documents of other kinds are passed
@@ -49,7 +50,7 @@ func Documents(files []string, wanted ...Kind) (all []Document, problems []error
 			problems = append(problems, fmt.Errorf("%s: %w", file, err))
 			continue
 		}
-		decoder := yaml.NewDecoder(bytes.NewReader(content))
+		decoder, left := yaml.NewDecoder(bytes.NewReader(content)), maxValues
 		for number := 1; ; number++ {
 			var node yaml.Node
 			err := decoder.Decode(&node)
@@ -65,9 +66,9 @@ func Documents(files []string, wanted ...Kind) (all []Document, problems []error
 				continue
 			}
 			root := node.Content[0]
-			if err := safefile.CheckNode(root, maxValues); err != nil {
+			if left, err = safefile.CheckNode(root, left); err != nil {
 				problems = append(problems, fmt.Errorf("%s: document %d %w", file, number, err))
-				continue
+				break
 			}
 			for _, resource := range resources(root) {
 				if kind, is := kindOf(resource, wanted); is {

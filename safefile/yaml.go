@@ -38,12 +38,12 @@ func CheckYAML(content []byte) error {
 }
 
 // CheckNode bounds what a YAML node stands for, aliases and merge keys followed,
-// before it is decoded: to values in all.
-func CheckNode(node *yaml.Node, values int) error {
+// before it is decoded: to values in all. It returns how many are left.
+func CheckNode(node *yaml.Node, values int) (left int, err error) {
 	if !within(node, &values, 0) {
-		return ErrYAML
+		return 0, ErrYAML
 	}
-	return nil
+	return values, nil
 }
 
 func within(node *yaml.Node, left *int, depth int) bool {

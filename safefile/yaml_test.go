@@ -25,7 +25,7 @@ func TestCheckNode(t *testing.T) {
 		if err := yaml.Unmarshal([]byte(test.text), &node); err != nil {
 			t.Fatal(err)
 		}
-		if err := CheckNode(&node, 150); (err == nil) != test.well || err != nil && !errors.Is(err, ErrYAML) {
+		if _, err := CheckNode(&node, 150); (err == nil) != test.well || err != nil && !errors.Is(err, ErrYAML) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
