@@ -455,7 +455,8 @@ func lacks(s secret, keys []string) bool {
 }
 
 // readFiles hands over what the files have now, if it has changed and stays so until
-// the next check.
+// the next check. Of a file that is not right, the resources that were seen in it
+// before stay, unless it has others of their names.
 func (f *discoverer) readFiles() {
 	for i := range f.files {
 		s := &f.files[i]
@@ -473,12 +474,19 @@ func (f *discoverer) readFiles() {
 			continue
 		}
 		s.content, s.pending = content, ""
-		documents, problems := discovery.Documents(names, s.kinds...)
+		documents, broken := discovery.Documents(names, s.kinds...)
+		var problems []error
+		wrong := map[string]bool{}
+		for _, err := range broken {
+			wrong[err.File] = true
+			problems = append(problems, err)
+		}
 		seen := map[discovery.Key]discovery.Document{}
 		var objects []*discovery.Object
 		for _, d := range documents {
 			o, err := d.Object()
 			if err != nil {
+				wrong[d.File] = true
 				problems = append(problems, err)
 				continue
 			}
@@ -492,6 +500,15 @@ func (f *discoverer) readFiles() {
 		}
 		for _, err := range problems {
 			f.logger.Warn("resource file is not right", "err", err)
+		}
+		for key, d := range s.seen {
+			if _, there := seen[key]; there || !wrong[d.File] {
+				continue
+			}
+			if o, err := d.Object(); err == nil {
+				seen[key] = d
+				objects = append(objects, o)
+			}
 		}
 		s.seen = seen
 		f.registry.Replace(s.source, objects)
@@ -586,7 +603,9 @@ func ResourceFindings(cfg *config.Config) (findings []discovery.Finding, problem
 			continue
 		}
 		documents, more := discovery.Documents(names, s.kinds...)
-		problems = append(problems, more...)
+		for _, err := range more {
+			problems = append(problems, err)
+		}
 		for _, document := range documents {
 			if _, err := document.Object(); err != nil {
 				problems = append(problems, err)

@@ -2,7 +2,10 @@ package app
 
 import (
 	"fmt"
+	"log/slog"
+	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
@@ -81,5 +84,64 @@ spec:
 	})
 	for key := range got {
 		hidden(t, "a series", key)
+	}
+}
+
+// A file that cannot be read, or is not right, takes nothing away that was seen in it.
+func TestResourceFilesThatBreak(t *testing.T) {
+	resource := func(name string) string {
+		return fmt.Sprintf("---\napiVersion: kafka.strimzi.io/v1\nkind: KafkaConnect\nmetadata: {name: %s}\nstatus: {url: 'http://worker:8083'}\n", name)
+	}
+	folder := t.TempDir()
+	one, two := filepath.Join(folder, "one.yaml"), filepath.Join(folder, "two.yaml")
+	cfg, err := config.Load(config.Sources{File: file(t, "discovery: {files: [%q]}", filepath.Join(folder, "*.yaml"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, one, "%s", resource("a")+resource("b"))
+	write(t, two, "%s", resource("c"))
+	f, err := newDiscoverer(cfg.Discovery(), "", nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.stop()
+	for _, step := range []struct {
+		name   string
+		change func()
+		want   []string
+	}{
+		{"at the start", func() {}, []string{"a", "b", "c"}},
+		{"half of a file", func() { write(t, one, "%s", resource("a")+"---\n{{ broken") }, []string{"a", "b", "c"}},
+		{"a resource without a name beside a new one", func() { write(t, one, "%s", resource("d")+resource("")) }, []string{"a", "b", "c", "d"}},
+		{"a folder in its place", func() {
+			if err := os.Remove(one); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Mkdir(one, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"a", "b", "c", "d"}},
+		{"the other is gone", func() {
+			if err := os.Remove(two); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"a", "b", "d"}},
+		{"right again", func() {
+			if err := os.Remove(one); err != nil {
+				t.Fatal(err)
+			}
+			write(t, one, "%s", resource("b"))
+		}, []string{"b"}},
+	} {
+		step.change()
+		f.readFiles()
+		f.readFiles()
+		var names []string
+		for _, o := range f.registry.Objects() {
+			names = append(names, o.Name)
+		}
+		if slices.Sort(names); !slices.Equal(names, step.want) {
+			t.Errorf("%s: %v, want %v", step.name, names, step.want)
+		}
 	}
 }

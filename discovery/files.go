@@ -28,6 +28,19 @@ func (d Document) String() string {
 	return fmt.Sprintf("%s:%d (document %d)", d.File, d.Line, d.Number)
 }
 
+// A FileError is what is wrong with a file as a whole: of its resources, more may
+// exist than could be read.
+type FileError struct {
+	File string
+	Err  error
+}
+
+// Error implements error.
+func (e FileError) Error() string { return e.File + ": " + e.Err.Error() }
+
+// Unwrap is for [errors.Is].
+func (e FileError) Unwrap() error { return e.Err }
+
 // maxValues is how many a file may stand for, aliases followed: as many as one without
 // anchors can have.
 const maxValues = 400_000
@@ -35,19 +48,19 @@ const maxValues = 400_000
 // Documents reads the resources of files: those of the kinds that are wanted, or
 // of all that are known if none are named. Documents of other kinds are passed
 // over, as a repository of manifests has many. A file that cannot be read or is no
-// YAML is one error, and costs no other file.
-func Documents(files []string, wanted ...Kind) (all []Document, problems []error) {
+// YAML is one problem, and costs no other file.
+func Documents(files []string, wanted ...Kind) (all []Document, problems []FileError) {
 	if len(wanted) == 0 {
 		wanted = known()
 	}
 	for _, file := range files {
 		content, err := safefile.Read(file, safefile.MaxConfig)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", file, err))
+			problems = append(problems, FileError{file, err})
 			continue
 		}
 		if err := safefile.CheckYAML(content); err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", file, err))
+			problems = append(problems, FileError{file, err})
 			continue
 		}
 		decoder, left := yaml.NewDecoder(bytes.NewReader(content)), maxValues
@@ -59,7 +72,7 @@ func Documents(files []string, wanted ...Kind) (all []Document, problems []error
 			}
 			if err != nil {
 				// The library's own words may quote a value.
-				problems = append(problems, fmt.Errorf("%s: document %d is no YAML", file, number))
+				problems = append(problems, FileError{file, fmt.Errorf("document %d is no YAML", number)})
 				break
 			}
 			if node.Kind != yaml.DocumentNode || len(node.Content) != 1 || node.Content[0].Kind != yaml.MappingNode {
@@ -67,7 +80,7 @@ func Documents(files []string, wanted ...Kind) (all []Document, problems []error
 			}
 			root := node.Content[0]
 			if left, err = safefile.CheckNode(root, left); err != nil {
-				problems = append(problems, fmt.Errorf("%s: document %d %w", file, number, err))
+				problems = append(problems, FileError{file, fmt.Errorf("document %d %w", number, err)})
 				break
 			}
 			for _, resource := range resources(root) {

@@ -27,7 +27,11 @@ func FuzzManifests(f *testing.F) {
 		if err := os.WriteFile(file, marked, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		documents, problems := Documents([]string{file})
+		documents, broken := Documents([]string{file})
+		var problems []error
+		for _, err := range broken {
+			problems = append(problems, err)
+		}
 		var placed []Placed
 		for _, d := range documents {
 			o, err := d.Object()
