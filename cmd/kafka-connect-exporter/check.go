@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/app"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/discovery"
@@ -62,7 +64,8 @@ func (c checkCommand) Run(ctx context.Context, sys system) error {
 	if err != nil {
 		return err
 	}
-	defer closeAll(found.Clusters)
+	watched := fleet.New(found.Clusters, fleet.Options{})
+	defer watched.Close()
 	if !found.Complete {
 		fmt.Fprintln(sys.Stdout, "discovery: FAILED: not everything could be listed; serve says why in its log")
 		verdict = errTrouble
@@ -74,7 +77,7 @@ func (c checkCommand) Run(ctx context.Context, sys system) error {
 		fmt.Fprintln(sys.Stdout, notWatched(refused))
 		verdict = errTrouble
 	}
-	return cmp.Or(reach(ctx, sys, found.Clusters), verdict)
+	return cmp.Or(reach(sys, watched.Observe(ctx)), verdict)
 }
 
 // notWatched says of a resource why it is no cluster.
@@ -103,17 +106,22 @@ func checkManifests(cfg *config.Config, sys system) (verdict error) {
 }
 
 // reach prints what a snapshot of each cluster brought.
-func reach(ctx context.Context, sys system, clusters []fleet.Cluster) (verdict error) {
-	for _, r := range observe(ctx, clusters) {
-		if r.err != nil || r.brokers != nil && r.brokers.Err != nil {
+func reach(sys system, results []series.Result) (verdict error) {
+	for i := range results {
+		r := &results[i]
+		if r.Err != nil || r.Brokers != nil && r.Brokers.Err != nil {
 			verdict = errTrouble
 		}
-		fmt.Fprintf(sys.Stdout, "%s: %s\n", connect.Printable(r.cluster), found(r))
-		for _, line := range foundByBrokers(r.brokers) {
-			fmt.Fprintf(sys.Stdout, "%s: %s\n", connect.Printable(r.cluster), connect.Printable(line))
-		}
+		writeFound(sys.Stdout, r)
 	}
 	return verdict
+}
+
+// writeFound says what a snapshot of a cluster, and its brokers, brought.
+func writeFound(w io.Writer, r *series.Result) {
+	for _, line := range append([]string{found(r)}, foundByBrokers(r.Brokers)...) {
+		fmt.Fprintf(w, "%s: %s\n", connect.Printable(r.Cluster), connect.Printable(line))
+	}
 }
 
 // foundByBrokers says what the brokers told, and in a line each what could not be
@@ -124,7 +132,7 @@ func foundByBrokers(b *connect.Brokers) (lines []string) {
 	}
 	if b.Err != nil {
 		for why := range strings.SplitSeq(b.Err.Error(), "\n") {
-			lines = append(lines, "brokers FAILED: "+connect.Printable(why))
+			lines = append(lines, "brokers FAILED: "+why)
 		}
 		return lines
 	}
@@ -138,21 +146,24 @@ func foundByBrokers(b *connect.Brokers) (lines []string) {
 	return append(lines, line+fmt.Sprintf(", %d sinks, %d sources", len(b.Sinks), len(b.Sources)))
 }
 
+// why a snapshot failed, without the name of the cluster, which stands before it.
+func why(r *series.Result) string { return cmp.Or(errors.Unwrap(r.Err), r.Err).Error() }
+
 // found says in one line what a snapshot of a cluster brought.
-func found(r result) string {
-	took := r.took.Round(time.Millisecond)
-	if r.err != nil {
-		return fmt.Sprintf("FAILED after %s (%s): %s", took, connect.ReasonOf(r.err), connect.Printable(r.err.Error()))
+func found(r *series.Result) string {
+	took := r.Duration.Round(time.Millisecond)
+	if r.Err != nil {
+		return fmt.Sprintf("FAILED after %s (%s): %s", took, connect.ReasonOf(r.Err), why(r))
 	}
-	how := "provider " + string(r.provider)
-	if r.snapshot.ObservationVersion != "" {
-		how = "observation version " + r.snapshot.ObservationVersion
+	how := "provider " + string(r.Provider)
+	if r.Snapshot.ObservationVersion != "" {
+		how = "observation version " + r.Snapshot.ObservationVersion
 	}
-	line := fmt.Sprintf("ok, version %s, %s, %d connectors", connect.Printable(cmp.Or(r.snapshot.Version, "not told")), how, len(r.snapshot.Connectors))
-	if state := r.snapshot.ResourceState; state != "" && state != connect.ResourceRunning {
+	line := fmt.Sprintf("ok, version %s, %s, %d connectors", cmp.Or(r.Snapshot.Version, "not told"), how, len(r.Snapshot.Connectors))
+	if state := r.Snapshot.ResourceState; state != "" && state != connect.ResourceRunning {
 		line += ", the service is " + string(state)
 	}
-	if n := len(r.snapshot.Unobserved); n > 0 {
+	if n := len(r.Snapshot.Unobserved); n > 0 {
 		line += fmt.Sprintf(" and %d that could not be observed", n)
 	}
 	return line + fmt.Sprintf(", %s", took)

@@ -18,6 +18,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/app"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -55,7 +57,8 @@ func (c snapshotCommand) Run(ctx context.Context, sys system) error {
 	if err != nil {
 		return err
 	}
-	defer closeAll(found.Clusters)
+	watched := fleet.New(found.Clusters, fleet.Options{})
+	defer watched.Close()
 	if c.Resources {
 		if err := writeResources(sys.Stdout, found.Resources); err != nil {
 			return fmt.Errorf("print the resources: %w", err)
@@ -68,8 +71,7 @@ func (c snapshotCommand) Run(ctx context.Context, sys system) error {
 		}
 		return nil
 	}
-	results := observe(ctx, found.Clusters)
-
+	results := watched.Observe(ctx)
 	if c.Output == "json" {
 		err = writeJSON(sys.Stdout, results)
 	} else {
@@ -105,12 +107,12 @@ func (c snapshotCommand) coloured(sys system) bool {
 }
 
 // verdict is the exit status of the results, as an error.
-func verdict(results []result) (worst error) {
+func verdict(results []series.Result) (worst error) {
 	for _, r := range results {
-		if r.err != nil {
+		if r.Err != nil {
 			return errTrouble
 		}
-		if len(r.snapshot.Unobserved) > 0 || slices.ContainsFunc(r.snapshot.Connectors, func(c connect.Connector) bool { return severity(c) < well }) {
+		if len(r.Snapshot.Unobserved) > 0 || slices.ContainsFunc(r.Snapshot.Connectors, func(c connect.Connector) bool { return severity(c) < well }) {
 			worst = errFailed
 		}
 	}
@@ -161,28 +163,26 @@ const stateColumn = 2
 
 // writeTable prints a table a cluster, failed connectors first, the tasks of a
 // connector under it.
-func writeTable(w io.Writer, results []result, coloured bool) error {
+func writeTable(w io.Writer, results []series.Result, coloured bool) error {
 	var out strings.Builder
-	for i, r := range results {
+	for i := range results {
+		r := &results[i]
 		if i > 0 {
 			out.WriteByte('\n')
 		}
-		fmt.Fprintf(&out, "%s: %s\n", connect.Printable(r.cluster), found(r))
-		for _, line := range foundByBrokers(r.brokers) {
-			fmt.Fprintf(&out, "%s: %s\n", connect.Printable(r.cluster), connect.Printable(line))
-		}
-		if r.err != nil || len(r.snapshot.Connectors) == 0 {
+		writeFound(&out, r)
+		if r.Err != nil || len(r.Snapshot.Connectors) == 0 {
 			continue
 		}
 		rows := []row{{cells: []string{"CONNECTOR", "TASK", "STATE", "TYPE", "WORKER", "EXCEPTION"}}}
-		for _, c := range bySeverity(r.snapshot.Connectors) {
+		for _, c := range bySeverity(r.Snapshot.Connectors) {
 			rows = append(rows, row{[]string{c.Name, "", c.State.String(), c.Type, c.Worker, cause(c.Failure)}, c.State})
 			for _, t := range c.Tasks {
 				rows = append(rows, row{[]string{"", strconv.Itoa(t.ID), t.State.String(), "", t.Worker, cause(t.Failure)}, t.State})
 			}
 		}
 		writeRows(&out, rows, coloured)
-		for _, u := range r.snapshot.Unobserved {
+		for _, u := range r.Snapshot.Unobserved {
 			fmt.Fprintf(&out, "  not observed: %s (%s)\n", connect.Printable(u.Connector), u.Reason)
 		}
 	}
@@ -299,10 +299,10 @@ type (
 )
 
 // writeJSON prints the results as one JSON array of clusters.
-func writeJSON(w io.Writer, results []result) error {
+func writeJSON(w io.Writer, results []series.Result) error {
 	clusters := make([]jsonCluster, len(results))
-	for i, r := range results {
-		clusters[i] = toJSON(r)
+	for i := range results {
+		clusters[i] = toJSON(&results[i])
 	}
 	encoder := json.NewEncoder(connect.EscapeWriter{Writer: w})
 	encoder.SetEscapeHTML(false)
@@ -318,12 +318,12 @@ func known(n connect.Count) *int {
 	return &n.Value
 }
 
-func toJSON(r result) jsonCluster {
+func toJSON(r *series.Result) jsonCluster {
 	out := jsonCluster{
-		Cluster: r.cluster, Provider: string(r.provider), Up: r.err == nil,
-		Seconds: r.took.Seconds(), Connectors: []jsonConnector{},
+		Cluster: r.Cluster, Provider: string(r.Provider), Up: r.Err == nil,
+		Seconds: r.Duration.Seconds(), Connectors: []jsonConnector{},
 	}
-	if b := r.brokers; b != nil {
+	if b := r.Brokers; b != nil {
 		out.Brokers = &jsonBrokers{Up: b.Err == nil, TasksOrphaned: known(b.OrphanedTasks), TasksDuplicated: known(b.DuplicatedTasks)}
 		if b.Err != nil {
 			out.Brokers.Errors = strings.Split(b.Err.Error(), "\n")
@@ -335,11 +335,11 @@ func toJSON(r result) jsonCluster {
 			}
 		}
 	}
-	if r.err != nil {
-		out.Reason, out.Error = string(connect.ReasonOf(r.err)), r.err.Error()
+	if r.Err != nil {
+		out.Reason, out.Error = string(connect.ReasonOf(r.Err)), why(r)
 		return out
 	}
-	s := r.snapshot
+	s := r.Snapshot
 	out.ObservationVersion, out.Version, out.Commit, out.KafkaClusterID = s.ObservationVersion, s.Version, s.Commit, s.KafkaClusterID
 	out.ResourceState = string(s.ResourceState)
 	for _, c := range bySeverity(s.Connectors) {
