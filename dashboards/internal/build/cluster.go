@@ -1,7 +1,5 @@
 package build
 
-import "fmt"
-
 func cluster() Dashboard {
 	d := newClusterDraft(Dashboard{
 		UID: clusterUID, Title: "Kafka Connect / Cluster",
@@ -10,9 +8,7 @@ func cluster() Dashboard {
 	d.annotate("Cluster down", "dark-red",
 		`max by (connect_cluster) (kafka_connect_up{<cluster>}) == bool 0`,
 		"{{connect_cluster}} is down", "Snapshots fail.", true)
-	d.annotate("Workers joined or left", "blue",
-		`max by (connect_cluster) (kafka_connect_workers{<cluster>}) != max by (connect_cluster) (kafka_connect_workers{<cluster>} offset 1m)`,
-		"Workers of {{connect_cluster}} changed", "The snapshot names more or fewer workers than a minute before.", true)
+	workersChanged(d)
 	d.deployed("15m", "connector_class")
 	firing(d, `connect_cluster="$connect_cluster"`)
 
@@ -118,9 +114,7 @@ func cluster() Dashboard {
 
 	d.line(7, timeline(24, "Workers that answer by themselves", "Workers are not probed: worker_probe is off",
 		`Whether each worker that the snapshot names answers itself (worker_probe). Red while its tasks above say running: it is gone, and Connect has not handed out its tasks yet. A row pauses while the worker has no work and is not named.`,
-		[]mapping{{Type: "value", Options: object{
-			"0": object{"text": "silent", "color": failedColor, "index": 1}, "1": object{"text": "answers", "color": "green", "index": 0},
-		}}}, over("{{worker}}", `max by (worker) (kafka_connect_worker_up{<cluster>})`)))
+		coded(0, shade{"silent", failedColor}, shade{"answers", "green"}), over("{{worker}}", `max by (worker) (kafka_connect_worker_up{<cluster>})`)))
 
 	d.row("Snapshots", true)
 	d.line(8,
@@ -171,26 +165,18 @@ func cluster() Dashboard {
 		).sorted("Connectors", true),
 		timeline(12, "Versions of workers that answered", "No version is known",
 			`Kafka version and commit of the worker that answered each snapshot. Two rows side by side: workers of different versions, normal only during an upgrade.`,
-			[]mapping{{Type: "value", Options: object{"1": object{"text": "answered", "color": "blue", "index": 0}}}},
+			coded(1, shade{"answered", "blue"}),
 			over("{{version}} {{commit}}", `max by (version, commit) (kafka_connect_cluster_info{<cluster>})`)),
 	)
 	d.line(4, timeline(24, "State of the managed service", "Only Aiven tells a state of the service",
 		`What the provider says of the service that runs the cluster. While it is rebuilding or rebalancing, unassigned tasks are to be expected; one that is powered off is up and has no connectors.`,
-		serviceMappings(), over("service", `
+		coded(1, shade{"running", "green"}, shade{"poweroff", "blue"}, shade{"rebalancing", "yellow"}, shade{"rebuilding", "orange"}, shade{"unknown", "#8e8e8e"}), over("service", `
 			max(1 * (kafka_connect_resource_state{<cluster>, state="running"} == 1)
 			or 2 * (kafka_connect_resource_state{<cluster>, state="poweroff"} == 1)
 			or 3 * (kafka_connect_resource_state{<cluster>, state="rebalancing"} == 1)
 			or 4 * (kafka_connect_resource_state{<cluster>, state="rebuilding"} == 1)
 			or 5 * (kafka_connect_resource_state{<cluster>, state="unknown"} == 1))`)))
-	return d.done()
-}
-
-func serviceMappings() []mapping {
-	options := object{}
-	for i, s := range []shade{{"running", "green"}, {"poweroff", "blue"}, {"rebalancing", "yellow"}, {"rebuilding", "orange"}, {"unknown", "#8e8e8e"}} {
-		options[fmt.Sprint(i+1)] = object{"text": s.name, "color": s.color, "index": i}
-	}
-	return []mapping{{Type: "value", Options: options}}
+	return d.dashboard
 }
 
 // trouble are the states that need somebody, or should pass.

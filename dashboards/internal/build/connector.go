@@ -8,9 +8,7 @@ func connector() Dashboard {
 	d.annotate("Cluster down", "dark-red",
 		`max by (connect_cluster) (kafka_connect_up{<cluster>}) == bool 0`,
 		"{{connect_cluster}} is down", "Snapshots fail: what this page shows of that time is unknown.", true)
-	d.annotate("Workers joined or left", "blue",
-		`max by (connect_cluster) (kafka_connect_workers{<cluster>}) != max by (connect_cluster) (kafka_connect_workers{<cluster>} offset 1m)`,
-		"Workers of {{connect_cluster}} changed", "The snapshot names more or fewer workers than a minute before.", true)
+	workersChanged(d)
 	d.deployed("1m", "connector")
 	firing(d, `connect_cluster="$connect_cluster", connector=~"$connector"`)
 
@@ -71,7 +69,7 @@ func connector() Dashboard {
 			over("{{connector}} existing", `max by (connector) (kafka_connect_connector_tasks{<connector>})`),
 			over("{{connector}} running", `sum by (connector) (max by (connector, task) (kafka_connect_task_state{<connector>, state="running"} == 1)) or 0 * max by (connector) (kafka_connect_connector_tasks{<connector>})`)).counts().
 			with(override{
-				Matcher: matcher{ID: "byFrameRefID", Options: "A"},
+				Matcher: object{"id": "byFrameRefID", "options": "A"},
 				Properties: []property{
 					{ID: "color", Value: color{Mode: "fixed", FixedColor: "#8e8e8e"}},
 					{ID: "custom.lineStyle", Value: object{"fill": "dash", "dash": []int{10, 10}}},
@@ -92,7 +90,7 @@ func connector() Dashboard {
 			over("{{connector}}: tasks", `max by (connector) (increase(kafka_connect_task_state_changes_total{<connector>}[$__rate_interval]))`)).bars().every("1m"),
 		timeline(12, "Placement of the connector", "Not seen in this range",
 			`The worker that runs the connector itself, which makes its task configurations. A change of rows is a rebalance.`,
-			[]mapping{{Type: "value", Options: object{"1": object{"text": "here", "color": "blue", "index": 0}}}},
+			coded(1, shade{"here", "blue"}),
 			over("{{worker}}", `max by (worker) (kafka_connect_connector_info{<connector>} == 1)`)),
 	)
 	d.row("What a managed service tells beside", true)
@@ -115,5 +113,5 @@ func connector() Dashboard {
 			rows(`max by (connector) (kafka_connect_connector_runtime_worker_units{<connector>})`),
 			rows(`max by (connector, connector_id) (kafka_connect_connector_info{<connector>, connector_id!=""} == 1)`)),
 	)
-	return d.done()
+	return d.dashboard
 }

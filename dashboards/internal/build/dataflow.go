@@ -86,7 +86,7 @@ func dataFlow() Dashboard {
 	d.line(6,
 		timeline(12, "State of the group", off,
 			`State of the workers' group: stable, or rebalancing for some seconds after a worker came or went. Empty: no worker lives.`,
-			groupMappings(), over("group", `
+			coded(1, shade{"stable", "green"}, shade{"rebalancing", "yellow"}, shade{"unknown", "#8e8e8e"}, shade{"nobody", failedColor}), over("group", `
 				max(1 * (kafka_connect_group_state{<cluster>, state="stable"} == 1)
 				or 2 * (kafka_connect_group_state{<cluster>, state=~".+_rebalance"} == 1)
 				or 3 * (kafka_connect_group_state{<cluster>, state="unknown"} == 1)
@@ -103,15 +103,7 @@ func dataFlow() Dashboard {
 			`Records of the configuration topic that a worker has not read yet. Normal: 0. One that stays behind runs old configurations.`,
 			over("{{worker}}", `max by (worker) (kafka_connect_group_config_offset_lag{<cluster>})`)).counts().saying(off),
 	)
-	return d.done()
-}
-
-func groupMappings() []mapping {
-	options := object{}
-	for i, s := range []shade{{"stable", "green"}, {"rebalancing", "yellow"}, {"unknown", "#8e8e8e"}, {"nobody", failedColor}} {
-		options[string(rune('1'+i))] = object{"text": s.name, "color": s.color, "index": i}
-	}
-	return []mapping{{Type: "value", Options: options}}
+	return d.dashboard
 }
 
 // agents are the names of one figure of the workers' JMX: by the JMX exporter with

@@ -16,9 +16,7 @@ func exporter() Dashboard {
 	reload := stat(4, "Configuration", "none", "not reported", steps(failedColor, from(1, "green")),
 		`Whether the last reload was taken. "refused": the running configuration is the one from before; the log names file, line and field.`,
 		now("", `min(kafka_connect_exporter_config_last_reload_successful{<exporter>})`))
-	reload.FieldConfig.Defaults.Mappings = []mapping{{Type: "value", Options: object{
-		"0": object{"text": "refused", "color": failedColor, "index": 1}, "1": object{"text": "in use", "color": "green", "index": 0},
-	}}}
+	reload.FieldConfig.Defaults.Mappings = coded(0, shade{"refused", failedColor}, shade{"in use", "green"})
 	d.line(4,
 		stat(3, "Exporters", "none", "none", steps("text"),
 			`Processes that were scraped. More than one for the same clusters is an HA pair; the other dashboards count each cluster once.`,
@@ -97,5 +95,5 @@ func exporter() Dashboard {
 			`Open file descriptors: connections to workers and scrapers, mostly.`,
 			over("{{instance}}", `max by (instance) (process_open_fds{<exporter>})`)).counts(),
 	)
-	return d.done()
+	return d.dashboard
 }

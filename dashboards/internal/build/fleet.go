@@ -20,25 +20,11 @@ const clusterHealth = `
 const onceUnwell = `(max_over_time((` + clusterHealth + `)[$__range:$__interval] @ end()) > 1)`
 
 func healthMappings() []mapping {
-	word := func(index int, text, colorName string) object {
-		return object{"text": text, "color": colorName, "index": index}
-	}
-	return []mapping{{Type: "value", Options: object{
-		"1": word(0, "well", "green"),
-		"2": word(1, "powered off", "blue"),
-		"3": word(2, "unassigned or restarting", "yellow"),
-		"4": word(3, "partly observed", "purple"),
-		"5": word(4, "failures", "dark-orange"),
-		"6": word(5, "down", failedColor),
-	}}}
+	return coded(1, shade{"well", "green"}, shade{"powered off", "blue"}, shade{"unassigned or restarting", "yellow"},
+		shade{"partly observed", "purple"}, shade{"failures", "dark-orange"}, shade{"down", failedColor})
 }
 
-func upMappings() []mapping {
-	return []mapping{{Type: "value", Options: object{
-		"0": object{"text": "DOWN", "color": "dark-red", "index": 1},
-		"1": object{"text": "UP", "color": "green", "index": 0},
-	}}}
-}
+func upMappings() []mapping { return coded(0, shade{"DOWN", failedColor}, shade{"UP", "green"}) }
 
 // Links that several panels share. A cluster or a connector is named by a label
 // of the series, or by a column of the same row.
@@ -89,9 +75,7 @@ func fleet() Dashboard {
 		textVariable("alertmanager", "Alertmanager", "http://localhost:9093").about("Address of Alertmanager, for links that silence."),
 		textVariable("logs", "Logs", "/explore?").about("Address that links to logs begin with; the connector's name follows as &connector=."),
 	}
-	d.annotate("Workers joined or left", "blue",
-		`max by (connect_cluster) (kafka_connect_workers{<cluster>}) != max by (connect_cluster) (kafka_connect_workers{<cluster>} offset 1m)`,
-		"Workers of {{connect_cluster}} changed", "The snapshot names more or fewer workers than a minute before.", true)
+	workersChanged(d)
 	firing(d, `connect_cluster=~"$connect_cluster"`)
 
 	bad := steps("green", from(1, failedColor))
@@ -218,7 +202,14 @@ func fleet() Dashboard {
 			over("{{connect_cluster}}: {{reason}}", `min by (connect_cluster, reason) (sum by (connect_cluster, reason, instance) (increase(kafka_connect_snapshot_errors_total{<cluster>}[$__rate_interval]))) > 0`)).bars().
 			saying("No snapshot failed"),
 	)
-	return d.done()
+	return d.dashboard
+}
+
+// workersChanged marks when workers came or went.
+func workersChanged(d *draft) {
+	d.annotate("Workers joined or left", "blue",
+		`max by (connect_cluster) (kafka_connect_workers{<cluster>}) != max by (connect_cluster) (kafka_connect_workers{<cluster>} offset 1m)`,
+		"Workers of {{connect_cluster}} changed", "The snapshot names more or fewer workers than a minute before.", true)
 }
 
 // firing marks, off at first, when alerts of this product fired.

@@ -19,25 +19,24 @@ type object = map[string]any
 
 // A Dashboard in Grafana's JSON model.
 type Dashboard struct {
-	UID           string      `json:"uid"`
-	Title         string      `json:"title"`
-	Description   string      `json:"description"`
-	Tags          []string    `json:"tags"`
-	SchemaVersion int         `json:"schemaVersion"`
-	Editable      bool        `json:"editable"`
-	GraphTooltip  int         `json:"graphTooltip"`
-	Refresh       string      `json:"refresh"`
-	Time          timeRange   `json:"time"`
-	Timezone      string      `json:"timezone"`
-	Links         []link      `json:"links"`
-	Annotations   annotations `json:"annotations"`
-	Templating    templating  `json:"templating"`
-	Panels        []Panel     `json:"panels"`
-}
-
-type timeRange struct {
-	From string `json:"from"`
-	To   string `json:"to"`
+	UID           string   `json:"uid"`
+	Title         string   `json:"title"`
+	Description   string   `json:"description"`
+	Tags          []string `json:"tags"`
+	SchemaVersion int      `json:"schemaVersion"`
+	Editable      bool     `json:"editable"`
+	GraphTooltip  int      `json:"graphTooltip"`
+	Refresh       string   `json:"refresh"`
+	Time          object   `json:"time"`
+	Timezone      string   `json:"timezone"`
+	Links         []link   `json:"links"`
+	Annotations   struct {
+		List []annotation `json:"list"`
+	} `json:"annotations"`
+	Templating struct {
+		List []variable `json:"list"`
+	} `json:"templating"`
+	Panels []Panel `json:"panels"`
 }
 
 // link is a link at the head of a dashboard.
@@ -54,10 +53,6 @@ type link struct {
 	TargetBlank bool     `json:"targetBlank"`
 }
 
-type annotations struct {
-	List []annotation `json:"list"`
-}
-
 type annotation struct {
 	Name        string     `json:"name"`
 	Datasource  datasource `json:"datasource"`
@@ -69,10 +64,6 @@ type annotation struct {
 	TextFormat  string     `json:"textFormat"`
 	// UseValueForTime marks the moment that is the value, in milliseconds.
 	UseValueForTime bool `json:"useValueForTime,omitempty"`
-}
-
-type templating struct {
-	List []variable `json:"list"`
 }
 
 type variable struct {
@@ -187,13 +178,9 @@ type dataLink struct {
 }
 
 type override struct {
-	Matcher    matcher    `json:"matcher"`
+	// Matcher has id and options.
+	Matcher    object     `json:"matcher"`
 	Properties []property `json:"properties"`
-}
-
-type matcher struct {
-	ID      string `json:"id"`
-	Options any    `json:"options"`
 }
 
 type property struct {

@@ -36,7 +36,7 @@ func newDraft(d Dashboard, selectors map[string]string) *draft {
 	d.SchemaVersion = 38
 	d.GraphTooltip = 1
 	d.Refresh = "30s"
-	d.Time = timeRange{From: "now-6h", To: "now"}
+	d.Time = object{"from": "now-6h", "to": "now"}
 	d.Timezone = "browser"
 	d.Annotations.List = []annotation{}
 	for _, other := range []struct{ uid, title, tooltip string }{
@@ -90,7 +90,7 @@ func (d *draft) line(height int, panels ...Panel) {
 // row adds a heading. What follows a collapsed one is hidden, and not queried,
 // until the reader opens it.
 func (d *draft) row(title string, collapsed bool) {
-	d.endRow()
+	d.inside = nil
 	d.id++
 	d.dashboard.Panels = append(d.dashboard.Panels, Panel{
 		ID: d.id, Type: "row", Title: title, Collapsed: &collapsed,
@@ -101,8 +101,6 @@ func (d *draft) row(title string, collapsed bool) {
 		d.inside = &d.dashboard.Panels[len(d.dashboard.Panels)-1]
 	}
 }
-
-func (d *draft) endRow() { d.inside = nil }
 
 func (d *draft) annotate(name, color, expr, title, text string, enable bool) {
 	d.dashboard.Annotations.List = append(d.dashboard.Annotations.List, annotation{
@@ -172,8 +170,6 @@ func (d *draft) pick(name, label, expr string) string {
 
 // matching picks the connectors that the variable holds.
 func matching(name string) string { return fmt.Sprintf(`connector=~"$%s"`, name) }
-
-func (d *draft) done() Dashboard { return d.dashboard }
 
 // variables.
 
@@ -424,7 +420,7 @@ func table(width int, title, missing, description string, columns []column, targ
 				}})
 			}
 		}
-		p = p.with(override{Matcher: matcher{ID: "byName", Options: c.heading}, Properties: properties})
+		p = p.with(override{Matcher: object{"id": "byName", "options": c.heading}, Properties: properties})
 	}
 	exclude := object{"Time": true}
 	for i := range targets {
@@ -466,7 +462,7 @@ func coloured(how string) property {
 // fixed gives the series of one name a colour.
 func fixed(name, colorName string, more ...property) override {
 	return override{
-		Matcher:    matcher{ID: "byName", Options: name},
+		Matcher:    object{"id": "byName", "options": name},
 		Properties: append([]property{{ID: "color", Value: color{Mode: "fixed", FixedColor: colorName}}}, more...),
 	}
 }

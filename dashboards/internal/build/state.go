@@ -78,14 +78,16 @@ func (d *draft) troubled(kind, legend, metric, by string) []Target {
 	}
 }
 
-// stateMappings turn codes into words and colours.
-func stateMappings() []mapping {
+// coded turn codes, which count from first, into words and colours.
+func coded(first int, shades ...shade) []mapping {
 	options := object{}
-	for i, s := range shades() {
-		options[fmt.Sprint(i+1)] = object{"text": s.name, "color": s.color, "index": i}
+	for i, s := range shades {
+		options[fmt.Sprint(first+i)] = object{"text": s.name, "color": s.color, "index": i}
 	}
 	return []mapping{{Type: "value", Options: options}}
 }
+
+func stateMappings() []mapping { return coded(1, shades()...) }
 
 // stateWords colour the value of a state label where it stands in a table.
 func stateWords() []mapping {
