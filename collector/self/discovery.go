@@ -2,7 +2,6 @@ package self
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -31,33 +30,15 @@ type discovering struct {
 	errors metric.Int64Counter
 }
 
-func newDiscovering(meter metric.Meter) (*discovering, error) {
-	d := &discovering{}
-	gauge := func(f series.Family) (metric.Int64ObservableGauge, error) {
-		row := f.Descriptor()
-		g, err := meter.Int64ObservableGauge(row.OTelName, metric.WithUnit(row.Unit), metric.WithDescription(row.Help))
-		if err != nil {
-			return nil, fmt.Errorf("make the instrument %s: %w", row.OTelName, err)
-		}
-		return g, nil
+func newDiscovering(failed *error, meter metric.Meter) *discovering {
+	d := &discovering{errors: instrument(failed, series.DiscoveryErrors, meter.Int64Counter)}
+	up := instrument(failed, series.DiscoveryUp, meter.Int64ObservableGauge)
+	resources := instrument(failed, series.DiscoveryResources, meter.Int64ObservableGauge)
+	refused := instrument(failed, series.DiscoveryRefused, meter.Int64ObservableGauge)
+	if *failed != nil {
+		return nil
 	}
-	up, err := gauge(series.DiscoveryUp)
-	if err != nil {
-		return nil, err
-	}
-	resources, err := gauge(series.DiscoveryResources)
-	if err != nil {
-		return nil, err
-	}
-	refused, err := gauge(series.DiscoveryRefused)
-	if err != nil {
-		return nil, err
-	}
-	row := series.DiscoveryErrors.Descriptor()
-	if d.errors, err = meter.Int64Counter(row.OTelName, metric.WithUnit(row.Unit), metric.WithDescription(row.Help)); err != nil {
-		return nil, fmt.Errorf("make the instrument %s: %w", row.OTelName, err)
-	}
-	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	_, *failed = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		state := d.state.Load()
 		if state == nil {
 			return nil
@@ -75,10 +56,7 @@ func newDiscovering(meter metric.Meter) (*discovering, error) {
 		}
 		return nil
 	}, up, resources, refused)
-	if err != nil {
-		return nil, fmt.Errorf("observe discovery: %w", err)
-	}
-	return d, nil
+	return d
 }
 
 // Discovering shows from now on how the search for clusters stands, with the

@@ -3,6 +3,7 @@ package self
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -62,46 +63,42 @@ type (
 // newInstruments makes the instruments as the table describes them.
 func newInstruments(meter metric.Meter, logLinesDropped func() uint64) (*Instruments, error) {
 	var failed error
-	check := func(f series.Family, err error) {
-		if err != nil && failed == nil {
-			failed = fmt.Errorf("make the instrument %s: %w", f.Descriptor().OTelName, err)
-		}
+	i := &Instruments{
+		reloadSuccessful: instrument(&failed, series.ReloadSuccessful, meter.Int64Gauge),
+		reloadTimestamp:  instrument(&failed, series.ReloadTimestamp, meter.Float64Gauge),
+		otlpExports:      instrument(&failed, series.OtlpExports, meter.Int64Counter),
+		scrapePhases:     instrument(&failed, series.ScrapePhases, meter.Float64Counter),
+		discovering:      newDiscovering(&failed, meter),
+		phases:           phaseOptions(),
 	}
-	i := &Instruments{phases: phaseOptions()}
-	var err error
-	d := series.ReloadSuccessful.Descriptor()
-	i.reloadSuccessful, err = meter.Int64Gauge(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
-	check(series.ReloadSuccessful, err)
-	d = series.ReloadTimestamp.Descriptor()
-	i.reloadTimestamp, err = meter.Float64Gauge(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
-	check(series.ReloadTimestamp, err)
-	d = series.OtlpExports.Descriptor()
-	i.otlpExports, err = meter.Int64Counter(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
-	check(series.OtlpExports, err)
-	d = series.ScrapePhases.Descriptor()
-	i.scrapePhases, err = meter.Float64Counter(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
-	check(series.ScrapePhases, err)
-	d = series.LogLinesDropped.Descriptor()
-	_, err = meter.Int64ObservableCounter(d.OTelName, metric.WithUnit(d.Unit), metric.WithDescription(d.Help),
-		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+	instrument(&failed, series.LogLinesDropped, meter.Int64ObservableCounter, metric.Int64ObservableCounterOption(metric.WithInt64Callback(
+		func(_ context.Context, o metric.Int64Observer) error {
 			var dropped uint64
 			if logLinesDropped != nil {
 				dropped = logLinesDropped()
 			}
 			o.Observe(int64(dropped))
 			return nil
-		}))
-	check(series.LogLinesDropped, err)
+		})))
 	if failed != nil {
 		return nil, failed
-	}
-	if i.discovering, err = newDiscovering(meter); err != nil {
-		return nil, err
 	}
 	for p := range phaseCount {
 		i.spent(p, 0)
 	}
 	return i, nil
+}
+
+// instrument makes that of a family by a method of a [metric.Meter].
+func instrument[I, O any](failed *error, f series.Family, construct func(string, ...O) (I, error), more ...O) I {
+	d := f.Descriptor()
+	// Both are options of every instrument.
+	options := append([]O{any(metric.WithUnit(d.Unit)).(O), any(metric.WithDescription(d.Help)).(O)}, more...)
+	made, err := construct(d.OTelName, options...)
+	if err != nil {
+		*failed = errors.Join(*failed, fmt.Errorf("make the instrument %s: %w", d.OTelName, err))
+	}
+	return made
 }
 
 // The phases of a scrape.
