@@ -2,6 +2,7 @@ package alerts
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strings"
 	"text/template"
@@ -27,11 +28,18 @@ func (o Options) alertmanager() ([]byte, error) {
 	if err := parsed.Execute(&out, nil); err != nil || !o.Kubernetes {
 		return out.Bytes(), err
 	}
-	var config configuration
-	if err := yaml.Unmarshal(out.Bytes(), &config); err != nil {
+	var document yaml.Node
+	if err := yaml.Unmarshal(out.Bytes(), &document); err != nil {
 		return nil, err
 	}
-	return encode(config.resource(o.Labels))
+	root := document.Content[0]
+	if err := toOperator(root); err != nil {
+		return nil, err
+	}
+	return encode(resource{
+		APIVersion: "monitoring.coreos.com/v1alpha1", Kind: "AlertmanagerConfig",
+		Metadata: metadata{Name: "kafka-connect", Labels: o.Labels}, Spec: *root,
+	})
 }
 
 // equal lists the labels that tell a cluster from others of its name, without
@@ -41,93 +49,44 @@ func (o Options) equal(but ...string) string {
 	return strings.Join(slices.DeleteFunc(labels, func(label string) bool { return slices.Contains(but, label) }), ", ")
 }
 
-// configuration is what the shipped file uses of Alertmanager's.
-type configuration struct {
-	Route        route
-	Receivers    []receiver
-	InhibitRules []struct {
-		Source []string `yaml:"source_matchers"`
-		Target []string `yaml:"target_matchers"`
-		Equal  []string
-	} `yaml:"inhibit_rules"`
+// operatorNames are the fields that the Prometheus Operator calls otherwise.
+var operatorNames = map[string]string{
+	"group_by": "groupBy", "group_wait": "groupWait", "group_interval": "groupInterval", "repeat_interval": "repeatInterval",
+	"inhibit_rules": "inhibitRules", "source_matchers": "sourceMatch", "target_matchers": "targetMatch",
 }
 
-type route struct {
-	Receiver       string
-	Matchers       []string
-	GroupBy        []string `yaml:"group_by"`
-	GroupWait      string   `yaml:"group_wait"`
-	GroupInterval  string   `yaml:"group_interval"`
-	RepeatInterval string   `yaml:"repeat_interval"`
-	Routes         []route
-}
-
-type receiver struct{ Name string }
-
-// An AlertmanagerConfig (monitoring.coreos.com/v1alpha1) as far as we fill it.
-type alertmanagerConfig struct {
-	APIVersion string `yaml:"apiVersion"`
-	Kind       string
-	Metadata   metadata
-	Spec       struct {
-		Route        operatorRoute
-		Receivers    []receiver
-		InhibitRules []operatorInhibition `yaml:"inhibitRules"`
+// toOperator makes Alertmanager's configuration the spec of the Operator's
+// resource, in place.
+func toOperator(node *yaml.Node) error {
+	for i, inner := range node.Content {
+		if node.Kind == yaml.MappingNode && i%2 == 0 {
+			if strings.HasSuffix(inner.Value, "matchers") {
+				if err := operatorMatchers(node.Content[i+1]); err != nil {
+					return err
+				}
+			}
+			inner.Value = cmp.Or(operatorNames[inner.Value], inner.Value)
+		}
+		if err := toOperator(inner); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-type operatorRoute struct {
-	Receiver       string
-	Matchers       []operatorMatcher `yaml:",omitempty"`
-	GroupBy        []string          `yaml:"groupBy,omitempty,flow"`
-	GroupWait      string            `yaml:"groupWait,omitempty"`
-	GroupInterval  string            `yaml:"groupInterval,omitempty"`
-	RepeatInterval string            `yaml:"repeatInterval,omitempty"`
-	Routes         []operatorRoute   `yaml:",omitempty"`
-}
-
-type operatorInhibition struct {
-	SourceMatch []operatorMatcher `yaml:"sourceMatch"`
-	TargetMatch []operatorMatcher `yaml:"targetMatch"`
-	Equal       []string          `yaml:",flow"`
-}
-
-type operatorMatcher struct {
-	Name      string
-	Value     string
-	MatchType string `yaml:"matchType"`
-}
-
-func (c configuration) resource(labels map[string]string) alertmanagerConfig {
-	var r alertmanagerConfig
-	r.APIVersion, r.Kind = "monitoring.coreos.com/v1alpha1", "AlertmanagerConfig"
-	r.Metadata = metadata{Name: "kafka-connect", Labels: labels}
-	r.Spec.Route, r.Spec.Receivers = c.Route.operator(), c.Receivers
-	for _, i := range c.InhibitRules {
-		r.Spec.InhibitRules = append(r.Spec.InhibitRules, operatorInhibition{operatorMatchers(i.Source), operatorMatchers(i.Target), i.Equal})
+// operatorMatchers takes matchers apart: name, operator, a value in quotes that
+// holds none.
+func operatorMatchers(list *yaml.Node) error {
+	list.Style = 0
+	for _, node := range list.Content {
+		at := strings.IndexAny(node.Value, "=!")
+		operator, value, _ := strings.Cut(node.Value[at:], `"`)
+		if err := node.Encode(struct {
+			Name, Value string
+			MatchType   string `yaml:"matchType"`
+		}{node.Value[:at], strings.TrimSuffix(value, `"`), operator}); err != nil {
+			return err
+		}
 	}
-	return r
-}
-
-func (r route) operator() operatorRoute {
-	out := operatorRoute{
-		Receiver: r.Receiver, Matchers: operatorMatchers(r.Matchers), GroupBy: r.GroupBy,
-		GroupWait: r.GroupWait, GroupInterval: r.GroupInterval, RepeatInterval: r.RepeatInterval,
-	}
-	for _, child := range r.Routes {
-		out.Routes = append(out.Routes, child.operator())
-	}
-	return out
-}
-
-func operatorMatchers(matchers []string) []operatorMatcher {
-	var out []operatorMatcher
-	for _, m := range matchers {
-		// They are matchers of ours: name, operator, a value in quotes that holds none.
-		at := strings.IndexAny(m, "=!")
-		name, rest := m[:at], m[at:]
-		operator, value, _ := strings.Cut(rest, `"`)
-		out = append(out, operatorMatcher{name, strings.TrimSuffix(value, `"`), operator})
-	}
-	return out
+	return nil
 }
