@@ -33,7 +33,7 @@ test: ## Every test, with the race detector.
 	$(GO) test -race ./...
 
 properties: ## What is tested by drawn cases, with many more of these.
-	RAPID_CHECKS=1000 $(GO) test -count=1 -timeout 1h ./collector/... ./config ./connect/rest
+	RAPID_CHECKS=1000 $(GO) test -count=1 -timeout 1h ./collector/... ./config ./connect/rest ./app
 
 vet: ## What needs no linter: formatting, no conflict left behind, go vet.
 	@! git grep -nE '^(<<<<<<<|>>>>>>>) ' || { echo "solve these conflicts"; exit 1; }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,21 +19,17 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-	"go.uber.org/goleak"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testlog"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testmain"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/web"
 )
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	// What takes long waits, and needs no processor.
-	if err := flag.Set("test.parallel", "4"); err != nil {
-		panic(err)
-	}
-	goleak.VerifyTestMain(m)
+	testmain.Draw(30) // Each is a history of a cluster, and has observers of its own.
+	testmain.Run(m, 16)
 }
 
 // program is an exporter that runs in this process.

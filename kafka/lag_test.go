@@ -97,6 +97,7 @@ func TestSinkLag(t *testing.T) {
 
 // A partition that has no leader just now is no partition without lag.
 func TestSinkOfWhichAPartIsAway(t *testing.T) {
+	t.Parallel()
 	c := kafkatest.New(t, nil, kfake.SeedTopics(2, "orders"))
 	c.FillPartition("orders", 0, 10)
 	c.FillPartition("orders", 1, 10)
@@ -156,6 +157,7 @@ func TestSinkLagIsLimited(t *testing.T) {
 }
 
 func TestSources(t *testing.T) {
+	t.Parallel()
 	c := kafkatest.New(t, nil, kfake.SeedTopics(2, "out", "quiet"), kfake.SeedTopics(5, "own-offsets"))
 	for _, name := range []string{"src", "exact", "sink", "new"} {
 		c.Write(running(name, -1, worker1))
@@ -233,6 +235,7 @@ func TestTypes(t *testing.T) {
 
 // What fails on one side touches nothing of the other.
 func TestSidesAreApart(t *testing.T) {
+	t.Parallel()
 	down := errors.New("connection refused")
 	t.Run("the other observer fails", func(t *testing.T) {
 		c := kafkatest.New(t, nil, kfake.SeedTopics(1, "orders"))
@@ -251,7 +254,7 @@ func TestSidesAreApart(t *testing.T) {
 		c := kafkatest.New(t, nil)
 		c.Write(running("x", -1, worker1))
 		r := &rest{observe: func(ctx context.Context) (*connect.Snapshot, error) { <-ctx.Done(); return nil, ctx.Err() }}
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		s, err := observer(t, c, without(true, true), around(r)).Observe(ctx, nil)
 		if !errors.Is(err, context.DeadlineExceeded) || s.Brokers.Err != nil || s.Brokers.Of("x") == nil {

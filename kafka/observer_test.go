@@ -17,14 +17,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kversion"
-	"go.uber.org/goleak"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testmain"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/kafka"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/kafka/kafkatest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testmain.Run(m, 8) }
 
 func observer(t *testing.T, c *kafkatest.Cluster, change ...func(*kafka.Options)) *kafka.Observer {
 	t.Helper()
@@ -121,6 +121,7 @@ func TestEveryTransitionIsCounted(t *testing.T) {
 
 // What a restart is, and what is none.
 func TestRestarts(t *testing.T) {
+	t.Parallel()
 	type step struct {
 		state, worker string
 		generation    int
@@ -391,6 +392,7 @@ func TestKeep(t *testing.T) {
 
 // One broker after the other stops and comes back.
 func TestBrokersRestart(t *testing.T) {
+	t.Parallel()
 	c := kafkatest.New(t, nil, kfake.NumBrokers(3), kfake.SeedTopics(3, "orders"))
 	c.Write(running("sink", -1, worker1))
 	c.CommitGroup("connect-sink", "orders", map[int32]int64{0: 0, 1: 0, 2: 0})
@@ -424,6 +426,7 @@ func TestBrokersRestart(t *testing.T) {
 
 // A reload closes an observer that reads the beginning.
 func TestCloseWhileReading(t *testing.T) {
+	t.Parallel()
 	c := kafkatest.New(t, nil)
 	var statuses []kafkatest.Status
 	for i := range 2000 {
@@ -451,13 +454,14 @@ func TestCloseWhileReading(t *testing.T) {
 // Brokers stop in the middle of an answer, and their connections stay open: it costs the
 // snapshots that wait for them, and those after that get new connections.
 func TestAnswerThatStandsStill(t *testing.T) {
+	t.Parallel()
 	var all lines
 	c := kafkatest.New(t, nil, kfake.ListenFn(func(network, address string) (net.Listener, error) {
 		listener, err := net.Listen(network, address)
 		return &tapped{listener, &all}, err
 	}))
 	c.Write(running("x", -1, worker1))
-	o := observer(t, c, without(true, true), func(o *kafka.Options) { o.Timeout = time.Second })
+	o := observer(t, c, without(true, true), func(o *kafka.Options) { o.Timeout = 500 * time.Millisecond })
 	observe(t, o)
 	all.stand()
 	if _, err := o.Observe(t.Context(), nil); !errors.Is(err, connect.Timeout) {

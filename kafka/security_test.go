@@ -108,6 +108,7 @@ func fixed(text string) func() (string, error) { return func() (string, error) {
 
 // Each mechanism authenticates, and with the least rights everything is had.
 func TestSASL(t *testing.T) {
+	t.Parallel()
 	c := secured(t, least())
 	c.Write(running("sink", -1, worker1))
 	c.CommitGroup("connect-sink", "data-orders", map[int32]int64{0: 0})
@@ -132,6 +133,7 @@ func TestSASL(t *testing.T) {
 
 // A password that was changed is taken up by the next connection.
 func TestPasswordIsRotated(t *testing.T) {
+	t.Parallel()
 	c := secured(t, least())
 	c.Write(running("x", -1, worker1))
 	file := filepath.Join(t.TempDir(), "password")
@@ -154,6 +156,7 @@ func TestPasswordIsRotated(t *testing.T) {
 
 // Each right that is missing is named, and costs what it is for alone.
 func TestMissingRights(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		missing string
 		want    string
@@ -255,6 +258,7 @@ func TestTLS(t *testing.T) {
 
 // A broker that asks for the client's certificate, and what it says to others.
 func TestMutualTLS(t *testing.T) {
+	t.Parallel()
 	own, authority := certificate(t, "127.0.0.1")
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM([]byte(authority))

@@ -34,15 +34,15 @@ type fault struct {
 	grpc       func(context.Context) (*collector.ExportMetricsServiceResponse, error)
 	// want is part of what is logged; "" where it depends on who is first.
 	want string
-	// patient is how long requests may take: short where a fault hangs or could
-	// be tried again.
+	// patient is how long requests may take: short where a fault hangs.
 	patient time.Duration
 }
 
 const (
-	// hurried leaves no time for another try, impatient none for an answer.
-	hurried, impatient = retryFirst * 2 / 5, 50 * time.Millisecond
-	// calm is enough on a busy machine.
+	// impatient leaves no time for an answer.
+	impatient = 50 * time.Millisecond
+	// calm is enough on a busy machine. Nothing is tried again meanwhile: the next
+	// export is near.
 	calm = 10 * time.Second
 )
 
@@ -50,6 +50,7 @@ const (
 // once, ends in time, costs little memory, and is over when it is: the next export
 // arrives whole.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, protocol string) {
 		faults := map[string]fault{}
 		ofConnections(faults)
@@ -193,7 +194,7 @@ func ofHTTP(t *testing.T, faults map[string]fault) {
 		"sends headers for ever":      {connection: raw(ok, repeats("X-Bomb: "+strings.Repeat("b", 1000)+"\r\n", 0)), want: "headers exceeded"},
 		"has a status of four digits": {connection: raw("HTTP/1.1 2000 OK\r\n\r\n", nil), want: "malformed HTTP"},
 	} {
-		if f.patient = hurried; strings.HasPrefix(f.want, "no answer") {
+		if f.patient = calm; strings.HasPrefix(f.want, "no answer") {
 			f.patient = impatient
 		}
 		faults[name] = f
@@ -225,8 +226,8 @@ func ofHTTP(t *testing.T, faults map[string]fault) {
 		"200 with noise":                  {http: answer(200, protobufType, "\xff\xfe\x00noise"), want: notOTLP},
 		"rejects points, in JSON":         {http: answer(200, "application/json", `{"partialSuccess":{"rejectedDataPoints":"2","errorMessage":"too old"}}`), want: "the receiver rejected 2 data points: too old"},
 		"rejects points, with a charset":  {http: answer(200, protobufType+"; charset=utf-8", said(&collector.ExportMetricsServiceResponse{PartialSuccess: &collector.ExportMetricsPartialSuccess{RejectedDataPoints: 1}})), want: "the receiver rejected 1 data points"},
-		"503 with HTML":                   {http: answer(503, "text/html", page), want: "503 Service Unavailable (a page of 50 bytes)", patient: hurried},
-		"429":                             {http: answer(429, "text/plain", "later"), want: "429 Too Many Requests (later)", patient: hurried},
+		"503 with HTML":                   {http: answer(503, "text/html", page), want: "503 Service Unavailable (a page of 50 bytes)", patient: calm},
+		"429":                             {http: answer(429, "text/plain", "later"), want: "429 Too Many Requests (later)", patient: calm},
 		"400 with protobuf":               {http: answer(400, protobufType, said(&rpc.Status{Code: 3, Message: "no tenant"})), want: "400 Bad Request (no tenant)"},
 		"401":                             {http: answer(401, "text/plain", ""), want: "401 Unauthorized (without a word)"},
 		"403":                             {http: answer(403, "application/json", `{"message":"no"}`), want: "403 Forbidden"},
@@ -268,7 +269,7 @@ func ofHTTP(t *testing.T, faults map[string]fault) {
 				_ = c.(*net.TCPConn).SetLinger(0)
 				_ = c.Close()
 			}
-		}, patient: hurried},
+		}, patient: calm},
 		"reads and never answers": {http: func(_ http.ResponseWriter, r *http.Request) { <-drained(r).Done() }, want: "no answer within 50ms", patient: impatient},
 	} {
 		if f.patient == 0 {
@@ -310,7 +311,7 @@ func ofGRPC(faults map[string]fault) {
 	for code, patient := range map[codes.Code]time.Duration{
 		codes.InvalidArgument: calm, codes.Unauthenticated: calm, codes.PermissionDenied: calm, codes.NotFound: calm, codes.Unimplemented: calm,
 		codes.ResourceExhausted: calm, codes.Internal: calm, codes.Unknown: calm, codes.FailedPrecondition: calm,
-		codes.Unavailable: hurried, codes.Aborted: hurried, codes.DataLoss: hurried, codes.OutOfRange: hurried, codes.DeadlineExceeded: hurried, codes.Canceled: hurried,
+		codes.Unavailable: calm, codes.Aborted: calm, codes.DataLoss: calm, codes.OutOfRange: calm, codes.DeadlineExceeded: calm, codes.Canceled: calm,
 	} {
 		faults["status "+code.String()] = fault{grpc: func(context.Context) (*collector.ExportMetricsServiceResponse, error) {
 			return nil, status.Error(code, "no key secret,\n\x1b[2J "+words)
@@ -376,6 +377,7 @@ func tlsFaults(t *testing.T) []tlsFault {
 
 // TestTLSFaults are those of certificates.
 func TestTLSFaults(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, protocol string) {
 		good, trust := certified(t, "127.0.0.1", time.Now().Add(-time.Minute))
 		for _, f := range tlsFaults(t) {
@@ -391,7 +393,7 @@ func TestTLSFaults(t *testing.T) {
 						return c, nil
 					},
 				})
-				withstand(t, r, fault{want: f.want, patient: hurried}, f.trusts, func() { serves.Store(f.good) })
+				withstand(t, r, fault{want: f.want, patient: calm}, f.trusts, func() { serves.Store(f.good) })
 			})
 		}
 		t.Run("no TLS at all", func(t *testing.T) {
@@ -399,14 +401,14 @@ func TestTLSFaults(t *testing.T) {
 			r := receive(t, protocol, good)
 			plain := func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }
 			r.connection.Store(&plain)
-			withstand(t, r, fault{patient: hurried}, trust, func() { r.connection.Store(nil) })
+			withstand(t, r, fault{patient: calm}, trust, func() { r.connection.Store(nil) })
 		})
 		t.Run("TLS where none is expected", func(t *testing.T) {
 			t.Parallel()
 			r := receive(t, protocol, nil)
 			secure := func(c net.Conn) { _ = tls.Server(c, good).HandshakeContext(t.Context()) }
 			r.connection.Store(&secure)
-			withstand(t, r, fault{patient: hurried}, trust, func() { r.connection.Store(nil) })
+			withstand(t, r, fault{patient: calm}, trust, func() { r.connection.Store(nil) })
 		})
 	})
 }
@@ -418,6 +420,7 @@ func nobody(gone string) map[string]string {
 
 // TestNobodyThere: an address that nobody has, and one that nobody listens on.
 func TestNobodyThere(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, protocol string) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -435,7 +438,7 @@ func TestNobodyThere(t *testing.T) {
 				u.Host = host
 				var log logs
 				o := options(r, &log)
-				o.Endpoint, o.Timeout = &u, hurried
+				o.Endpoint, o.Timeout = &u, calm
 				ended := outcomes(&o)
 				p := start(t, o)
 				for range 3 {
@@ -495,6 +498,7 @@ func TestTakenInManyForms(t *testing.T) {
 
 // TestGoAway: a receiver that ends connections, as HTTP/2 does it, loses nothing.
 func TestGoAway(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, protocol string) {
 		certificate, trust := certified(t, "127.0.0.1", time.Now().Add(-time.Minute))
 		r := receive(t, protocol, certificate)

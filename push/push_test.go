@@ -31,10 +31,10 @@ func TestPush(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=other")
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
 	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "gzip")
-	protocols(t, func(t *testing.T, protocol string) {
+	for _, protocol := range []string{HTTP, GRPC} { // Not side by side: the environment is that of all.
 		for _, zip := range []bool{false, true} {
 			for _, secure := range []bool{false, true} {
-				t.Run(fmt.Sprintf("gzip=%v tls=%v", zip, secure), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s gzip=%v tls=%v", protocol[:4], zip, secure), func(t *testing.T) {
 					var certificate, trust *tls.Config
 					if secure {
 						certificate, trust = certified(t, "127.0.0.1", time.Now())
@@ -64,7 +64,7 @@ func TestPush(t *testing.T) {
 				})
 			}
 		}
-	})
+	}
 }
 
 // TestShutdownSendsOnceMore: what happened since the last export is not lost.
@@ -88,6 +88,7 @@ func TestShutdownSendsOnceMore(t *testing.T) {
 
 // TestShutdownInTime: whatever the receiver does, and the source.
 func TestShutdownInTime(t *testing.T) {
+	t.Parallel()
 	within := func(t *testing.T, p *Pusher) {
 		t.Helper()
 		begin := time.Now()
@@ -174,12 +175,12 @@ func refuses(r *receiver, times int64, code int, header http.Header, said *statu
 // TestRetries: what may succeed later is tried again, after the pause that the
 // receiver asks for, and then nothing has failed.
 func TestRetries(t *testing.T) {
+	t.Parallel()
 	exhausted, err := status.New(codes.ResourceExhausted, "not now").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Second)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	protocols(t, func(t *testing.T, protocol string) {
-		t.Parallel()
 		for name, test := range map[string]struct {
 			code   int
 			header http.Header
@@ -263,6 +264,7 @@ func TestARefusalStarvesNobody(t *testing.T) {
 // the second the others of the export are not tried, or a large one would wait
 // for each.
 func TestASlowReceiverCostsTwoTimeouts(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, protocol string) {
 		r := receive(t, protocol, nil)
 		asked := make(chan struct{}, 1000)
@@ -290,7 +292,7 @@ func TestASlowReceiverCostsTwoTimeouts(t *testing.T) {
 		})
 		r.answerHTTP.Store(&first)
 		o := options(r, &logs{})
-		o.Timeout, o.Source = 300*time.Millisecond, &parts{n: 9}
+		o.Timeout, o.Source = time.Second, &parts{n: 9}
 		ended := outcomes(&o)
 		p := start(t, o)
 		if <-ended || r.taken(1) != 16 {
@@ -339,6 +341,7 @@ func (s *slow) close() {}
 // TestPartialSuccess: with a message alone it is a hint, logged once; with rejected
 // points it is a loss.
 func TestPartialSuccess(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, protocol string) {
 		r := receive(t, protocol, nil)
 		var said atomic.Pointer[collector.ExportMetricsPartialSuccess]

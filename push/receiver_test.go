@@ -23,7 +23,6 @@ import (
 	collector "go.opentelemetry.io/proto/slim/otlp/collector/metrics/v1"
 	common "go.opentelemetry.io/proto/slim/otlp/common/v1"
 	metrics "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
-	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
@@ -31,9 +30,10 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testlog"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testmain"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testmain.Run(m, 8) }
 
 // parts is a source: each export has so many parts of two points that tell which
 // export they are of.
@@ -310,10 +310,13 @@ func stop(t *testing.T, p *Pusher) {
 	}
 }
 
-// protocols runs a test by HTTP and by gRPC.
+// protocols runs a test by HTTP and by gRPC, side by side.
 func protocols(t *testing.T, test func(t *testing.T, protocol string)) {
 	for _, protocol := range []string{HTTP, GRPC} {
-		t.Run(protocol[:4], func(t *testing.T) { test(t, protocol) })
+		t.Run(protocol[:4], func(t *testing.T) {
+			t.Parallel()
+			test(t, protocol)
+		})
 	}
 }
 

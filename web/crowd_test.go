@@ -98,21 +98,22 @@ func fetch(t *testing.T, client *http.Client, url string) (int, string) {
 	return response.StatusCode, string(text)
 }
 
-// large has an answer of about a megabyte.
-func large() *observer {
+// large has an answer of about half a kilobyte for each connector.
+func large(connectors int) *observer {
 	var many []connect.Connector
-	for i := range 2000 {
+	for i := range connectors {
 		many = append(many, running(fmt.Sprintf("connector-%04d", i)))
 	}
 	return shows(many...)
 }
 
-// hangs until it is cancelled, and says so when it is asked.
-func hangs(asked chan<- struct{}) *observer {
-	return &observer{observe: func(ctx context.Context, _ func(connect.Request)) (*connect.Snapshot, error) {
+// hangs until the test is over, and says so when it is asked.
+func hangs(t *testing.T, asked chan<- struct{}) *observer {
+	t.Helper()
+	return &observer{observe: func(context.Context, func(connect.Request)) (*connect.Snapshot, error) {
 		asked <- struct{}{}
-		<-ctx.Done()
-		return nil, ctx.Err()
+		<-t.Context().Done()
+		return nil, t.Context().Err()
 	}}
 }
 
@@ -121,9 +122,9 @@ func TestWaitingForClustersTakesNoPlace(t *testing.T) {
 	asked := make(chan struct{}, hanging)
 	clusters := []named{{"well", shows(running("one"))}}
 	for i := range hanging {
-		clusters = append(clusters, named{fmt.Sprintf("hangs-%d", i), hangs(asked)})
+		clusters = append(clusters, named{fmt.Sprintf("hangs-%d", i), hangs(t, asked)})
 	}
-	server := listenNarrow(t, serve(t, func(o *Options) { o.MaxRequests, o.Limit = 2, time.Second }, clusters...), false)
+	server := listenNarrow(t, serve(t, func(o *Options) { o.MaxRequests = 2 }, clusters...), false)
 	for i := range hanging {
 		send(t, server, fmt.Sprintf("GET /probe?cluster=hangs-%d HTTP/1.1\r\nHost: a\r\n\r\n", i))
 	}
@@ -144,7 +145,7 @@ func TestWaitingForClustersTakesNoPlace(t *testing.T) {
 // nothing from who asks for another.
 func TestTooManyWait(t *testing.T) {
 	asked := make(chan struct{}, 1)
-	server := listenNarrow(t, serve(t, func(o *Options) { o.MaxRequests, o.Limit = 1, time.Second }, named{"hangs", hangs(asked)}, named{"well", shows()}), false)
+	server := listenNarrow(t, serve(t, func(o *Options) { o.MaxRequests = 1 }, named{"hangs", hangs(t, asked)}, named{"well", shows()}), false)
 	const request = "GET /probe?cluster=hangs HTTP/1.1\r\nHost: a\r\n\r\n"
 	first := send(t, server, request)
 	<-asked
@@ -187,7 +188,7 @@ func TestNobodyReadsTheAnswer(t *testing.T) {
 		for name, times := range map[string]int{"HTTP/1.1": 1, "pipelined": 20} {
 			t.Run(name+" "+path, func(t *testing.T) {
 				t.Parallel()
-				server := listenNarrow(t, serve(t, options, named{"large", large()}), false)
+				server := listenNarrow(t, serve(t, options, named{"large", large(400)}), false)
 				for range crowd {
 					send(t, server, strings.Repeat("GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n", times))
 				}
@@ -197,7 +198,7 @@ func TestNobodyReadsTheAnswer(t *testing.T) {
 	}
 	t.Run("HTTP/2", func(t *testing.T) {
 		t.Parallel()
-		server := listenNarrow(t, serve(t, options, named{"large", large()}), true)
+		server := listenNarrow(t, serve(t, options, named{"large", large(400)}), true)
 		transport := server.Client().Transport.(*http.Transport).Clone()
 		transport.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 16 << 10, MaxReceiveBufferPerConnection: 64 << 10}
 		t.Cleanup(transport.CloseIdleConnections)
@@ -230,7 +231,7 @@ func TestUnreadAnswersEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, connection := net.Pipe()
 		listener := oneConnection{connection, make(chan struct{})}
-		server := &http.Server{Handler: serve(t, nil, named{"large", large()}), WriteTimeout: 90 * time.Second, ReadHeaderTimeout: time.Minute}
+		server := &http.Server{Handler: serve(t, nil, named{"large", large(2000)}), WriteTimeout: 90 * time.Second, ReadHeaderTimeout: time.Minute}
 		go func() { _ = server.Serve(&listener) }()
 		start := time.Now()
 		if _, err := io.WriteString(client, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
@@ -268,7 +269,7 @@ func (l *oneConnection) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 
 func TestSlowReaderGetsTheWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, connection := net.Pipe()
-		server := &http.Server{Handler: serve(t, nil, named{"large", large()}), WriteTimeout: 90 * time.Second, ReadHeaderTimeout: time.Minute}
+		server := &http.Server{Handler: serve(t, nil, named{"large", large(2000)}), WriteTimeout: 90 * time.Second, ReadHeaderTimeout: time.Minute}
 		go func() { _ = server.Serve(&oneConnection{connection, make(chan struct{})}) }()
 		if _, err := io.WriteString(client, "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); err != nil {
 			t.Fatal(err)
@@ -456,7 +457,7 @@ func TestGate(t *testing.T) {
 // is told.
 func TestScraperInAHurry(t *testing.T) {
 	log := &strings.Builder{}
-	handler := serve(t, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(log, nil)) }, named{"large", large()})
+	handler := serve(t, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(log, nil)) }, named{"large", large(2000)})
 	if answer := ask(handler, http.MethodGet, "/metrics"); answer.Code != http.StatusOK {
 		t.Fatalf("status %d", answer.Code)
 	}

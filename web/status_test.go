@@ -127,10 +127,10 @@ func TestStatusPageIsBounded(t *testing.T) {
 	long := strings.Repeat("<&'\">漢", 32)
 	var clusters []named
 	var tasks []connect.Task
-	for task := range 100 {
+	for task := range tasksShown + 10 {
 		tasks = append(tasks, connect.Task{ID: task, State: connect.StateUnassigned, Worker: fmt.Sprint(long, task)})
 	}
-	many := numbered(long, 200, func(name string) connect.Connector {
+	many := numbered(long, connectorsShown+20, func(name string) connect.Connector {
 		c := running(name)
 		c.Class, c.Worker, c.Tasks = long, long, tasks
 		return c

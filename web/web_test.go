@@ -18,15 +18,14 @@ import (
 	"time"
 	"unicode"
 
-	"go.uber.org/goleak"
-
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/exposition"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testmain"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testmain.Run(m, 4) }
 
 // observer is a cluster that answers as a test wants.
 type observer struct {

@@ -1,9 +1,7 @@
 package exposition
 
 import (
-	"flag"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -16,16 +14,11 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/internal/collectortest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testmain"
 )
 
-// Cases drawn are fewer than rapid's hundred, unless RAPID_CHECKS or
-// -rapid.checks says otherwise: each is a history of whole scrapes.
 func TestMain(m *testing.M) {
-	if os.Getenv("RAPID_CHECKS") == "" {
-		if err := flag.Set("rapid.checks", "30"); err != nil {
-			panic(err)
-		}
-	}
+	testmain.Draw(30) // Each is a history of whole scrapes.
 	goleak.VerifyTestMain(m)
 }
 

@@ -81,6 +81,8 @@ type Options struct {
 	Transport http.RoundTripper
 	// Logger is told once of what costs only a part of the snapshot; nil is silent.
 	Logger *slog.Logger
+
+	backoff time.Duration // between attempts; retryBackoff if 0
 }
 
 // An Observer implements [connect.Observer] for one account and region.
@@ -123,7 +125,7 @@ func New(ctx context.Context, options Options) (*Observer, error) {
 		awsconfig.WithLogger(logging.Nop{}),
 		awsconfig.WithRetryer(func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
-				o.MaxAttempts, o.MaxBackoff = attempts, retryBackoff
+				o.MaxAttempts, o.MaxBackoff = attempts, cmp.Or(options.backoff, retryBackoff)
 			})
 		}))
 	if err != nil && errors.Is(err, awsauth.ErrFile) {

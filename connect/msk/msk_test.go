@@ -3,7 +3,6 @@ package msk
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -16,21 +15,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest/observertest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/msk/msktest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testmain"
 )
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	// What takes long waits, and needs no processor.
-	if err := flag.Set("test.parallel", "8"); err != nil {
-		panic(err)
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { testmain.Run(m, 16) }
 
 const (
 	keyID  = "AKIATESTTESTTEST"
@@ -69,6 +60,7 @@ func observer(t *testing.T, options Options) *Observer {
 	if options.RequestTimeout == 0 {
 		options.RequestTimeout = time.Minute
 	}
+	options.backoff = time.Millisecond
 	o, err := New(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)

@@ -41,6 +41,7 @@ func onlyInfo(fault connecttest.Fault) connecttest.Fault {
 // What a snapshot can do without and that hangs costs at most a moment of one
 // snapshot, and nothing of any after it; once it answers, all is there.
 func TestWhatHangsBeside(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		version string
 		match   connecttest.Match

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -21,21 +20,17 @@ import (
 	"time"
 
 	commoncfg "github.com/prometheus/common/config"
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest/observertest"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testmain"
 )
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	// What takes long waits for something that hangs, and needs no processor.
-	if err := flag.Set("test.parallel", "8"); err != nil {
-		panic(err)
-	}
-	goleak.VerifyTestMain(m)
+	testmain.Draw(30) // Each is a history of a cluster, observed.
+	testmain.Run(m, 16)
 }
 
 // serve puts workers of a simulated cluster on loopback; none named serves all.
@@ -389,36 +384,40 @@ func TestInfoMaxAge(t *testing.T) {
 func TestRebalance(t *testing.T) {
 	t.Parallel()
 	for _, kafka := range []string{"3.3.2", "4.3.1"} {
-		c := connecttest.NewCluster(connecttest.Options{Version: kafka})
-		c.Create(connecttest.Connector{Name: "x", Tasks: 2})
-		o := newObserver(t, serve(t, c), version(Version1), infoAge(0))
-		mustObserve(t, o)
-		c.StartRebalance(0)
-		c.ResetRequests()
-		if got := find(mustObserve(t, o), "x"); got == nil || got.State != connect.StateRunning || got.TasksMax != 2 || got.Class == "" {
-			t.Errorf("%s: in a rebalance: %+v", kafka, got)
-		}
-		if n := c.Requests().Count(connecttest.Match{Endpoint: connecttest.EndpointInfo}); n != 2 {
-			t.Errorf("%s: info was asked for %d times, want one retry", kafka, n)
-		}
-		c.EndRebalance()
-		release := make(chan struct{})
-		clear := c.SetFault(connecttest.Match{Endpoint: connecttest.EndpointInfo}, connecttest.Hang(release))
-		slow := newObserver(t, serve(t, c), version(Version1), requestTimeout(400*time.Millisecond))
-		if got := find(mustObserve(t, slow), "x"); got == nil || got.State != connect.StateRunning || got.Class != "" || got.TaskCount != 2 {
-			t.Errorf("%s: info that hangs: %+v", kafka, got)
-		}
-		clear()
-		close(release)
-		slow.now = func() time.Time { return time.Now().Add(time.Minute) }
-		if got := find(mustObserve(t, slow), "x"); got.Class == "" || got.TasksMax != 2 {
-			t.Errorf("%s: info was not asked for again: %+v", kafka, got)
-		}
+		t.Run(kafka, func(t *testing.T) {
+			t.Parallel()
+			c := connecttest.NewCluster(connecttest.Options{Version: kafka})
+			c.Create(connecttest.Connector{Name: "x", Tasks: 2})
+			o := newObserver(t, serve(t, c), version(Version1), infoAge(0))
+			mustObserve(t, o)
+			c.StartRebalance(0)
+			c.ResetRequests()
+			if got := find(mustObserve(t, o), "x"); got == nil || got.State != connect.StateRunning || got.TasksMax != 2 || got.Class == "" {
+				t.Errorf("in a rebalance: %+v", got)
+			}
+			if n := c.Requests().Count(connecttest.Match{Endpoint: connecttest.EndpointInfo}); n != 2 {
+				t.Errorf("info was asked for %d times, want one retry", n)
+			}
+			c.EndRebalance()
+			release := make(chan struct{})
+			clear := c.SetFault(connecttest.Match{Endpoint: connecttest.EndpointInfo}, connecttest.Hang(release))
+			slow := newObserver(t, serve(t, c), version(Version1), requestTimeout(time.Second))
+			if got := find(mustObserve(t, slow), "x"); got == nil || got.State != connect.StateRunning || got.Class != "" || got.TaskCount != 2 {
+				t.Errorf("info that hangs: %+v", got)
+			}
+			clear()
+			close(release)
+			slow.now = func() time.Time { return time.Now().Add(time.Minute) }
+			if got := find(mustObserve(t, slow), "x"); got.Class == "" || got.TasksMax != 2 {
+				t.Errorf("info was not asked for again: %+v", got)
+			}
+		})
 	}
 }
 
 // A list that a rebalance refuses (before 2.3) has one retry.
 func TestRebalanceOfList(t *testing.T) {
+	t.Parallel()
 	c := connecttest.NewCluster(connecttest.Options{Version: "2.2.2"})
 	c.Create(connecttest.Connector{Name: "x", Tasks: 1})
 	o := newObserver(t, serve(t, c), version(Version1))
@@ -433,6 +432,7 @@ func TestRebalanceOfList(t *testing.T) {
 
 // One connector that fails costs that connector.
 func TestOneBadConnector(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		fault connecttest.Fault
 		want  connect.Reason
@@ -528,6 +528,7 @@ func TestCompressedUnasked(t *testing.T) {
 
 // A snapshot that fails says why, quotes nothing, and the next one is whole.
 func TestFailedSnapshot(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		fault connecttest.Fault
 		want  connect.Reason
@@ -804,6 +805,7 @@ func TestBadInfo(t *testing.T) {
 // A worker that is gone, hangs or starts costs its share of the time once; the
 // next snapshot begins with the one that answered.
 func TestSeveralWorkers(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]func(*connecttest.Cluster){
 		"down":     func(c *connecttest.Cluster) { c.SetPhase("a:1", connecttest.Down) },
 		"starting": func(c *connecttest.Cluster) { c.SetPhase("a:1", connecttest.Listening) },
@@ -817,7 +819,7 @@ func TestSeveralWorkers(t *testing.T) {
 				t.Parallel()
 				c := connecttest.NewCluster(connecttest.Options{Workers: []string{"a:1", "b:1"}})
 				c.Create(connecttest.Connector{Name: "x", Tasks: 2})
-				o := newObserver(t, serve(t, c), version(v), requestTimeout(300*time.Millisecond))
+				o := newObserver(t, serve(t, c), version(v), requestTimeout(time.Second))
 				spoil(c)
 				if s := mustObserve(t, o); find(s, "x") == nil || find(s, "x").Class == "" {
 					t.Fatalf("snapshot is %+v", s)
@@ -842,7 +844,7 @@ func TestHangingWorkersShareTheDeadline(t *testing.T) {
 	c.SetFault(connecttest.Match{Worker: "a:1"}, connecttest.Hang(nil))
 	c.SetFault(connecttest.Match{Worker: "b:1"}, connecttest.Hang(nil))
 	o := newObserver(t, serve(t, c), requestTimeout(time.Hour))
-	ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	s, err := o.Observe(ctx, nil)
 	if err != nil || find(s, "x") == nil {

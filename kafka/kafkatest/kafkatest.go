@@ -53,7 +53,8 @@ func New(t testing.TB, client []kgo.Opt, options ...kfake.Opt) *Cluster {
 	}
 	t.Cleanup(fake.Close)
 	c := &Cluster{Cluster: fake, t: t}
-	c.options = append([]kgo.Opt{kgo.SeedBrokers(fake.ListenAddrs()...)}, client...)
+	// A leader that has moved is looked for at once, not in seconds.
+	c.options = append([]kgo.Opt{kgo.SeedBrokers(fake.ListenAddrs()...), kgo.MetadataMinAge(100 * time.Millisecond)}, client...)
 	c.Client, err = kgo.NewClient(c.options...)
 	if err != nil {
 		t.Fatal(err)
