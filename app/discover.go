@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	commoncfg "github.com/prometheus/common/config"
+
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -288,20 +290,26 @@ func found(all []wish) (some []wish) {
 func (f *discoverer) cluster(c *discovery.Found) (config.Cluster, string, error) {
 	o, selector := c.Object, &f.selectors[c.Selector]
 	spec := o.Cluster
-	found := config.Found{
-		Name: c.Name, Origin: o.String(), Labels: o.Labels, Idle: spec.Idle != "", URL: spec.URL, Aiven: spec.Aiven != nil || o.Kind.Shape == discovery.AivenConnect,
-		Bootstrap: brokers(spec.Brokers.Bootstrap), GroupID: spec.Brokers.GroupID, StatusTopic: spec.Brokers.StatusTopic, OffsetTopic: spec.Brokers.OffsetTopic,
+	found := config.Found{Origin: o.String(), Idle: spec.Idle != "", Settings: config.Settings{
+		Name: c.Name, Provider: config.ProviderConnect, Labels: o.Labels, URLs: []string{spec.URL},
+		Kafka: &config.Kafka{
+			BootstrapServers: brokers(spec.Brokers.Bootstrap),
+			GroupID:          spec.Brokers.GroupID, StatusStorageTopic: spec.Brokers.StatusTopic, OffsetStorageTopic: spec.Brokers.OffsetTopic,
+		},
+	}}
+	if spec.Aiven != nil || o.Kind.Shape == discovery.AivenConnect {
+		found.Provider, found.URLs, found.Aiven = config.ProviderAiven, nil, &config.Aiven{}
 	}
 	var token func() (string, error)
 	switch {
 	case found.Idle:
 	case spec.Aiven != nil:
-		found.Project, found.Service, found.Route = spec.Aiven.Project, spec.Aiven.Service, spec.Aiven.Route
+		found.Aiven.Project, found.Aiven.Service, found.Aiven.Route = spec.Aiven.Project, spec.Aiven.Service, spec.Aiven.Route
 		if ref := spec.Aiven.Token; ref != (discovery.SecretKey{}) {
 			_, err := f.key(ref)
 			switch {
 			case err == nil:
-				found.TokenElsewhere = true
+				found.Aiven.Token = "elsewhere" // It is read for each request.
 				token = func() (string, error) { f.mu.Lock(); defer f.mu.Unlock(); return f.key(ref) }
 			case !selector.HasToken():
 				return config.Cluster{}, discovery.RefusedSecret, err
@@ -372,8 +380,10 @@ func (f *discoverer) connection(name secretName, prefix string, found *config.Fo
 	if host == "" || port == "" {
 		return fmt.Errorf("secret %s/%s has no %sCONNECT_HOST and %[3]sCONNECT_PORT yet", name.namespace, name.name, prefix)
 	}
-	found.URL = "https://" + net.JoinHostPort(host, port)
-	found.Username, found.Password = s.data[prefix+"USERNAME"], s.data[prefix+"PASSWORD"]
+	found.URLs = []string{"https://" + net.JoinHostPort(host, port)}
+	if user := s.data[prefix+"USERNAME"]; user != "" {
+		found.HTTPClient.BasicAuth = &commoncfg.BasicAuth{Username: user, Password: commoncfg.Secret(s.data[prefix+"PASSWORD"])}
+	}
 	// The project's own authority signs what the brokers show. A REST API shows
 	// what the system knows, but for old services (docs of Aiven, TLS/SSL
 	// certificates): both are right.

@@ -6,8 +6,8 @@ import (
 	"net/url"
 
 	commoncfg "github.com/prometheus/common/config"
-	"go.yaml.in/yaml/v3"
 
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/client"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
@@ -21,8 +21,8 @@ type Aiven struct {
 	Service   string           `yaml:"service" doc:"Name of the Kafka Connect service, or of the Kafka service with Connect enabled. Required."`
 	Token     commoncfg.Secret `yaml:"token,omitempty" doc:"API token. One of token, token_file and the variable AIVEN_TOKEN is required."`
 	TokenFile string           `yaml:"token_file,omitempty" doc:"File with the API token."`
-	APIURL    URL              `yaml:"api_url" doc:"Base of the API."`
-	Route     string           `yaml:"route" doc:"Network route to the service: public, private, privatelink or dynamic."`
+	APIURL    URL              `yaml:"api_url" default:"https://api.aiven.io" doc:"Base of the API."`
+	Route     string           `yaml:"route" default:"public" doc:"Network route to the service: public, private, privatelink or dynamic."`
 }
 
 func (a *Aiven) readToken() (string, error) {
@@ -34,17 +34,6 @@ func (a *Aiven) readToken() (string, error) {
 		return "", fmt.Errorf("read the Aiven token: %w", err)
 	}
 	return token, nil
-}
-
-func defaultAiven() Aiven {
-	return Aiven{APIURL: URL{&url.URL{Scheme: "https", Host: "api.aiven.io"}}, Route: "public"}
-}
-
-// UnmarshalYAML puts the block over the defaults.
-func (a *Aiven) UnmarshalYAML(node *yaml.Node) error {
-	type plain Aiven
-	*a = defaultAiven()
-	return node.Decode((*plain)(a))
 }
 
 func aivenProvider() provider {
@@ -64,21 +53,21 @@ func validateAiven(l *loader, settings *Settings, cluster *Cluster, at origin) e
 	block := settings.Aiven
 	const wanted, form = "is required: its name at Aiven", "must be a name, without / or spaces"
 	if err := cmp.Or(
-		at.when(block.Project == "", "aiven.project", wanted),
-		at.when(block.Project != url.PathEscape(block.Project), "aiven.project", form),
-		at.when(block.Service == "", "aiven.service", wanted),
-		at.when(block.Service != url.PathEscape(block.Service), "aiven.service", form),
-		at.choice("aiven.route", block.Route, "public", "private", "privatelink", "dynamic"),
-		at.when(block.Token != "" && block.TokenFile != "", "aiven.token", "token and token_file are both set: keep one"),
+		at.When(block.Project == "", "aiven.project", wanted),
+		at.When(block.Project != url.PathEscape(block.Project), "aiven.project", form),
+		at.When(block.Service == "", "aiven.service", wanted),
+		at.When(block.Service != url.PathEscape(block.Service), "aiven.service", form),
+		at.Choice("aiven.route", block.Route, "public", "private", "privatelink", "dynamic"),
+		at.When(block.Token != "" && block.TokenFile != "", "aiven.token", "token and token_file are both set: keep one"),
 	); err != nil {
 		return err
 	}
 	if block.Token == "" && block.TokenFile == "" {
 		token, _ := l.environment.lookup("AIVEN_TOKEN")
 		if block.Token = commoncfg.Secret(token); token == "" {
-			return at.wrong("aiven", "needs an API token: token_file, token, or the variable AIVEN_TOKEN")
+			return at.Wrong("aiven", "needs an API token: token_file, token, or the variable AIVEN_TOKEN")
 		}
 	}
 	cluster.AivenToken = block.readToken
-	return at.header("aiven.token", string(block.Token))
+	return client.CheckHeader(string(block.Token), "aiven.token", at.Place)
 }

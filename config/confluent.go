@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"regexp"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/client"
 )
 
 // ProviderConfluentCloud is what Confluent Cloud runs for one Kafka cluster.
@@ -15,18 +15,7 @@ const ProviderConfluentCloud = "confluent-cloud"
 type ConfluentCloud struct {
 	Environment string `yaml:"environment" doc:"Environment id, env-…. Required."`
 	Cluster     string `yaml:"cluster" doc:"Kafka cluster id, lkc-…. Required."`
-	APIURL      URL    `yaml:"api_url" doc:"Base of the API."`
-}
-
-func defaultConfluent() ConfluentCloud {
-	return ConfluentCloud{APIURL: URL{&url.URL{Scheme: "https", Host: "api.confluent.cloud"}}}
-}
-
-// UnmarshalYAML puts the block over the defaults.
-func (c *ConfluentCloud) UnmarshalYAML(node *yaml.Node) error {
-	type plain ConfluentCloud
-	*c = defaultConfluent()
-	return node.Decode((*plain)(c))
+	APIURL      URL    `yaml:"api_url" default:"https://api.confluent.cloud" doc:"Base of the API."`
 }
 
 func confluentProvider() provider {
@@ -47,11 +36,11 @@ func validateConfluent(_ *loader, settings *Settings, cluster *Cluster, at origi
 	block := settings.ConfluentCloud
 	const environment, id, form = "env-abc123", "lkc-abc123", "must be an id, such as %s"
 	if err := cmp.Or(
-		at.when(block.Environment == "", "confluent_cloud.environment", "is required, such as %s", environment),
-		at.when(block.Environment != url.PathEscape(block.Environment), "confluent_cloud.environment", form, environment),
-		at.when(block.Cluster == "", "confluent_cloud.cluster", "is required, such as %s", id),
-		at.when(block.Cluster != url.PathEscape(block.Cluster), "confluent_cloud.cluster", form, id),
-		at.when(!authenticates(&settings.HTTPClient), "http_client", "provider confluent-cloud needs a Cloud API key: basic_auth with the key as username and the secret as password or password_file"),
+		at.When(block.Environment == "", "confluent_cloud.environment", "is required, such as %s", environment),
+		at.When(block.Environment != url.PathEscape(block.Environment), "confluent_cloud.environment", form, environment),
+		at.When(block.Cluster == "", "confluent_cloud.cluster", "is required, such as %s", id),
+		at.When(block.Cluster != url.PathEscape(block.Cluster), "confluent_cloud.cluster", form, id),
+		at.When(!client.Authenticates(&settings.HTTPClient), "http_client", "provider confluent-cloud needs a Cloud API key: basic_auth with the key as username and the secret as password or password_file"),
 	); err != nil {
 		return err
 	}
@@ -76,14 +65,14 @@ func confluentPath(address *url.URL) (ConfluentCloud, bool) {
 // selectProvider makes a cluster that was given by a URL alone one of Confluent
 // Cloud if the URL says so.
 func selectProvider(settings *Settings, at origin) error {
-	address, user, err := parseURL(settings.URLs[0])
+	address, user, err := client.ParseURL(settings.URLs[0])
 	if err != nil {
-		return at.wrong("urls[0]", "%s", err)
+		return at.Wrong("urls[0]", "%s", err)
 	}
 	block, cloud := confluentPath(address)
 	if !cloud {
 		return nil
 	}
 	settings.Provider, settings.ConfluentCloud, settings.URLs = ProviderConfluentCloud, &block, nil
-	return authenticateAs(&settings.HTTPClient, user, at.field("urls[0]"))
+	return client.Authenticate(&settings.HTTPClient, user, "urls[0]", at.Place)
 }

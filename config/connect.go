@@ -3,6 +3,9 @@ package config
 import (
 	"net/url"
 	"slices"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/client"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/strict"
 )
 
 // ProviderConnect is Kafka Connect itself: workers with their REST API, or
@@ -32,13 +35,13 @@ func brokersAlone() provider {
 		},
 		validate: func(_ *loader, settings *Settings, _ *Cluster, at origin) error {
 			if settings.Kafka == nil {
-				return at.wrong("observation_version", "brokers needs a block kafka, which says where they are")
+				return at.Wrong("observation_version", "brokers needs a block kafka, which says where they are")
 			}
 			switch group, statuses, _ := settings.Kafka.Workers(); "" {
 			case group:
-				return at.wrong("kafka", "group_id is missing: without REST, it tells the workers")
+				return at.Wrong("kafka", "group_id is missing: without REST, it tells the workers")
 			case statuses:
-				return at.wrong("kafka", "status_storage_topic is missing: without REST, it tells the connectors")
+				return at.Wrong("kafka", "status_storage_topic is missing: without REST, it tells the connectors")
 			}
 			return nil
 		},
@@ -48,26 +51,26 @@ func brokersAlone() provider {
 // connectURLs parses the URLs of workers, and moves their userinfo to basic_auth.
 func connectURLs(settings *Settings, at origin) (parsed []*url.URL, err error) {
 	if len(settings.URLs) == 0 {
-		return nil, at.wrong("urls", `is required for provider: connect, such as urls: ["http://connect-1:8083"]`)
+		return nil, at.Wrong("urls", `is required for provider: connect, such as urls: ["http://connect-1:8083"]`)
 	}
 	var user *url.Userinfo
 	for i, text := range settings.URLs {
-		place := item("urls", i)
-		worker, workerUser, err := parseURL(text)
+		place := strict.Item("urls", i)
+		worker, workerUser, err := client.ParseURL(text)
 		if err != nil {
-			return nil, at.wrong(place, "%s", err)
+			return nil, at.Wrong(place, "%s", err)
 		}
 		if _, cloud := confluentPath(worker); cloud {
-			return nil, at.wrong(place, "is Confluent Cloud's API: write provider: confluent-cloud and confluent_cloud: {environment, cluster} in place of urls")
+			return nil, at.Wrong(place, "is Confluent Cloud's API: write provider: confluent-cloud and confluent_cloud: {environment, cluster} in place of urls")
 		}
 		if i > 0 && (user == nil) != (workerUser == nil) || user != nil && *user != *workerUser {
-			return nil, at.wrong(place, "its user and password are not those of urls[0]: all workers of a cluster share them; use http_client.basic_auth")
+			return nil, at.Wrong(place, "its user and password are not those of urls[0]: all workers of a cluster share them; use http_client.basic_auth")
 		}
 		user, settings.URLs[i] = workerUser, worker.String()
 		if first := slices.Index(settings.URLs[:i], settings.URLs[i]); first >= 0 {
-			return nil, at.wrong(place, "repeats urls[%d]: remove it", first)
+			return nil, at.Wrong(place, "repeats urls[%d]: remove it", first)
 		}
 		parsed = append(parsed, worker)
 	}
-	return parsed, authenticateAs(&settings.HTTPClient, user, at.field("urls[0]"))
+	return parsed, client.Authenticate(&settings.HTTPClient, user, "urls[0]", at.Place)
 }

@@ -8,9 +8,12 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 
 	commoncfg "github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/strict"
 )
 
 // defaultFoundName is the name of a cluster that was found, as discovery
@@ -50,7 +53,7 @@ type Selector struct {
 
 // Wrong is an error about one of the selector's fields, with its place.
 func (s *Selector) Wrong(field, format string, args ...any) error {
-	return s.at.wrong(field, format, args...)
+	return s.at.Wrong(field, format, args...)
 }
 
 // HasToken says whether the selector has an API token of Aiven of its own.
@@ -62,85 +65,54 @@ func (s *Selector) HasToken() bool {
 	return aiven != nil && (aiven.Token != "" || aiven.TokenFile != "")
 }
 
-// A Found cluster is what a resource says of how it is reached.
+// A Found cluster is what a resource says of it.
 type Found struct {
-	Name string
+	// Settings as far as the resource gives them, which stand over the selector's:
+	// name, provider, urls, basic_auth and aiven; labels, of which the selector copies
+	// some; and kafka, which is used where the selector has that block.
+	Settings
 	// Origin is the resource, for people.
 	Origin string
-	// Labels of the resource, of which the selector copies some.
-	Labels map[string]string
-	// Idle says that there is nothing to ask. Then what follows is not used.
+	// Idle says that there is nothing to ask. Then only name, provider and labels
+	// are used.
 	Idle bool
-	// URL of the REST API; "" for Aiven.
-	URL string
-	// Username and Password of the REST API, "" for those of the selector.
-	Username, Password string
 	// Authorities verify the REST API beside the system's (PEM), unless the selector
 	// has a CA of its own; "" for none.
 	Authorities string
-	// Aiven is set where Aiven's API says how the cluster is reached. TokenElsewhere:
-	// its token is not the selector's.
-	Aiven          bool
-	Project        string
-	Service, Route string
-	TokenElsewhere bool
-	// Bootstrap servers of the brokers, group and topics of the workers; used where
-	// the selector has a block kafka.
-	Bootstrap                         []string
-	GroupID, StatusTopic, OffsetTopic string
 }
 
 // Cluster makes a cluster of what was found, by the selector's settings.
 func (s *Selector) Cluster(found Found) (Cluster, error) {
-	settings := Settings(s.Settings)
-	settings.Name, settings.URLs, settings.Provider = found.Name, nil, ProviderConnect
-	settings.Labels = copiedLabels(s.selectorSettings, found.Labels)
-	at := origin{name: found.Origin, field: s.at.field}
+	settings, at := s.Settings, origin{s.at.Place, found.Origin, s.at.files}
+	settings.Name, settings.Provider, settings.URLs, settings.Labels = found.Name, found.Provider, found.URLs, s.labels(found.Labels)
 	l := &loader{sources: s.loader.sources, environment: s.loader.environment, names: map[string]string{}}
 	if found.Idle {
-		cluster := Cluster{Settings: Settings{Name: found.Name, Provider: ProviderConnect, Labels: settings.Labels}, Origin: found.Origin, Idle: true}
-		if found.Aiven {
-			cluster.Provider = ProviderAiven
+		if err := cmp.Or(l.name(found.Name, at), labels(&settings, at)); err != nil {
+			return Cluster{}, err
 		}
-		for _, validate := range []func(*Settings, *Cluster, origin) error{l.name, labels} {
-			if err := validate(&settings, &cluster, at); err != nil {
-				return Cluster{}, err
-			}
-		}
-		return cluster, nil
+		return Cluster{Settings: Settings{Name: found.Name, Provider: found.Provider, Labels: settings.Labels}, Origin: found.Origin, Idle: true}, nil
 	}
-	if found.Aiven {
-		settings.Provider = ProviderAiven
-		block := defaultAiven()
-		if settings.Aiven != nil {
-			block = *settings.Aiven
-		}
-		block.Project, block.Service = found.Project, found.Service
-		if settings.Aiven == nil || block.Route == "" {
-			block.Route = found.Route
-		}
-		if found.TokenElsewhere {
-			block.Token, block.TokenFile = "elsewhere", ""
-		}
-		settings.Aiven = &block
-	} else {
-		settings.Aiven, settings.URLs = nil, []string{found.URL}
-		if found.Username != "" {
-			settings.HTTPClient.BasicAuth = &commoncfg.BasicAuth{Username: found.Username, Password: commoncfg.Secret(found.Password)}
-		}
+	if settings.Aiven = nil; found.Aiven != nil {
+		settings.Aiven = s.aiven(found.Aiven)
 	}
+	settings.HTTPClient.BasicAuth = cmp.Or(found.HTTPClient.BasicAuth, settings.HTTPClient.BasicAuth)
 	if settings.Kafka != nil {
-		if settings.Kafka = settings.Kafka.of(found); len(settings.Kafka.BootstrapServers) == 0 {
+		if settings.Kafka = settings.Kafka.of(found.Kafka); len(settings.Kafka.BootstrapServers) == 0 {
 			settings.Kafka = nil // The resource does not say where they are.
 		}
 	}
+	at.files = slices.DeleteFunc(slices.Clone(at.files), func(file strict.File) bool { // of what is the resource's
+		block, _, _ := strings.Cut(file.Field, ".")
+		return block == "kafka" && settings.Kafka == nil || block == "aiven" && (settings.Aiven == nil || settings.Aiven.TokenFile == "") ||
+			strings.HasPrefix(file.Field, "http_client.basic_auth.") && found.HTTPClient.BasicAuth != nil
+	})
 	cluster, err := l.cluster(&settings, at)
 	if err != nil {
 		return Cluster{}, err
 	}
 	for i, worker := range cluster.URLs {
 		if address, err := netip.ParseAddr(worker.Hostname()); err == nil && address.Unmap().IsLinkLocalUnicast() {
-			return Cluster{}, at.wrong(item("urls", i), "is a link-local address, where no cluster is but what a cloud tells its machines: it is not asked")
+			return Cluster{}, at.Wrong(strict.Item("urls", i), "is a link-local address, where no cluster is but what a cloud tells its machines: it is not asked")
 		}
 	}
 	if tls := &cluster.HTTPClient.TLSConfig; found.Authorities != "" && tls.CA == "" && tls.CAFile == "" {
@@ -150,23 +122,41 @@ func (s *Selector) Cluster(found Found) (Cluster, error) {
 	return cluster, nil
 }
 
+// aiven fills in which service it is. A token of the resource's own stands over the
+// selector's, and the selector's route over that which the resource opens.
+func (s *Selector) aiven(found *Aiven) *Aiven {
+	block := strict.Default[Aiven]()
+	block.Route = ""
+	if s.Settings.Aiven != nil {
+		block = *s.Settings.Aiven
+	}
+	block.Project, block.Service, block.Route = found.Project, found.Service, cmp.Or(block.Route, found.Route)
+	if found.Token != "" {
+		block.Token, block.TokenFile = found.Token, ""
+	}
+	return &block
+}
+
 // of fills in what a resource says.
-func (k *Kafka) of(found Found) *Kafka {
+func (k *Kafka) of(found *Kafka) *Kafka {
 	filled := *k
+	if found == nil {
+		return &filled
+	}
 	if len(filled.BootstrapServers) == 0 {
-		filled.BootstrapServers = found.Bootstrap
+		filled.BootstrapServers = found.BootstrapServers
 	}
 	if filled.MirrorMaker2 == nil {
 		filled.GroupID = cmp.Or(filled.GroupID, found.GroupID)
-		filled.StatusStorageTopic = cmp.Or(filled.StatusStorageTopic, found.StatusTopic)
-		filled.OffsetStorageTopic = cmp.Or(filled.OffsetStorageTopic, found.OffsetTopic)
+		filled.StatusStorageTopic = cmp.Or(filled.StatusStorageTopic, found.StatusStorageTopic)
+		filled.OffsetStorageTopic = cmp.Or(filled.OffsetStorageTopic, found.OffsetStorageTopic)
 	}
 	return &filled
 }
 
-// copiedLabels are the selector's labels and those that it copies. What is not
-// right in a label's value is left out: it is somebody else's.
-func copiedLabels(s selectorSettings, of map[string]string) map[string]string {
+// labels are the selector's labels and those that it copies. What is not right in
+// a label's value is left out: it is somebody else's.
+func (s *Selector) labels(of map[string]string) map[string]string {
 	all := maps.Clone(s.Settings.Labels)
 	for _, key := range s.CopyLabels {
 		if value := of[key]; value != "" && printable(value) && len(value) <= maxLabelBytes {
@@ -180,76 +170,55 @@ func copiedLabels(s selectorSettings, of map[string]string) map[string]string {
 }
 
 type discoverySettings struct {
-	Kubeconfig string             `yaml:"kubeconfig,omitempty" doc:"Kubeconfig file. Absent: the pod's service account; outside a pod what KUBECONFIG or ~/.kube/config say."`
-	Kubernetes []selectorSettings `yaml:"kubernetes,omitempty" doc:"Resources of the Kubernetes API. A name of kinds alone may stand for a block: kubernetes: [strimzi]."`
-	Files      []selectorSettings `yaml:"files,omitempty" doc:"The same resources in YAML files. A pattern of file names alone may stand for a block: files: [\"resources/*.yaml\"]."`
+	Kubeconfig string             `yaml:"kubeconfig,omitempty" path:"file" doc:"Kubeconfig file. Absent: the pod's service account; outside a pod what KUBECONFIG or ~/.kube/config say."`
+	Kubernetes []selectorSettings `yaml:"kubernetes,omitempty" short:"kinds" doc:"Resources of the Kubernetes API. A name of kinds alone may stand for a block: kubernetes: [strimzi]."`
+	Files      []selectorSettings `yaml:"files,omitempty" short:"paths" doc:"The same resources in YAML files. A pattern of file names alone may stand for a block: files: [\"resources/*.yaml\"]."`
 }
 
 type selectorSettings struct {
-	Kinds         []string     `yaml:"kinds,omitempty" doc:"Whose resources: strimzi, aiven, confluent, or a resource with its group such as kafkaconnects.eventstreams.ibm.com. Required for kubernetes; all for files unless set."`
-	Namespaces    []string     `yaml:"namespaces,omitempty" doc:"Namespaces, [\"*\"] for all. None: that of the pod, or of the kubeconfig. For kubernetes alone."`
-	LabelSelector string       `yaml:"label_selector,omitempty" doc:"Only resources with these labels, such as team=orders,env!=test. For kubernetes alone."`
-	Paths         []string     `yaml:"paths,omitempty" doc:"Patterns of file names; a file may have many documents. Required for, and only for, files."`
-	CopyLabels    []string     `yaml:"copy_labels,omitempty" doc:"Labels of the resource, of Aiven's also tags, that all series of its cluster get."`
-	Settings      plainCluster `yaml:",inline"`
-
-	// alone is what stands for the whole block, "" for nothing.
-	alone string
+	Kinds         []string `yaml:"kinds,omitempty" doc:"Whose resources: strimzi, aiven, confluent, or a resource with its group such as kafkaconnects.eventstreams.ibm.com. Required for kubernetes; all for files unless set."`
+	Namespaces    []string `yaml:"namespaces,omitempty" doc:"Namespaces, [\"*\"] for all. None: that of the pod, or of the kubeconfig. For kubernetes alone."`
+	LabelSelector string   `yaml:"label_selector,omitempty" doc:"Only resources with these labels, such as team=orders,env!=test. For kubernetes alone."`
+	Paths         []string `yaml:"paths,omitempty" doc:"Patterns of file names; a file may have many documents. Required for, and only for, files."`
+	CopyLabels    []string `yaml:"copy_labels,omitempty" doc:"Labels of the resource, of Aiven's also tags, that all series of its cluster get."`
+	Settings      Settings `yaml:",inline"`
 }
 
-// plainCluster is a cluster's settings without their own way to be decoded, which
-// would keep them from being a part of another block.
-type plainCluster Settings
-
-// UnmarshalYAML also takes a name of kinds, or a pattern of file names, for the
-// whole block.
+// UnmarshalYAML leaves to the resources what is theirs where the block does not
+// say it: names, and which access Aiven opens.
 func (s *selectorSettings) UnmarshalYAML(node *yaml.Node) error {
-	s.Settings = plainCluster(defaultCluster())
-	s.Settings.Name = defaultFoundName
-	if node.Kind == yaml.ScalarNode {
-		s.alone = node.Value
-		return nil
-	}
 	type plain selectorSettings
+	s.Settings.Name = defaultFoundName
 	if err := node.Decode((*plain)(s)); err != nil {
 		return err
 	}
-	if aiven := child(node, "aiven"); aiven != nil && child(aiven, "route") == nil {
-		s.Settings.Aiven.Route = "" // The resource says which access it opens.
+	if s.Settings.Aiven != nil && strict.Child(strict.Child(node, "aiven"), "route").Line == 0 {
+		s.Settings.Aiven.Route = ""
 	}
 	return nil
 }
 
 // loadDiscovery validates the block.
-func (l *loader) loadDiscovery(source *source) error {
+func (l *loader) loadDiscovery(document *strict.Document) error {
 	settings := l.config.effective.Discovery
 	if settings == nil {
 		return nil
 	}
-	d := &Discovery{Kubeconfig: settings.Kubeconfig}
+	d := &Discovery{Kubeconfig: settings.Kubeconfig, settings: *settings}
 	if len(settings.Kubernetes)+len(settings.Files) == 0 {
-		return fmt.Errorf("%s: has neither kubernetes nor files: say where to find clusters", source.at("discovery"))
+		return fmt.Errorf("%s: has neither kubernetes nor files: say where to find clusters", document.At("discovery"))
 	}
 	for _, list := range []struct {
 		name      string
 		settings  []selectorSettings
 		selectors *[]Selector
-		alone     func(*selectorSettings, string)
 		validate  func(*Selector) error
 	}{
-		{"discovery.kubernetes", settings.Kubernetes, &d.Kubernetes, func(s *selectorSettings, kinds string) { s.Kinds = []string{kinds} }, kubernetesSelector},
-		{"discovery.files", settings.Files, &d.Files, func(s *selectorSettings, pattern string) { s.Paths = []string{pattern} }, l.fileSelector},
+		{"discovery.kubernetes", settings.Kubernetes, &d.Kubernetes, kubernetesSelector},
+		{"discovery.files", settings.Files, &d.Files, l.fileSelector},
 	} {
 		for i := range list.settings {
-			path := item(list.name, i)
-			if alone := list.settings[i].alone; alone != "" {
-				list.alone(&list.settings[i], alone)
-				list.settings[i].alone = ""
-			}
-			s := Selector{
-				selectorSettings: list.settings[i], NameTemplate: list.settings[i].Settings.Name, loader: l,
-				at: source.origin(path),
-			}
+			s := Selector{list.settings[i], list.settings[i].Settings.Name, l, originOf(document, strict.Item(list.name, i))}
 			if err := list.validate(&s); err != nil {
 				return err
 			}
@@ -259,33 +228,32 @@ func (l *loader) loadDiscovery(source *source) error {
 			*list.selectors = append(*list.selectors, s)
 		}
 	}
-	d.settings = *settings
 	l.config.discovery = d
 	return nil
 }
 
 func kubernetesSelector(s *Selector) error {
 	return cmp.Or(
-		s.at.when(len(s.Kinds) == 0, "kinds", "is required, such as kinds: [strimzi]"),
-		s.at.when(len(s.Paths) > 0, "paths", "belongs to discovery.files"),
-		s.at.when(slices.Contains(s.Namespaces, ""), "namespaces", `an empty name is no namespace; write "*" for all`),
-		s.at.when(slices.Contains(s.Namespaces, "*") && len(s.Namespaces) > 1, "namespaces", `"*" stands for all: remove the others`),
+		s.at.When(len(s.Kinds) == 0, "kinds", "is required, such as kinds: [strimzi]"),
+		s.at.When(len(s.Paths) > 0, "paths", "belongs to discovery.files"),
+		s.at.When(slices.Contains(s.Namespaces, ""), "namespaces", `an empty name is no namespace; write "*" for all`),
+		s.at.When(slices.Contains(s.Namespaces, "*") && len(s.Namespaces) > 1, "namespaces", `"*" stands for all: remove the others`),
 	)
 }
 
 func (l *loader) fileSelector(s *Selector) error {
 	if err := cmp.Or(
-		s.at.when(len(s.Paths) == 0, "paths", `is required, such as paths: ["resources/*.yaml"]`),
-		s.at.when(len(s.Namespaces) > 0, "namespaces", "belongs to discovery.kubernetes"),
-		s.at.when(s.LabelSelector != "", "label_selector", "belongs to discovery.kubernetes"),
+		s.at.When(len(s.Paths) == 0, "paths", `is required, such as paths: ["resources/*.yaml"]`),
+		s.at.When(len(s.Namespaces) > 0, "namespaces", "belongs to discovery.kubernetes"),
+		s.at.When(s.LabelSelector != "", "label_selector", "belongs to discovery.kubernetes"),
 	); err != nil {
 		return err
 	}
 	for i, path := range s.Paths {
 		if _, err := filepath.Match(path, ""); err != nil || path == "" {
-			return s.Wrong(item("paths", i), "is no pattern of file names: [ needs its ]")
+			return s.Wrong(strict.Item("paths", i), "is no pattern of file names: [ needs its ]")
 		}
-		s.Paths[i] = commoncfg.JoinDir(l.directory(), path)
+		s.Paths[i] = commoncfg.JoinDir(filepath.Dir(l.sources.File), path)
 	}
 	return nil
 }
@@ -294,23 +262,24 @@ func (l *loader) fileSelector(s *Selector) error {
 func (l *loader) selector(s *Selector, d *Discovery) error {
 	c := &s.Settings
 	if err := cmp.Or(
-		s.at.when(len(c.URLs) > 0, "urls", "are what the resource says: remove them"),
-		s.at.when(c.Provider != ProviderConnect, "provider", "is what the resource says: remove it"),
-		s.at.when(c.ConfluentCloud != nil, "confluent_cloud", "is no resource: put it under clusters"),
-		s.at.when(c.MSK != nil, "msk", "is no resource: put it under clusters"),
-		s.at.when(c.StartupValidation, "startup_validation", "waits for clusters that are named; those that are found come and go: remove it"),
-		s.at.when(c.Aiven != nil && c.Aiven.Project+c.Aiven.Service != "", "aiven", "project and service are what the resource says: remove them"),
+		s.at.When(len(c.URLs) > 0, "urls", "are what the resource says: remove them"),
+		s.at.When(c.Provider != ProviderConnect, "provider", "is what the resource says: remove it"),
+		s.at.When(c.ConfluentCloud != nil, "confluent_cloud", "is no resource: put it under clusters"),
+		s.at.When(c.MSK != nil, "msk", "is no resource: put it under clusters"),
+		s.at.When(c.StartupValidation, "startup_validation", "waits for clusters that are named; those that are found come and go: remove it"),
+		s.at.When(c.Aiven != nil && c.Aiven.Project+c.Aiven.Service != "", "aiven", "project and service are what the resource says: remove them"),
 	); err != nil {
 		return err
 	}
 	for i, key := range s.CopyLabels {
 		if problem := labelProblem(labelFor(key)); problem != "" {
-			return s.Wrong(item("copy_labels", i), "%s", problem)
+			return s.Wrong(strict.Item("copy_labels", i), "%s", problem)
 		}
 	}
-	sample, err := s.Cluster(Found{
-		Name: "found", URL: "http://found:8083", Bootstrap: []string{"found:9092"}, GroupID: "found", StatusTopic: "found", OffsetTopic: "found",
-	})
+	sample, err := s.Cluster(Found{Settings: Settings{
+		Name: "found", Provider: ProviderConnect, URLs: []string{"http://found:8083"},
+		Kafka: &Kafka{BootstrapServers: []string{"found:9092"}, GroupID: "found", StatusStorageTopic: "found", OffsetStorageTopic: "found"},
+	}})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,14 @@ func discoveryOf(t *testing.T, text string, environ ...string) *Discovery {
 	return cfg.Discovery()
 }
 
+func foundAt(address string) Found {
+	return Found{Settings: Settings{Name: "x", Provider: ProviderConnect, URLs: []string{address}}}
+}
+
+func foundAtAiven(route string) Found {
+	return Found{Settings: Settings{Name: "x", Provider: ProviderAiven, Services: Services{Aiven: &Aiven{Project: "p", Service: "s", Route: route}}}}
+}
+
 // A cluster that is found is watched by the settings of its selector.
 func TestFoundClusters(t *testing.T) {
 	d := discoveryOf(t, `
@@ -35,10 +43,10 @@ discovery:
 	if len(d.Kubernetes) != 2 || d.Kubernetes[0].NameTemplate != "{namespace}/{name}" || d.Kubernetes[1].NameTemplate != "{name}" {
 		t.Fatalf("%+v", d)
 	}
-	c, err := d.Kubernetes[0].Cluster(Found{
-		Name: "data/orders", URL: "http://orders:8083", Labels: map[string]string{"team": "a", "app.kubernetes.io/part-of": "shop", "other": "b"},
-		Bootstrap: []string{"kafka:9092"}, GroupID: "g", StatusTopic: "s", OffsetTopic: "o",
-	})
+	found := foundAt("http://orders:8083")
+	found.Name, found.Labels = "data/orders", map[string]string{"team": "a", "app.kubernetes.io/part-of": "shop", "other": "b"}
+	found.Kafka = &Kafka{BootstrapServers: []string{"kafka:9092"}, GroupID: "g", StatusStorageTopic: "s", OffsetStorageTopic: "o"}
+	c, err := d.Kubernetes[0].Cluster(found)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,38 +57,40 @@ discovery:
 	if len(c.Labels) != 3 || c.Labels["env"] != "prod" || c.Labels["team"] != "a" || c.Labels["app_kubernetes_io_part_of"] != "shop" {
 		t.Errorf("labels are %v", c.Labels)
 	}
-	same, _ := d.Kubernetes[0].Cluster(Found{
-		Name: "data/orders", URL: "http://orders:8083", Labels: map[string]string{"team": "a", "app.kubernetes.io/part-of": "shop"},
-		Bootstrap: []string{"kafka:9092"}, GroupID: "g", StatusTopic: "s", OffsetTopic: "o", Origin: "elsewhere",
-	})
+	delete(found.Labels, "other")
+	found.Origin = "elsewhere"
+	same, _ := d.Kubernetes[0].Cluster(found)
 	if !c.Same(same) {
 		t.Error("a cluster that is found again is another")
 	}
-	cloud, err := d.Kubernetes[1].Cluster(Found{Name: "x", Aiven: true, Project: "p", Service: "s", Route: "private"})
+	cloud, err := d.Kubernetes[1].Cluster(foundAtAiven("private"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if cloud.Aiven.Route != "private" || cloud.Aiven.Project != "p" || cloud.Aiven.APIURL.Host != "api.example.org" || !d.Kubernetes[1].HasToken() || d.Kubernetes[0].HasToken() {
 		t.Errorf("%+v", cloud.Aiven)
 	}
-	if _, err := d.Kubernetes[0].Cluster(Found{Name: "x", Aiven: true, Project: "p", Service: "s", Route: "public"}); err == nil || !strings.Contains(err.Error(), "token") {
+	if _, err := d.Kubernetes[0].Cluster(foundAtAiven("public")); err == nil || !strings.Contains(err.Error(), "token") {
 		t.Errorf("an Aiven service without a token: %v", err)
 	}
-	idle, err := d.Kubernetes[0].Cluster(Found{Name: "x", Idle: true})
+	idle, err := d.Kubernetes[0].Cluster(Found{Settings: Settings{Name: "x"}, Idle: true})
 	if err != nil || !idle.Idle || idle.Labels["env"] != "prod" {
 		t.Errorf("%+v, %v", idle, err)
 	}
 	for _, address := range []string{"http://169.254.169.254", "http://169.254.1.2:8083/x", "http://[fe80::1%25eth0]:8083", "http://[::ffff:169.254.169.254]"} {
-		if _, err := d.Kubernetes[0].Cluster(Found{Name: "x", URL: address}); err == nil || !strings.Contains(err.Error(), "link-local") {
+		if _, err := d.Kubernetes[0].Cluster(foundAt(address)); err == nil || !strings.Contains(err.Error(), "link-local") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
-	trusting, err := d.Kubernetes[0].Cluster(Found{Name: "x", URL: "https://x", Authorities: "PEM"})
-	other, _ := d.Kubernetes[0].Cluster(Found{Name: "x", URL: "https://x", Authorities: "other PEM"})
+	found = foundAt("https://x")
+	found.Authorities = "PEM"
+	trusting, err := d.Kubernetes[0].Cluster(found)
+	found.Authorities = "other PEM"
+	other, _ := d.Kubernetes[0].Cluster(found)
 	if err != nil || trusting.Authorities != "PEM" || trusting.Same(other) {
 		t.Errorf("authorities %q, %v; a change of these: %v", trusting.Authorities, err, !trusting.Same(other))
 	}
-	if _, err := d.Kubernetes[0].Cluster(Found{Name: "x", URL: "ftp://x"}); err == nil {
+	if _, err := d.Kubernetes[0].Cluster(foundAt("ftp://x")); err == nil {
 		t.Error("any address is taken")
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	commoncfg "github.com/prometheus/common/config"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/strict"
 )
 
 //go:generate go test -run ^TestReference$ . -update
@@ -101,7 +103,7 @@ func fileTable(t *testing.T) string {
 			if !inner.IsValid() && field.Type != reflect.TypeFor[commoncfg.HTTPClientConfig]() && field.Type != reflect.TypeFor[commoncfg.TLSConfig]() {
 				standard = showDefault(value)
 			}
-			key := join(path, name)
+			key := strict.Join(path, name)
 			if field.Type.Kind() == reflect.Slice {
 				key += "[]"
 			}
@@ -111,7 +113,7 @@ func fileTable(t *testing.T) string {
 			}
 		}
 	}
-	rows("", reflect.ValueOf(defaultDocument()))
+	rows("", reflect.ValueOf(strict.Default[document]()))
 	return out.String()
 }
 
@@ -120,7 +122,19 @@ func innerBlock(as reflect.Type) reflect.Value {
 	for as.Kind() == reflect.Pointer || as.Kind() == reflect.Slice {
 		as = as.Elem()
 	}
-	for _, block := range []any{defaultCluster(), Filter{}, defaultProbe(), defaultConfluent(), MSK{}, defaultAiven(), defaultOTLP(), defaultKafka(), MirrorMaker2{}, SASL{}, defaultKafka().SinkLag, discoverySettings{}, selectorSettings{}} {
+	probe := defaultCluster().WorkerProbe
+	for _, block := range []any{
+		defaultCluster(),
+		Filter{},
+		probe, strict.Default[ConfluentCloud](),
+		MSK{},
+		strict.Default[Aiven](), strict.Default[OTLPSettings](), strict.Default[Kafka](),
+		MirrorMaker2{},
+		SASL{},
+		strict.Default[SinkLag](),
+		discoverySettings{},
+		selectorSettings{},
+	} {
 		if reflect.TypeOf(block) == as {
 			return reflect.ValueOf(block)
 		}
@@ -195,12 +209,13 @@ func clientTable(t *testing.T) string {
 	var have []string
 	var walk func(path string, as reflect.Type)
 	walk = func(path string, as reflect.Type) {
-		fields, _ := yamlFields(as)
-		for name, inner := range fields {
+		fields, _ := strict.Fields(as)
+		for _, field := range fields {
+			name, inner := field.Key, field.Type
 			for inner.Kind() == reflect.Pointer {
 				inner = inner.Elem()
 			}
-			key := join(path, name)
+			key := strict.Join(path, name)
 			switch {
 			case strings.HasSuffix(name, "_ref"):
 				// Only with a secret manager, and refused.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -10,6 +11,11 @@ import (
 
 	commoncfg "github.com/prometheus/common/config"
 	"golang.org/x/net/http/httpproxy"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/client"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/java"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/strict"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
 // The environment is read as Kpow reads it (https://docs.factorhouse.io,
@@ -20,8 +26,8 @@ type environment struct {
 	// names, sorted.
 	names []string
 	// used are those that the file refers to.
-	used  map[string]bool
-	notes []string
+	used     map[string]bool
+	warnings []string
 }
 
 func newEnvironment(environ []string) *environment {
@@ -53,120 +59,131 @@ func (e *environment) first(names ...string) (name, value string) {
 	return "", ""
 }
 
-func (e *environment) warnings() []string { return e.notes }
+// refer returns what the file refers to by ${NAME}.
+func (e *environment) refer(name string) (value string, set bool) {
+	value, e.used[name] = e.values[name], true
+	return value, value != ""
+}
 
 func (e *environment) warn(format string, args ...any) {
-	e.notes = append(e.notes, fmt.Sprintf(format, args...))
+	e.warnings = append(e.warnings, fmt.Sprintf(format, args...))
 }
 
 // A variable of a cluster, or of its brokers, as it is called without a resource
 // id before it.
-type variable[T any] struct {
+type variable struct {
 	name string
 	// standard is the default as the documentation writes it.
 	standard string
 	meaning  string
 	// field is the setting that it gives, as errors of validation name it.
 	field string
-	set   func(to *T, value string) error
+	// set takes a value over where that is all there is to do, or says what is wrong
+	// with it.
+	set func(to *Settings, value string) error
 }
 
-// read takes over the variables that are set, and notes which one gives which
-// field.
-func read[T any](e *environment, prefix string, known []variable[T], to *T, fields map[string]string) error {
+// variables lists every variable of one cluster.
+func variables() []variable {
+	return append([]variable{
+		{"CONNECT_NAME", "the resource id, else default", "Name of the cluster: its connect_cluster label.", "name", func(s *Settings, value string) error { return text(&s.Name)(value) }},
+		{"CONNECT_REST_URL", "", "REST URL of the cluster. A URL of Confluent Cloud's API (https://api.confluent.cloud/connect/v1/environments/ENV/clusters/CLUSTER) selects provider confluent-cloud.", "urls", nil},
+		{"CONNECT_AUTH", "", "BASIC: send CONNECT_BASIC_AUTH_USER and CONNECT_BASIC_AUTH_PASS.", "http_client", oneOf("BASIC")},
+		{"CONNECT_BASIC_AUTH_USER", "", "User name, with CONNECT_AUTH=BASIC.", "", nil},
+		{"CONNECT_BASIC_AUTH_PASS", "", "Password, with CONNECT_AUTH=BASIC.", "", nil},
+		{"CONNECT_STARTUP_VALIDATION", "true", "The exporter starts only if the cluster answers.", "startup_validation", func(s *Settings, value string) error { return boolean(&s.StartupValidation)(value) }},
+		{"CONNECT_GROUP_ID", "", "The workers' group.id, read from the brokers.", "kafka.group_id", nil},
+		{"CONNECT_STATUS_STORAGE_TOPIC", "", "The workers' status.storage.topic, read from the brokers (not known to Kpow).", "kafka.status_storage_topic", nil},
+		{"CONNECT_OFFSET_STORAGE_TOPIC", "", "The workers' offset.storage.topic, read from the brokers.", "kafka.offset_storage_topic", nil},
+		{"CONNECT_PERMISSIVE_SSL", "false", "true: the server's certificate is not verified.", "http_client.tls_config", func(s *Settings, value string) error {
+			return boolean(&s.HTTPClient.TLSConfig.InsecureSkipVerify)(value)
+		}},
+		{"CONNECT_TIMEOUT_MS", "5000", "Limit of each HTTP request in milliseconds.", "request_timeout", func(s *Settings, value string) error { return milliseconds(&s.RequestTimeout)(value) }},
+		{"CONNECT_OBSERVATION_VERSION", "1; auto for Confluent Cloud", "1: a list and calls per connector. 2: one expanded call. auto: 2 where the worker can; brokers: no REST API is asked (both not known to Kpow).", "observation_version", func(s *Settings, value string) error {
+			if s.ObservationVersion = value; !slices.Contains([]string{"1", "2", versionAuto, versionBrokers}, value) {
+				return errors.New("must be 1, 2, auto or brokers")
+			}
+			return nil
+		}},
+		{"CONNECT_AWS_REGION", "", "Watch the MSK Connect connectors of this region instead of a REST URL.", "msk.region", nil},
+	}, storeVariables("CONNECT_SSL", "server", "http_client.tls_config")...)
+}
+
+// storeVariables are those of the Java stores whose other side is called peer.
+func storeVariables(prefix, peer, field string) []variable {
+	const kinds = "PKCS12, JKS or PEM."
+	types := oneOf("PKCS12", "JKS", "PEM")
+	return []variable{
+		{prefix + "_KEYSTORE_LOCATION", "", "Key store with the client's key and certificate: " + kinds, "", nil},
+		{prefix + "_KEYSTORE_TYPE", "what the file is", kinds, "", types},
+		{prefix + "_KEYSTORE_PASSWORD", "", "Password of the key store and of the key in it.", "", nil},
+		{prefix + "_TRUSTSTORE_LOCATION", "", "Trust store with the authorities that vouch for the " + peer + ": " + kinds, field, nil},
+		{prefix + "_TRUSTSTORE_TYPE", "what the file is", kinds, "", types},
+		{prefix + "_TRUSTSTORE_PASSWORD", "", "Password of the trust store.", "", nil},
+	}
+}
+
+// oneOf checks that a value is one of some words.
+func oneOf(words ...string) func(*Settings, string) error {
+	last := len(words) - 1
+	wanted := strings.Join(words[:last], ", ") + " or " + words[last]
+	if last == 0 {
+		wanted = words[0] + ", or not be set"
+	}
+	return func(_ *Settings, value string) error {
+		if !slices.ContainsFunc(words, func(word string) bool { return strings.EqualFold(word, value) }) {
+			return errors.New("must be " + wanted)
+		}
+		return nil
+	}
+}
+
+// An environmentCluster is what the variables of one cluster say.
+type environmentCluster struct {
+	*environment
+	settings Settings
+	// prefix is its resource id, with _.
+	prefix string
+	// given are the values by the names without prefix.
+	given map[string]string
+	// fields has the variable that gave a setting.
+	fields map[string]string
+}
+
+// read takes over the variables that are set.
+func (c *environmentCluster) read(prefix string, known []variable) error {
 	for _, variable := range known {
 		name := prefix + variable.name
-		value, set := e.lookup(name)
+		value, set := c.lookup(name)
 		if !set {
 			continue
 		}
 		if strings.HasSuffix(name, "_PASS") || strings.HasSuffix(name, "_PASSWORD") {
-			value = strings.TrimRight(e.values[name], "\r\n") // Spaces may belong to it.
+			value = strings.TrimRight(c.values[name], "\r\n") // Spaces may belong to it.
 		}
-		if err := variable.set(to, value); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		if variable.set != nil {
+			if err := variable.set(&c.settings, value); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
 		}
-		if variable.field != "" {
-			fields[variable.field] = name
+		if c.given[variable.name] = value; variable.field != "" {
+			c.fields[variable.field] = name
 		}
 	}
 	return nil
 }
 
-// An environmentCluster is what the variables of one cluster say.
-type environmentCluster struct {
-	settings       Settings
-	url, region    string
-	basic          bool
-	user, password string
-	stores         stores
-	// What tells the workers' topics and group.
-	group, statuses, offsets string
-}
-
-// variables lists every variable of one cluster.
-func variables() []variable[environmentCluster] {
-	return slices.Concat([]variable[environmentCluster]{
-		{"CONNECT_NAME", "the resource id, else default", "Name of the cluster: its connect_cluster label.", "name", text(func(c *environmentCluster) *string { return &c.settings.Name })},
-		{"CONNECT_REST_URL", "", "REST URL of the cluster. A URL of Confluent Cloud's API (https://api.confluent.cloud/connect/v1/environments/ENV/clusters/CLUSTER) selects provider confluent-cloud.", "urls", text(func(c *environmentCluster) *string { return &c.url })},
-		{
-			"CONNECT_AUTH", "", "BASIC: send CONNECT_BASIC_AUTH_USER and CONNECT_BASIC_AUTH_PASS.", "http_client",
-			func(c *environmentCluster, value string) error {
-				if c.basic = strings.EqualFold(value, "BASIC"); !c.basic {
-					return errors.New("must be BASIC, or not be set")
-				}
-				return nil
-			},
-		},
-		{"CONNECT_BASIC_AUTH_USER", "", "User name, with CONNECT_AUTH=BASIC.", "", text(func(c *environmentCluster) *string { return &c.user })},
-		{"CONNECT_BASIC_AUTH_PASS", "", "Password, with CONNECT_AUTH=BASIC.", "", text(func(c *environmentCluster) *string { return &c.password })},
-		{"CONNECT_STARTUP_VALIDATION", "true", "The exporter starts only if the cluster answers.", "startup_validation", func(c *environmentCluster, value string) error { return boolean(&c.settings.StartupValidation)(value) }},
-		{"CONNECT_GROUP_ID", "", "The workers' group.id, read from the brokers.", "kafka.group_id", text(func(c *environmentCluster) *string { return &c.group })},
-		{"CONNECT_STATUS_STORAGE_TOPIC", "", "The workers' status.storage.topic, read from the brokers (not known to Kpow).", "kafka.status_storage_topic", text(func(c *environmentCluster) *string { return &c.statuses })},
-		{"CONNECT_OFFSET_STORAGE_TOPIC", "", "The workers' offset.storage.topic, read from the brokers.", "kafka.offset_storage_topic", text(func(c *environmentCluster) *string { return &c.offsets })},
-		{
-			"CONNECT_PERMISSIVE_SSL", "false", "true: the server's certificate is not verified.", "http_client.tls_config",
-			func(c *environmentCluster, value string) error {
-				return boolean(&c.settings.HTTPClient.TLSConfig.InsecureSkipVerify)(value)
-			},
-		},
-		{
-			"CONNECT_TIMEOUT_MS", "5000", "Limit of each HTTP request in milliseconds.", "request_timeout",
-			func(c *environmentCluster, value string) error {
-				return milliseconds(&c.settings.RequestTimeout)(value)
-			},
-		},
-		{
-			"CONNECT_OBSERVATION_VERSION", "1; auto for Confluent Cloud", "1: a list and calls per connector. 2: one expanded call. auto: 2 where the worker can; brokers: no REST API is asked (both not known to Kpow).", "observation_version",
-			func(c *environmentCluster, value string) error {
-				if !slices.Contains([]string{"1", "2", versionAuto, versionBrokers}, value) {
-					return errors.New("must be 1, 2, auto or brokers")
-				}
-				c.settings.ObservationVersion = value
-				return nil
-			},
-		},
-		{"CONNECT_AWS_REGION", "", "Watch the MSK Connect connectors of this region instead of a REST URL.", "msk.region", text(func(c *environmentCluster) *string { return &c.region })},
-	}, storeVariables("CONNECT_SSL", "server", "http_client.tls_config", func(c *environmentCluster) *stores { return &c.stores }))
-}
-
-// text sets a field to what a variable holds.
-func text[T any](field func(*T) *string) func(*T, string) error {
-	return func(to *T, value string) error { *field(to) = value; return nil }
+// wrong is an error about a variable.
+func (c *environmentCluster) wrong(variable, format string, args ...any) error {
+	return fmt.Errorf("%s%s: %s", c.prefix, variable, fmt.Sprintf(format, args...))
 }
 
 const resourceIDsVariable = "CONNECT_RESOURCE_IDS"
 
 var resourceID = regexp.MustCompile(`^[A-Z0-9_]+$`)
 
-// clusters reads the clusters of the environment, in the order of
-// CONNECT_RESOURCE_IDS.
-func (e *environment) clusters() (all []candidate, err error) {
-	known := variables()
-	if err := e.refuseNumbered(known); err != nil {
-		return nil, err
-	}
-	var ids []string
+// resourceIDs reads CONNECT_RESOURCE_IDS; none: it is not set.
+func (e *environment) resourceIDs() (ids []string, err error) {
 	list, several := e.lookup(resourceIDsVariable)
 	for id := range strings.SplitSeq(list, ",") {
 		id = strings.TrimSpace(id)
@@ -175,7 +192,7 @@ func (e *environment) clusters() (all []candidate, err error) {
 		case slices.Contains(ids, id):
 			return nil, fmt.Errorf("%s: %s is listed twice: remove one", resourceIDsVariable, id)
 		case !resourceID.MatchString(id) && resourceID.MatchString(strings.ToUpper(id)):
-			return nil, fmt.Errorf("%s: %s must be upper case: %s, with variables such as %s_CONNECT_REST_URL", resourceIDsVariable, id, strings.ToUpper(id), strings.ToUpper(id))
+			return nil, fmt.Errorf("%s: %s must be upper case: %s, with variables such as %[3]s_CONNECT_REST_URL", resourceIDsVariable, id, strings.ToUpper(id))
 		case !resourceID.MatchString(id):
 			return nil, fmt.Errorf("%s: an id consists of upper-case letters, digits and _, with commas between ids: DEV1,QA2", resourceIDsVariable)
 		default:
@@ -185,31 +202,45 @@ func (e *environment) clusters() (all []candidate, err error) {
 	if several && len(ids) == 0 {
 		return nil, fmt.Errorf("%s: lists no id: give some, such as DEV1,QA2, or remove it", resourceIDsVariable)
 	}
-	e.warnOfSlips(known, ids)
+	return ids, nil
+}
+
+// clusters reads the clusters of the environment, in the order of
+// CONNECT_RESOURCE_IDS.
+func (e *environment) clusters() (all []candidate, err error) {
+	if err := e.refuseNumbered(); err != nil {
+		return nil, err
+	}
+	ids, err := e.resourceIDs()
+	if err != nil {
+		return nil, err
+	}
+	e.warnOfSlips(ids)
 	for _, id := range ids {
-		cluster, err := e.cluster(known, id+"_", id)
+		cluster, err := e.cluster(id+"_", id)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, cluster)
 	}
-	_, hasURL := e.lookup("CONNECT_REST_URL")
-	_, hasRegion := e.lookup("CONNECT_AWS_REGION")
-	version, _ := e.lookup("CONNECT_OBSERVATION_VERSION")
-	if !several && (hasURL || hasRegion || version == versionBrokers) {
-		cluster, err := e.cluster(known, "", "default")
+	if len(ids) > 0 {
+		return all, nil
+	}
+	named, _ := e.first("CONNECT_REST_URL", "CONNECT_AWS_REGION")
+	if version, _ := e.lookup("CONNECT_OBSERVATION_VERSION"); named != "" || version == versionBrokers {
+		cluster, err := e.cluster("", "default")
 		return []candidate{cluster}, err
 	}
-	if stray := e.stray(known); !several && stray != "" {
+	if stray := e.stray(); stray != "" {
 		e.warn("%s is ignored: neither CONNECT_REST_URL nor %s is set", stray, resourceIDsVariable)
 	}
-	return all, nil
+	return nil, nil
 }
 
 // stray returns a variable that is set as if for a cluster. Images of Kafka
 // Connect itself have the group, the topics and the stores too.
-func (e *environment) stray(known []variable[environmentCluster]) string {
-	for _, variable := range known {
+func (e *environment) stray() string {
+	for _, variable := range variables() {
 		if _, set := e.lookup(variable.name); set && !strings.HasPrefix(variable.name, "CONNECT_SSL_") && !strings.HasPrefix(variable.field, "kafka.") {
 			return variable.name
 		}
@@ -218,38 +249,33 @@ func (e *environment) stray(known []variable[environmentCluster]) string {
 }
 
 // cluster reads the variables that begin with the prefix.
-func (e *environment) cluster(known []variable[environmentCluster], prefix, name string) (candidate, error) {
-	c := &environmentCluster{settings: defaultCluster()}
+func (e *environment) cluster(prefix, name string) (candidate, error) {
+	c := &environmentCluster{e, defaultCluster(), prefix, map[string]string{}, map[string]string{}}
 	c.settings.Name, c.settings.StartupValidation, c.settings.ObservationVersion = name, true, ""
-	fields := map[string]string{}
-	if err := read(e, prefix, known, c, fields); err != nil {
+	if err := c.read(prefix, variables()); err != nil {
 		return candidate{}, err
 	}
-	main := "CONNECT_REST_URL"
+	address, region, main := c.given["CONNECT_REST_URL"], c.given["CONNECT_AWS_REGION"], "CONNECT_REST_URL"
 	switch {
-	case c.url != "" && c.region != "":
-		return candidate{}, fmt.Errorf("%sCONNECT_AWS_REGION: stands for MSK Connect and %sCONNECT_REST_URL for another cluster: remove one, or name both in %s", prefix, prefix, resourceIDsVariable)
-	case c.region != "":
+	case address != "" && region != "":
+		return candidate{}, c.wrong("CONNECT_AWS_REGION", "stands for MSK Connect and %sCONNECT_REST_URL for another cluster: remove one, or name both in %s", prefix, resourceIDsVariable)
+	case region != "":
 		main = "CONNECT_AWS_REGION"
 	case c.settings.ObservationVersion == versionBrokers:
 		main = "CONNECT_OBSERVATION_VERSION"
-	case c.url == "":
-		return candidate{}, fmt.Errorf("%sCONNECT_REST_URL: is not set, but %s lists %s (for MSK Connect set %sCONNECT_AWS_REGION)", prefix, resourceIDsVariable, name, prefix)
+	case address == "":
+		return candidate{}, c.wrong(main, "is not set, but %s lists %s (for MSK Connect set %sCONNECT_AWS_REGION)", resourceIDsVariable, name, prefix)
 	}
-	at := origin{prefix + main, func(field string) string {
-		for around := field; around != ""; around = around[:max(0, strings.LastIndexAny(around, ".["))] {
-			if variable, found := fields[around]; found {
-				return variable
-			}
-		}
-		return prefix + main
+	at := origin{name: prefix + main, Place: func(field string) string {
+		variable, _ := strict.Around(c.fields, field)
+		return cmp.Or(variable, prefix+main)
 	}}
 	for _, complete := range []func() error{
-		func() error { return c.authenticate(e, prefix) },
-		func() error { return c.readStores(e, prefix) },
-		func() error { return c.selectProvider(prefix, at) },
-		func() error { c.selectVersion(e, prefix); return e.throughProxy(&c.settings) },
-		func() error { return c.brokers(e, prefix, fields) },
+		c.authenticate,
+		func() error { return c.stores(prefix, "CONNECT_SSL", &c.settings.HTTPClient.TLSConfig) },
+		func() error { return c.selectProvider(at) },
+		func() error { c.selectVersion(); return e.throughProxy(&c.settings) },
+		c.brokers,
 	} {
 		if err := complete(); err != nil {
 			return candidate{}, err
@@ -258,45 +284,75 @@ func (e *environment) cluster(known []variable[environmentCluster], prefix, name
 	return candidate{c.settings, at}, nil
 }
 
-func (c *environmentCluster) readStores(e *environment, prefix string) error {
-	files, err := c.stores.read(e, prefix+"CONNECT_SSL", &c.settings.HTTPClient.TLSConfig)
-	c.settings.files = append(c.settings.files, files...)
-	return err
+// stores puts what the Java stores hold into TLS settings, as PEM.
+func (c *environmentCluster) stores(prefix, variables string, tls *commoncfg.TLSConfig) error {
+	for _, store := range []struct {
+		name string
+		use  func(file []byte, password string) error
+	}{
+		{"_TRUSTSTORE", func(file []byte, password string) (err error) {
+			tls.CA, err = java.TrustStore(file, password)
+			return err
+		}},
+		{"_KEYSTORE", func(file []byte, password string) error {
+			cert, key, err := java.KeyStore(file, password)
+			tls.Cert, tls.Key = cert, commoncfg.Secret(key)
+			return err
+		}},
+	} {
+		location, password, name := c.given[variables+store.name+"_LOCATION"], c.given[variables+store.name+"_PASSWORD"], prefix+variables+store.name
+		if location == "" {
+			if password != "" {
+				c.warn("%s_PASSWORD is ignored: %[1]s_LOCATION is not set", name)
+			}
+			continue
+		}
+		file, err := safefile.Read(location, safefile.MaxSecret)
+		if err == nil {
+			err = store.use(file, password)
+		}
+		if errors.Is(err, java.ErrPassword) {
+			return fmt.Errorf("%s_PASSWORD: does not open %s", name, location)
+		} else if err != nil {
+			return fmt.Errorf("%s_LOCATION: %s %w", name, location, err)
+		}
+		c.settings.files = append(c.settings.files, location)
+	}
+	return nil
 }
 
-func (c *environmentCluster) selectProvider(prefix string, at origin) error {
-	switch {
-	case c.region != "":
-		c.settings.Provider, c.settings.MSK = ProviderMSK, &MSK{Region: c.region}
-		return nil
-	case c.url == "":
+func (c *environmentCluster) selectProvider(at origin) error {
+	if region := c.given["CONNECT_AWS_REGION"]; region != "" {
+		c.settings.Provider, c.settings.MSK = ProviderMSK, &MSK{Region: region}
 		return nil
 	}
-	c.settings.URLs = []string{c.url}
+	if c.given["CONNECT_REST_URL"] == "" {
+		return nil
+	}
+	c.settings.URLs = []string{c.given["CONNECT_REST_URL"]}
 	if err := selectProvider(&c.settings, at); err != nil {
 		return err
 	}
 	if c.settings.Provider == ProviderConfluentCloud && c.settings.HTTPClient.BasicAuth == nil {
-		return fmt.Errorf("%sCONNECT_REST_URL: provider confluent-cloud needs a Cloud API key: set %sCONNECT_AUTH=BASIC, %sCONNECT_BASIC_AUTH_USER and %sCONNECT_BASIC_AUTH_PASS", prefix, prefix, prefix, prefix)
+		return c.wrong("CONNECT_REST_URL", "provider confluent-cloud needs a Cloud API key: set %sCONNECT_AUTH=BASIC, %[1]sCONNECT_BASIC_AUTH_USER and %[1]sCONNECT_BASIC_AUTH_PASS", c.prefix)
 	}
 	return nil
 }
 
 // selectVersion gives Kpow's default where it is of use: a call per connector
 // meets a cloud's rate limit, and MSK Connect has no versions.
-func (c *environmentCluster) selectVersion(e *environment, prefix string) {
+func (c *environmentCluster) selectVersion() {
 	version := &c.settings.ObservationVersion
-	switch {
-	case c.settings.Provider == ProviderMSK:
+	switch c.settings.Provider {
+	case ProviderMSK:
 		if *version != "" && *version != versionAuto {
-			e.warn("%sCONNECT_OBSERVATION_VERSION is ignored: MSK Connect has but one way to be asked", prefix)
+			c.warn("%sCONNECT_OBSERVATION_VERSION is ignored: MSK Connect has but one way to be asked", c.prefix)
 		}
 		*version = versionAuto
-	case *version != "":
-	case c.settings.Provider == ProviderConfluentCloud:
-		*version = versionAuto
+	case ProviderConfluentCloud:
+		*version = cmp.Or(*version, versionAuto)
 	default:
-		*version = "1"
+		*version = cmp.Or(*version, "1")
 	}
 }
 
@@ -319,7 +375,7 @@ func (e *environment) throughProxy(settings *Settings) error {
 	if !strings.Contains(proxy, "://") {
 		proxy = "http://" + proxy
 	}
-	if parsed, err := url.Parse(proxy); err != nil || !usableProxyURL(parsed) {
+	if parsed, err := url.Parse(proxy); err != nil || !client.IsProxy(parsed) {
 		return fmt.Errorf("%s: must be a URL such as http://proxy:3128", name)
 	}
 	_, exceptions := e.first("NO_PROXY", "no_proxy")
@@ -330,19 +386,20 @@ func (e *environment) throughProxy(settings *Settings) error {
 }
 
 // authenticate turns user and password into basic_auth.
-func (c *environmentCluster) authenticate(e *environment, prefix string) error {
-	const user, password = "CONNECT_BASIC_AUTH_USER", "CONNECT_BASIC_AUTH_PASS"
-	switch {
-	case c.basic && c.region != "":
-		e.warn("%sCONNECT_AUTH is ignored: MSK Connect takes AWS credentials", prefix)
-	case c.basic && c.user == "":
-		return fmt.Errorf("%s%s: is not set, but %sCONNECT_AUTH is BASIC", prefix, user, prefix)
-	case c.basic && c.password == "":
-		return fmt.Errorf("%s%s: is not set, but %sCONNECT_AUTH is BASIC", prefix, password, prefix)
-	case c.basic:
-		c.settings.HTTPClient.BasicAuth = &commoncfg.BasicAuth{Username: c.user, Password: commoncfg.Secret(c.password)}
-	case c.user != "" || c.password != "":
-		e.warn("%s%s and %s are ignored, no credentials are sent: set %sCONNECT_AUTH=BASIC to send them", prefix, user, password, prefix)
+func (c *environmentCluster) authenticate() error {
+	const userVariable, passwordVariable = "CONNECT_BASIC_AUTH_USER", "CONNECT_BASIC_AUTH_PASS"
+	user, password := c.given[userVariable], c.given[passwordVariable]
+	switch basic := c.given["CONNECT_AUTH"] != ""; {
+	case basic && c.given["CONNECT_AWS_REGION"] != "":
+		c.warn("%sCONNECT_AUTH is ignored: MSK Connect takes AWS credentials", c.prefix)
+	case basic && user == "":
+		return c.wrong(userVariable, "is not set, but %sCONNECT_AUTH is BASIC", c.prefix)
+	case basic && password == "":
+		return c.wrong(passwordVariable, "is not set, but %sCONNECT_AUTH is BASIC", c.prefix)
+	case basic:
+		c.settings.HTTPClient.BasicAuth = &commoncfg.BasicAuth{Username: user, Password: commoncfg.Secret(password)}
+	case user != "" || password != "":
+		c.warn("%s%s and %s are ignored, no credentials are sent: set %[1]sCONNECT_AUTH=BASIC to send them", c.prefix, userVariable, passwordVariable)
 	}
 	return nil
 }
@@ -350,36 +407,40 @@ func (c *environmentCluster) authenticate(e *environment, prefix string) error {
 // numbered are variables with Kpow's suffix for a further Kafka cluster.
 var numbered = regexp.MustCompile(`^(.*)_([0-9]+)$`)
 
-func (e *environment) refuseNumbered(known []variable[environmentCluster]) error {
+func (e *environment) refuseNumbered() error {
 	for _, name := range e.names {
 		match := numbered.FindStringSubmatch(name)
 		if match == nil {
 			continue
 		}
-		for _, variable := range known {
+		for _, variable := range variables() {
 			if match[1] == variable.name || strings.HasSuffix(match[1], "_"+variable.name) {
-				return fmt.Errorf("%s: numbered variables are not read: list an id for each cluster in %s=DEV1,QA2 and set DEV1_%s, QA2_%s", name, resourceIDsVariable, variable.name, variable.name)
+				return fmt.Errorf("%s: numbered variables are not read: list an id for each cluster in %s=DEV1,QA2 and set DEV1_%s, QA2_%[3]s", name, resourceIDsVariable, variable.name)
 			}
 		}
 	}
 	return nil
 }
 
-// warnOfSlips warns of variables that are hardly meant as they are written.
-// Others that are unknown stay unmentioned: Kubernetes sets CONNECT_PORT,
-// CONNECT_SERVICE_HOST and the like beside a service that is called connect, and
-// images of Kafka Connect take all their settings as CONNECT_….
-func (e *environment) warnOfSlips(known []variable[environmentCluster], ids []string) {
-	names := []string{resourceIDsVariable}
-	for _, variable := range known {
-		names = append(names, variable.name)
-	}
-	others := map[string]string{
+// slips are names that others use for what the exporter calls otherwise.
+func slips() map[string]string {
+	return map[string]string{
 		"CONNECT_URL": "CONNECT_REST_URL", "CONNECT_HOST": "CONNECT_REST_URL", "CONNECT_ENDPOINT": "CONNECT_REST_URL",
 		"CONNECT_BASIC_AUTH_USERNAME": "CONNECT_BASIC_AUTH_USER", "CONNECT_USER": "CONNECT_BASIC_AUTH_USER", "CONNECT_USERNAME": "CONNECT_BASIC_AUTH_USER", "CONNECT_AUTH_USER": "CONNECT_BASIC_AUTH_USER",
 		"CONNECT_BASIC_AUTH_PASSWORD": "CONNECT_BASIC_AUTH_PASS", "CONNECT_PASSWORD": "CONNECT_BASIC_AUTH_PASS", "CONNECT_AUTH_PASS": "CONNECT_BASIC_AUTH_PASS",
 		"CONNECT_TIMEOUT": "CONNECT_TIMEOUT_MS", "CONNECT_REGION": "CONNECT_AWS_REGION", "CONNECT_IDS": resourceIDsVariable, "CONNECT_RESOURCES": resourceIDsVariable,
 		"CONNECT_SSL_TRUSTSTORE": "CONNECT_SSL_TRUSTSTORE_LOCATION", "CONNECT_SSL_KEYSTORE": "CONNECT_SSL_KEYSTORE_LOCATION",
+	}
+}
+
+// warnOfSlips warns of variables that are hardly meant as they are written.
+// Others that are unknown stay unmentioned: Kubernetes sets CONNECT_PORT,
+// CONNECT_SERVICE_HOST and the like beside a service that is called connect, and
+// images of Kafka Connect take all their settings as CONNECT_….
+func (e *environment) warnOfSlips(ids []string) {
+	names := []string{resourceIDsVariable}
+	for _, variable := range variables() {
+		names = append(names, variable.name)
 	}
 	for _, name := range e.names {
 		at := strings.Index(name, "CONNECT_")
@@ -387,18 +448,17 @@ func (e *environment) warnOfSlips(known []variable[environmentCluster], ids []st
 			continue
 		}
 		prefix, rest := name[:at], name[at:]
-		ours := prefix == "" || slices.Contains(ids, strings.TrimSuffix(prefix, "_"))
+		id, known := strings.TrimSuffix(prefix, "_"), slices.Contains(names, rest)
+		ours := prefix == "" || slices.Contains(ids, id)
 		switch {
-		case slices.Contains(names, rest) && prefix == "" && len(ids) > 0 && rest != resourceIDsVariable:
+		case known && prefix == "" && len(ids) > 0 && rest != resourceIDsVariable:
 			e.warn("%s is ignored, because %s is set: variables without a resource id are no defaults; set %s_%s", name, resourceIDsVariable, ids[0], rest)
-		case slices.Contains(names, rest) && !ours && (rest == "CONNECT_REST_URL" || rest == "CONNECT_AWS_REGION"):
-			e.warn("%s is ignored, because %s does not list %s", name, resourceIDsVariable, strings.TrimSuffix(prefix, "_"))
-		case slices.Contains(names, rest) || !ours:
-		case others[rest] != "":
-			e.warn("%s is not known: did you mean %s%s?", name, prefix, others[rest])
+		case known && !ours && (rest == "CONNECT_REST_URL" || rest == "CONNECT_AWS_REGION"):
+			e.warn("%s is ignored, because %s does not list %s", name, resourceIDsVariable, id)
+		case known || !ours:
 		default:
-			if near := nearest(rest, names); near != "" {
-				e.warn("%s is not known: did you mean %s%s?", name, prefix, near)
+			if meant := cmp.Or(slips()[rest], strict.Nearest(rest, names)); meant != "" {
+				e.warn("%s is not known: did you mean %s%s?", name, prefix, meant)
 			}
 		}
 	}

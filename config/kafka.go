@@ -9,8 +9,9 @@ import (
 	"strings"
 
 	commoncfg "github.com/prometheus/common/config"
-	"go.yaml.in/yaml/v3"
 
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/client"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/strict"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
@@ -34,7 +35,7 @@ type Kafka struct {
 	MirrorMaker2       *MirrorMaker2        `yaml:"mirrormaker2,omitempty" doc:"MirrorMaker 2 in dedicated mode, in place of the three above."`
 	TLSConfig          *commoncfg.TLSConfig `yaml:"tls_config,omitempty" doc:"Speak TLS; {} for the system's authorities. Fields as in http_client."`
 	SASL               *SASL                `yaml:"sasl,omitempty" doc:"How to authenticate."`
-	SinkLag            SinkLag              `yaml:"sink_lag,omitempty" doc:"The lag of sinks."`
+	SinkLag            SinkLag              `yaml:"sink_lag,omitempty" default:"{}" doc:"The lag of sinks."`
 	ConnectorTopics    bool                 `yaml:"connector_topics,omitempty" doc:"Expose which topics each connector uses."`
 	SourceTopics       bool                 `yaml:"source_topics,omitempty" doc:"Expose when the newest record of each topic of a source was written."`
 }
@@ -59,7 +60,7 @@ type SASL struct {
 // SinkLag bounds the series of sinks' lag; with MaxSeries 0 there are sums for
 // each connector alone.
 type SinkLag struct {
-	MaxSeries int       `yaml:"max_series" doc:"Up to how many partitions of the cluster have a series each; beyond it, sums for each connector alone."`
+	MaxSeries int       `yaml:"max_series" default:"5000" doc:"Up to how many partitions of the cluster have a series each; beyond it, sums for each connector alone."`
 	Exclude   []Pattern `yaml:"exclude,omitempty" doc:"Regular expressions, as in connectors; the lag of a connector that matches one is not read."`
 }
 
@@ -79,15 +80,6 @@ func (s *SASL) ReadPassword() (string, error) {
 // Keep says whether the lag of a connector is read.
 func (l SinkLag) Keep(connector string) bool { return Filter{Exclude: l.Exclude}.Keep(connector) }
 
-func defaultKafka() Kafka { return Kafka{SinkLag: SinkLag{MaxSeries: 5000}} }
-
-// UnmarshalYAML puts the block over the defaults.
-func (k *Kafka) UnmarshalYAML(node *yaml.Node) error {
-	type plain Kafka
-	*k = defaultKafka()
-	return node.Decode((*plain)(k))
-}
-
 // Workers returns the workers' group.id, and the topics that they keep statuses
 // and source offsets in; "" where not given: what it would tell is not read. A
 // cluster without REST has the first two.
@@ -100,7 +92,10 @@ func (k *Kafka) Workers() (group, statuses, offsets string) {
 }
 
 func (k *Kafka) validate(at origin) error {
-	if err := cmp.Or(k.validateBrokers(at), k.validateWorkers(at), at.between("kafka.sink_lag.max_series", k.SinkLag.MaxSeries, 0, maxLagSeries)); err != nil {
+	if k == nil {
+		return nil
+	}
+	if err := cmp.Or(k.validateBrokers(at), k.validateWorkers(at), at.Between("kafka.sink_lag.max_series", k.SinkLag.MaxSeries, 0, maxLagSeries)); err != nil {
 		return err
 	}
 	if k.SASL == nil {
@@ -114,18 +109,18 @@ const maxLagSeries = 1_000_000
 // validateBrokers validates where the brokers are.
 func (k *Kafka) validateBrokers(at origin) error {
 	if len(k.BootstrapServers) == 0 {
-		return at.wrong("kafka.bootstrap_servers", `is required, such as ["kafka-1:9092"]`)
+		return at.Wrong("kafka.bootstrap_servers", `is required, such as ["kafka-1:9092"]`)
 	}
 	for i, server := range k.BootstrapServers {
 		server = strings.TrimSpace(server)
 		if k.BootstrapServers[i] = server; !brokerAddress(server) {
-			return at.wrong(item("kafka.bootstrap_servers", i), "must be host:port, such as kafka-1:9092")
+			return at.Wrong(strict.Item("kafka.bootstrap_servers", i), "must be host:port, such as kafka-1:9092")
 		}
 	}
 	if k.TLSConfig == nil {
 		return nil
 	}
-	return usableTLS(k.TLSConfig, "kafka.tls_config", at)
+	return client.CheckTLS(k.TLSConfig, "kafka.tls_config", at.Place)
 }
 
 // validateWorkers validates which group and topics are the workers'.
@@ -133,20 +128,20 @@ func (k *Kafka) validateWorkers(at origin) error {
 	if mm2 := k.MirrorMaker2; mm2 != nil {
 		switch {
 		case !topicName.MatchString(mm2.Source):
-			return at.wrong("kafka.mirrormaker2.source", "must be the alias of the source cluster, such as a")
+			return at.Wrong("kafka.mirrormaker2.source", "must be the alias of the source cluster, such as a")
 		case k.GroupID != "" || k.StatusStorageTopic != "" || k.OffsetStorageTopic != "":
-			return at.wrong("kafka.mirrormaker2", "stands for group_id, status_storage_topic and offset_storage_topic: remove these")
+			return at.Wrong("kafka.mirrormaker2", "stands for group_id, status_storage_topic and offset_storage_topic: remove these")
 		}
 	}
 	group, statuses, offsets := k.Workers()
 	const form = "is no name of a topic: letters, digits, dots, _ and -, at most 249"
 	const needed = "needs status_storage_topic, which names the topics: add that or remove this"
 	return cmp.Or(
-		at.when(!printable(group), "kafka.group_id", "must be printable UTF-8"),
-		at.when(statuses != "" && !topicName.MatchString(statuses), "kafka.status_storage_topic", form),
-		at.when(offsets != "" && !topicName.MatchString(offsets), "kafka.offset_storage_topic", form),
-		at.when(statuses == "" && k.ConnectorTopics, "kafka.connector_topics", needed),
-		at.when(statuses == "" && k.SourceTopics, "kafka.source_topics", needed),
+		at.When(!printable(group), "kafka.group_id", "must be printable UTF-8"),
+		at.When(statuses != "" && !topicName.MatchString(statuses), "kafka.status_storage_topic", form),
+		at.When(offsets != "" && !topicName.MatchString(offsets), "kafka.offset_storage_topic", form),
+		at.When(statuses == "" && k.ConnectorTopics, "kafka.connector_topics", needed),
+		at.When(statuses == "" && k.SourceTopics, "kafka.source_topics", needed),
 	)
 }
 
@@ -166,7 +161,7 @@ func (s *SASL) validate(tls bool, at origin) error {
 	const block = "kafka.sasl"
 	uses := map[string]string{SASLPlain: "password", SASLScramSHA256: "password", SASLScramSHA512: "password", SASLOAuthBearer: "oauth2", SASLAWSMSKIAM: "aws"}[s.Mechanism]
 	if uses == "" {
-		return at.choice(block+".mechanism", s.Mechanism, SASLPlain, SASLScramSHA256, SASLScramSHA512, SASLOAuthBearer, SASLAWSMSKIAM)
+		return at.Choice(block+".mechanism", s.Mechanism, SASLPlain, SASLScramSHA256, SASLScramSHA512, SASLOAuthBearer, SASLAWSMSKIAM)
 	}
 	for _, setting := range []struct {
 		of, field string
@@ -180,7 +175,7 @@ func (s *SASL) validate(tls bool, at origin) error {
 		{"aws", "role_arn", s.RoleARN != ""},
 	} {
 		if setting.set && setting.of != uses {
-			return at.wrong(block+"."+setting.field, "does nothing with mechanism: %s: remove it", s.Mechanism)
+			return at.Wrong(block+"."+setting.field, "does nothing with mechanism: %s: remove it", s.Mechanism)
 		}
 	}
 	return s.validateMechanism(tls, block, at)
@@ -191,25 +186,25 @@ func (s *SASL) validateMechanism(tls bool, block string, at origin) error {
 	case SASLOAuthBearer:
 		oauth := s.OAuth2
 		if oauth == nil {
-			return at.wrong(block, "OAUTHBEARER needs a block oauth2 with client_id, client_secret and token_url")
+			return at.Wrong(block, "OAUTHBEARER needs a block oauth2 with client_id, client_secret and token_url")
 		}
 		return cmp.Or(
-			at.when(oauth.ClientID == "", block+".oauth2.client_id", "is required"),
-			at.when(oauth.TokenURL == "", block+".oauth2.token_url", "is required"),
-			at.when(oauth.GrantType == jwtBearer, block+".oauth2.grant_type", "must be client_credentials"),
-			at.when((oauth.ClientSecret == "") == (oauth.ClientSecretFile == ""), block+".oauth2", "needs client_secret or client_secret_file, and not both"),
-			usableOAuth2(oauth, block+".oauth2", at),
+			at.When(oauth.ClientID == "", block+".oauth2.client_id", "is required"),
+			at.When(oauth.TokenURL == "", block+".oauth2.token_url", "is required"),
+			at.When(oauth.GrantType == client.JWTBearer, block+".oauth2.grant_type", "must be client_credentials"),
+			at.When((oauth.ClientSecret == "") == (oauth.ClientSecretFile == ""), block+".oauth2", "needs client_secret or client_secret_file, and not both"),
+			client.CheckOAuth2(oauth, block+".oauth2", at.Place),
 		)
 	case SASLAWSMSKIAM:
 		return cmp.Or(
-			at.when(!tls, block, "AWS_MSK_IAM needs TLS: tls_config: {}, or SECURITY_PROTOCOL=SASL_SSL"),
-			at.when(s.Region != "" && !regionName.MatchString(s.Region), block+".region", wantedRegion),
-			at.when(s.RoleARN != "" && !strings.HasPrefix(s.RoleARN, "arn:"), block+".role_arn", wantedARN),
+			at.When(!tls, block, "AWS_MSK_IAM needs TLS: tls_config: {}, or SECURITY_PROTOCOL=SASL_SSL"),
+			at.When(s.Region != "" && !regionName.MatchString(s.Region), block+".region", wantedRegion),
+			at.When(s.RoleARN != "" && !strings.HasPrefix(s.RoleARN, "arn:"), block+".role_arn", wantedARN),
 		)
 	}
 	return cmp.Or(
-		at.when(s.Username == "", block+".username", "is required for mechanism: %s", s.Mechanism),
-		at.when(s.Password != "" && s.PasswordFile != "", block+".password", "password and password_file are both set: keep one"),
-		at.when(s.Password == "" && s.PasswordFile == "", block+".password", "is required for mechanism: %s, or password_file", s.Mechanism),
+		at.When(s.Username == "", block+".username", "is required for mechanism: %s", s.Mechanism),
+		at.When(s.Password != "" && s.PasswordFile != "", block+".password", "password and password_file are both set: keep one"),
+		at.When(s.Password == "" && s.PasswordFile == "", block+".password", "is required for mechanism: %s, or password_file", s.Mechanism),
 	)
 }

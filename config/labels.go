@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/strict"
 )
 
 const (
@@ -38,19 +40,19 @@ func targetLabels() []string {
 var labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 
 // labels validates what becomes a label.
-func labels(settings *Settings, _ *Cluster, at origin) error {
+func labels(settings *Settings, at origin) error {
 	if len(settings.Labels) > maxLabels {
-		return at.wrong("labels", "are more than %d", maxLabels)
+		return at.Wrong("labels", "are more than %d", maxLabels)
 	}
 	for _, name := range slices.Sorted(maps.Keys(settings.Labels)) {
 		if problem := labelProblem(name); problem != "" {
-			return at.wrong("labels", "%s %s", fieldName.FindString(name), problem)
+			return at.Wrong("labels", "%s %s", strict.FieldName(name), problem)
 		}
 		switch value := settings.Labels[name]; {
 		case value == "":
-			return at.wrong("labels."+name, "is empty, which Prometheus takes for no label: remove it or fill it in")
+			return at.Wrong("labels."+name, "is empty, which Prometheus takes for no label: remove it or fill it in")
 		case !printable(value) || len(value) > maxLabelBytes:
-			return at.wrong("labels."+name, "must be printable UTF-8 of at most %d bytes", maxLabelBytes)
+			return at.Wrong("labels."+name, "must be printable UTF-8 of at most %d bytes", maxLabelBytes)
 		}
 	}
 	return connectorLabels(settings.ConnectorLabels, at)
@@ -82,20 +84,20 @@ func labelFor(key string) string { return notLabel.ReplaceAllString(key, "_") }
 
 func connectorLabels(keys []string, at origin) error {
 	if len(keys) > maxLabels {
-		return at.wrong("connector_labels", "are more than %d", maxLabels)
+		return at.Wrong("connector_labels", "are more than %d", maxLabels)
 	}
 	taken := map[string]int{}
 	for i, key := range keys {
-		place := item("connector_labels", i)
+		place := strict.Item("connector_labels", i)
 		if !configKey.MatchString(key) || len(key) > maxLabelBytes {
-			return at.wrong(place, "must be a key of a connector's configuration, such as owner.team")
+			return at.Wrong(place, "must be a key of a connector's configuration, such as owner.team")
 		}
 		if secretKey(key) {
-			return at.wrong(place, "looks like a setting that holds a secret or an address with one: such values are never shown")
+			return at.Wrong(place, "looks like a setting that holds a secret or an address with one: such values are never shown")
 		}
 		label := labelFor(key)
 		if first, found := taken[label]; found {
-			return at.wrong(place, "becomes the same label as connector_labels[%d]: remove one", first)
+			return at.Wrong(place, "becomes the same label as connector_labels[%d]: remove one", first)
 		}
 		taken[label] = i
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/strict"
 )
 
 // Masked returns the configuration that is in effect as a YAML file: all doors
@@ -20,7 +22,7 @@ func (c *Config) Masked() []byte {
 	}
 	mask(&body)
 	escape(&body)
-	if clusters := child(&body, "clusters"); clusters != nil {
+	if clusters := strict.Child(&body, "clusters"); clusters != nil {
 		for i, cluster := range clusters.Content {
 			cluster.HeadComment = "From " + c.clusters[i].Origin + "."
 		}
@@ -63,7 +65,7 @@ func mask(node *yaml.Node) {
 // escape keeps what looks like a variable from being one when the file is loaded.
 func escape(node *yaml.Node) {
 	if node.Kind == yaml.ScalarNode {
-		node.Value = unexpanded(node.Value)
+		node.Value = strict.Unexpanded(node.Value)
 	}
 	for i, inner := range node.Content {
 		if node.Kind != yaml.MappingNode || i%2 == 1 {
@@ -80,17 +82,4 @@ func hide(node *yaml.Node) {
 			node.Content[i] = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "<secret>"}
 		}
 	}
-}
-
-// child is the value of a field, nil where it or the mapping is not there.
-func child(node *yaml.Node, key string) *yaml.Node {
-	if node == nil {
-		return nil
-	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		if node.Content[i].Value == key {
-			return node.Content[i+1]
-		}
-	}
-	return nil
 }

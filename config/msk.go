@@ -48,9 +48,9 @@ const (
 func validateMSK(_ *loader, settings *Settings, _ *Cluster, at origin) error {
 	block := settings.MSK
 	return cmp.Or(
-		at.when(block.Region == "", "msk.region", "is required, such as eu-west-1"),
-		at.when(!regionName.MatchString(block.Region), "msk.region", wantedRegion),
-		at.when(block.RoleARN != "" && !strings.HasPrefix(block.RoleARN, "arn:"), "msk.role_arn", wantedARN),
-		at.when(settings.Parallelism != defaultCluster().Parallelism && !block.Describe, "parallelism", "MSK Connect is called for single connectors only with msk.describe: true: add that or remove this"),
+		at.When(block.Region == "", "msk.region", "is required, such as eu-west-1"),
+		at.When(!regionName.MatchString(block.Region), "msk.region", wantedRegion),
+		at.When(block.RoleARN != "" && !strings.HasPrefix(block.RoleARN, "arn:"), "msk.role_arn", wantedARN),
+		at.When(settings.Parallelism != defaultCluster().Parallelism && !block.Describe, "parallelism", "MSK Connect is called for single connectors only with msk.describe: true: add that or remove this"),
 	)
 }

@@ -16,6 +16,8 @@ import (
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/client"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/strict"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
@@ -31,16 +33,20 @@ const (
 // https://opentelemetry.io/docs/specs/otel/protocol/exporter/ and
 // …/configuration/sdk-environment-variables/. A platform sets them for all of its
 // programs: where nothing is pushed, none of them stops anything.
-func (l *loader) loadOTLP(block *yaml.Node, place func(field string) string) error {
+func (l *loader) loadOTLP(document *strict.Document) error {
 	l.config.effective.OTLP = nil
-	if block != nil { // What stands empty is not written.
+	var block *yaml.Node
+	if document != nil && document.Has("otlp") {
+		block = cmp.Or(strict.Child(document.Body, "otlp"), &yaml.Node{Kind: yaml.MappingNode})
+	}
+	if block != nil { // What stands empty is not written, and neither is a default.
 		block.Content = slices.Concat(slices.DeleteFunc(slices.Collect(slices.Chunk(block.Content, 2)), func(field []*yaml.Node) bool {
-			return isNull(field[1]) || field[1].Value == "" && len(field[1].Content) == 0
+			return field[1].Line == 0 || field[1].Value == "" && len(field[1].Content) == 0
 		})...)
 	}
 	e := l.environment
 	_, endpoint := e.first(otlpNames("ENDPOINT")...)
-	if own := child(block, "endpoint") != nil; !own && (!e.exports() || block == nil && endpoint == "") {
+	if strict.Child(block, "endpoint") == nil && (!e.exports() || block == nil && endpoint == "") {
 		e.warnOfExporter()
 		return nil
 	}
@@ -58,20 +64,17 @@ func (l *loader) loadOTLP(block *yaml.Node, place func(field string) string) err
 	}
 	if block != nil {
 		if err := block.Decode(&settings); err != nil {
-			return fmt.Errorf("%s: cannot be decoded: look for values of the wrong kind", place("otlp"))
-		}
-		if child(block, "tls_config") != nil {
-			settings.TLSConfig.SetDirectory(l.directory())
-		}
-		for name, file := range settings.HeadersFiles {
-			settings.HeadersFiles[name] = commoncfg.JoinDir(l.directory(), file)
+			return fmt.Errorf("%s: cannot be decoded: look for values of the wrong kind", document.At("otlp"))
 		}
 	}
-	at := origin{field: func(field string) string {
-		if name, set := variables[strings.FieldsFunc(field, func(r rune) bool { return r == '.' || r == '[' })[0]]; set {
+	at := origin{Place: func(field string) string {
+		if name, set := strict.Around(variables, field); set {
 			return name
 		}
-		return place(join("otlp", field))
+		if document == nil {
+			return field
+		}
+		return document.At(strict.Join("otlp", field))
 	}}
 	return l.validateOTLP(&settings, variables["endpoint"], at)
 }
@@ -79,7 +82,13 @@ func (l *loader) loadOTLP(block *yaml.Node, place func(field string) string) err
 // validateOTLP validates what is in effect. endpointVariable gave the endpoint,
 // "" for the file.
 func (l *loader) validateOTLP(settings *OTLPSettings, endpointVariable string, at origin) error {
-	if err := otlpChoices(settings, at); err != nil {
+	if err := cmp.Or(
+		at.When(settings.Endpoint == "", "endpoint", "is required, such as http://collector:4318"),
+		at.Choice("protocol", settings.Protocol, protocolHTTP, protocolGRPC),
+		at.Choice("compression", settings.Compression, "gzip", "none"),
+		at.When(settings.Interval <= 0, "interval", "must be more than 0s"),
+		at.When(settings.Timeout <= 0, "timeout", "must be more than 0s"),
+	); err != nil {
 		return err
 	}
 	endpoint, err := otlpEndpoint(settings, endpointVariable, at)
@@ -87,11 +96,11 @@ func (l *loader) validateOTLP(settings *OTLPSettings, endpointVariable string, a
 		return err
 	}
 	if err := settings.TLSConfig.Validate(); err != nil {
-		return at.wrong("tls_config", "%s", clientProblem(err))
+		return at.Wrong("tls_config", "%s", strict.ClientProblem(err))
 	}
 	for name := range settings.HeadersFiles {
 		if _, twice := settings.Headers[name]; twice {
-			return at.wrong("headers_files."+name, "the header is in headers too: keep one")
+			return at.Wrong("headers_files."+name, "the header is in headers too: keep one")
 		}
 	}
 	if _, err := settings.credentials(at); err != nil {
@@ -120,16 +129,6 @@ func (l *loader) validateOTLP(settings *OTLPSettings, endpointVariable string, a
 	return nil
 }
 
-func otlpChoices(settings *OTLPSettings, at origin) error {
-	return cmp.Or(
-		at.when(settings.Endpoint == "", "endpoint", "is required, such as http://collector:4318"),
-		at.choice("protocol", settings.Protocol, protocolHTTP, protocolGRPC),
-		at.choice("compression", settings.Compression, "gzip", "none"),
-		at.when(settings.Interval <= 0, "interval", "must be more than 0s"),
-		at.when(settings.Timeout <= 0, "timeout", "must be more than 0s"),
-	)
-}
-
 // otlpEndpoint makes a whole URL of the endpoint.
 func otlpEndpoint(settings *OTLPSettings, variable string, at origin) (*url.URL, error) {
 	text := strings.TrimSpace(settings.Endpoint)
@@ -140,14 +139,14 @@ func otlpEndpoint(settings *OTLPSettings, variable string, at origin) (*url.URL,
 		}
 		text = scheme + text
 	} else if settings.Insecure && strings.HasPrefix(strings.ToLower(text), "https://") {
-		return nil, at.wrong("insecure", "contradicts the https:// of the endpoint: change one of them")
+		return nil, at.Wrong("insecure", "contradicts the https:// of the endpoint: change one of them")
 	}
-	endpoint, user, err := parseURL(text)
+	endpoint, user, err := client.ParseURL(text)
 	if err != nil {
-		return nil, at.wrong("endpoint", "%s", strings.ReplaceAll(err.Error(), "connect-1:8083", "collector:4318"))
+		return nil, at.Wrong("endpoint", "%s", strings.ReplaceAll(err.Error(), "connect-1:8083", "collector:4318"))
 	}
 	if user != nil {
-		return nil, at.wrong("endpoint", "must not carry a user and password: use headers")
+		return nil, at.Wrong("endpoint", "must not carry a user and password: use headers")
 	}
 	if settings.Protocol == protocolGRPC {
 		return endpoint, nil
@@ -169,7 +168,7 @@ func otlpEndpoint(settings *OTLPSettings, variable string, at origin) (*url.URL,
 // Credentials reads the files that they come from anew. An error names the
 // setting, and the file if it cannot be read.
 func (o *OTLP) Credentials() (*OTLPCredentials, error) {
-	return o.credentials(origin{field: func(field string) string { return join("otlp", field) }})
+	return o.credentials(origin{Place: func(field string) string { return strict.Join("otlp", field) }})
 }
 
 func (o *OTLPSettings) credentials(at origin) (*OTLPCredentials, error) {
@@ -177,13 +176,13 @@ func (o *OTLPSettings) credentials(at origin) (*OTLPCredentials, error) {
 	if err != nil {
 		return nil, err
 	}
-	verify, err := readTLS(&o.TLSConfig, "tls_config", at)
+	verify, err := client.ReadTLS(&o.TLSConfig, "tls_config", at.Place)
 	if err != nil {
 		return nil, err
 	}
 	config, err := commoncfg.NewTLSConfig(&verify)
 	if err != nil {
-		return nil, at.wrong("tls_config", "cannot be used")
+		return nil, at.Wrong("tls_config", "cannot be used")
 	}
 	version := sha256.Sum256(fmt.Appendf(nil, "%q", []string{verify.CA, verify.Cert, string(verify.Key)}))
 	return &OTLPCredentials{Headers: headers, TLS: config, Version: string(version[:])}, nil
@@ -198,16 +197,16 @@ func otlpHeaders(settings *OTLPSettings, at origin) (map[string]string, error) {
 	for name, path := range settings.HeadersFiles {
 		value, err := safefile.ReadSecret(path)
 		if err != nil {
-			return nil, at.wrong("headers_files."+name, "%s %s", path, err)
+			return nil, at.Wrong("headers_files."+name, "%s %s", path, err)
 		}
 		headers[name] = value
 	}
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(headers[name]) {
-			return nil, at.wrong("headers", "%q is no valid HTTP header: a name of letters, digits and -, a value without line breaks", fieldName.FindString(name))
+			return nil, at.Wrong("headers", "%q is no valid HTTP header: a name of letters, digits and -, a value without line breaks", strict.FieldName(name))
 		}
 		if settings.Protocol == protocolGRPC && !grpcHeader(name, headers[name]) {
-			return nil, at.wrong("headers", "%q cannot be sent over gRPC: a name of letters, digits, -, _ and . that does not begin with grpc-, a value of ASCII characters", fieldName.FindString(name))
+			return nil, at.Wrong("headers", "%q cannot be sent over gRPC: a name of letters, digits, -, _ and . that does not begin with grpc-, a value of ASCII characters", strict.FieldName(name))
 		}
 	}
 	return headers, nil
@@ -231,62 +230,45 @@ func otlpNames(suffix string) []string {
 // otlp puts the standard variables over the defaults, but those of what is written
 // in the file's block. It returns which variable gave which field.
 func (e *environment) otlp(block *yaml.Node) (settings OTLPSettings, variables map[string]string, err error) {
-	settings, variables = defaultOTLP(), map[string]string{}
-	read := func(field string, assign func(value string) error, names ...string) {
-		name, value := e.first(names...)
-		if name == "" {
-			return
-		}
-		if wrong := assign(value); wrong != nil && err == nil {
-			err = fmt.Errorf("%s: %w", name, wrong)
-		}
-		if variables[field] == "" {
-			variables[field] = name
-		}
+	settings, variables = strict.Default[OTLPSettings](), map[string]string{}
+	written := func(fields ...string) bool {
+		return slices.ContainsFunc(fields, func(field string) bool { return strict.Child(block, field) != nil })
 	}
-	exporter := func(field, suffix string, assign func(value string) error, over ...string) {
-		if !slices.ContainsFunc(append(over, field), func(field string) bool { return child(block, field) != nil }) {
-			read(field, assign, otlpNames(suffix)...)
+	for _, v := range []struct {
+		field   string
+		names   []string
+		set     func(value string) error
+		written bool
+	}{
+		{"compression", otlpNames("COMPRESSION"), text(&settings.Compression), written("compression")},
+		{"endpoint", otlpNames("ENDPOINT"), text(&settings.Endpoint), written("endpoint")},
+		{"headers", otlpNames("HEADERS"), keyValues(&settings.Headers), written("headers", "headers_files")},
+		{"insecure", otlpNames("INSECURE"), boolean(&settings.Insecure), written("insecure", "endpoint")},
+		{"interval", []string{"OTEL_METRIC_EXPORT_INTERVAL"}, milliseconds(&settings.Interval), written("interval")},
+		{"protocol", otlpNames("PROTOCOL"), text(&settings.Protocol), written("protocol")},
+		{"resource_attributes", []string{"OTEL_RESOURCE_ATTRIBUTES"}, keyValues(&settings.ResourceAttributes), false},
+		{"timeout", otlpNames("TIMEOUT"), milliseconds(&settings.Timeout), written("timeout")},
+		{"tls_config", otlpNames("CERTIFICATE"), text(&settings.TLSConfig.CAFile), written("tls_config")},
+		{"tls_config", otlpNames("CLIENT_CERTIFICATE"), text(&settings.TLSConfig.CertFile), written("tls_config")},
+		{"tls_config", otlpNames("CLIENT_KEY"), text(&settings.TLSConfig.KeyFile), written("tls_config")},
+	} {
+		name, value := e.first(v.names...)
+		// The scheme of an endpoint takes precedence over the variable.
+		if name == "" || v.written || v.field == "insecure" && strings.Contains(settings.Endpoint, "://") {
+			continue
 		}
-	}
-	text := func(target *string) func(string) error {
-		return func(value string) error { *target = value; return nil }
-	}
-	exporter("compression", "COMPRESSION", text(&settings.Compression))
-	exporter("endpoint", "ENDPOINT", text(&settings.Endpoint))
-	exporter("headers", "HEADERS", func(value string) error {
-		pairs, err := keyValues(value)
-		settings.Headers = map[string]commoncfg.Secret{}
-		for name, value := range pairs {
-			settings.Headers[name] = commoncfg.Secret(value)
+		if err := v.set(value); err != nil {
+			return settings, nil, fmt.Errorf("%s: %w", name, err)
 		}
-		return err
-	}, "headers_files")
-	if !strings.Contains(settings.Endpoint, "://") { // A scheme takes precedence over the variable.
-		exporter("insecure", "INSECURE", boolean(&settings.Insecure), "endpoint")
+		variables[v.field] = cmp.Or(variables[v.field], name)
 	}
-	if child(block, "interval") == nil {
-		read("interval", milliseconds(&settings.Interval), "OTEL_METRIC_EXPORT_INTERVAL")
-	}
-	exporter("protocol", "PROTOCOL", text(&settings.Protocol))
-	read("resource_attributes", func(value string) (err error) {
-		settings.ResourceAttributes, err = keyValues(value)
-		return err
-	}, "OTEL_RESOURCE_ATTRIBUTES")
 	if name, set := e.lookup("OTEL_SERVICE_NAME"); set {
 		if settings.ResourceAttributes == nil {
 			settings.ResourceAttributes = map[string]string{}
 		}
 		settings.ResourceAttributes["service.name"] = name
 	}
-	exporter("timeout", "TIMEOUT", milliseconds(&settings.Timeout))
-	exporter("tls_config", "CERTIFICATE", text(&settings.TLSConfig.CAFile))
-	exporter("tls_config", "CLIENT_CERTIFICATE", text(&settings.TLSConfig.CertFile))
-	exporter("tls_config", "CLIENT_KEY", text(&settings.TLSConfig.KeyFile))
-	if err == nil {
-		err = e.refuseDelta()
-	}
-	return settings, variables, err
+	return settings, variables, e.refuseDelta()
 }
 
 // exports says whether OTEL_METRICS_EXPORTER, a list, has otlp or is not set.
@@ -324,22 +306,30 @@ func (e *environment) refuseDelta() error {
 	return nil
 }
 
+// text, keyValues, milliseconds and boolean put the value of a variable into a
+// setting, or say what is wrong with it.
+func text(target *string) func(string) error {
+	return func(value string) error { *target = value; return nil }
+}
+
 // keyValues reads "key=value,key=value" with percent-encoded values.
-func keyValues(text string) (map[string]string, error) {
-	pairs := map[string]string{}
-	for pair := range strings.SplitSeq(text, ",") {
-		if strings.TrimSpace(pair) == "" {
-			continue
+func keyValues[V ~string](target *map[string]V) func(string) error {
+	return func(text string) error {
+		*target = map[string]V{}
+		for pair := range strings.SplitSeq(text, ",") {
+			if strings.TrimSpace(pair) == "" {
+				continue
+			}
+			key, value, found := strings.Cut(pair, "=")
+			key = strings.TrimSpace(key)
+			value, err := url.PathUnescape(strings.TrimSpace(value))
+			if !found || key == "" || err != nil {
+				return errors.New("must be key=value pairs with commas between them, special characters percent-encoded")
+			}
+			(*target)[key] = V(value)
 		}
-		key, value, found := strings.Cut(pair, "=")
-		key = strings.TrimSpace(key)
-		value, err := url.PathUnescape(strings.TrimSpace(value))
-		if !found || key == "" || err != nil {
-			return nil, errors.New("must be key=value pairs with commas between them, special characters percent-encoded")
-		}
-		pairs[key] = value
+		return nil
 	}
-	return pairs, nil
 }
 
 func milliseconds(target *Duration) func(string) error {

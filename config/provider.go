@@ -1,12 +1,11 @@
 package config
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 
-	commoncfg "github.com/prometheus/common/config"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/client"
 )
 
 // What follows has a row or a field for each provider. The rest of it is in a
@@ -64,7 +63,7 @@ func choices() []choice {
 		{"expected_workers", func(s, _ *Settings) bool { return s.ExpectedWorkers != nil }},
 		{"connector_labels", func(s, _ *Settings) bool { return len(s.ConnectorLabels) > 0 }},
 		{"kafka", func(s, _ *Settings) bool { return s.Kafka != nil }},
-		{clientCredentials, func(s, _ *Settings) bool { return authenticates(&s.HTTPClient) }},
+		{clientCredentials, func(s, _ *Settings) bool { return client.Authenticates(&s.HTTPClient) }},
 		{"http_client", func(s, d *Settings) bool { return !reflect.DeepEqual(s.HTTPClient, d.HTTPClient) }},
 	}
 }
@@ -72,25 +71,21 @@ func choices() []choice {
 // clientCredentials is the choice of credentials in http_client.
 const clientCredentials = "http_client (credentials)"
 
-func authenticates(client *commoncfg.HTTPClientConfig) bool {
-	return client.BasicAuth != nil || client.Authorization != nil || client.OAuth2 != nil
-}
-
 // provider validates what depends on the provider.
 func (l *loader) provider(settings *Settings, cluster *Cluster, at origin) error {
 	all := providers()
 	i := slices.IndexFunc(all, func(p provider) bool { return p.name == settings.Provider })
 	if i < 0 {
-		return at.choice("provider", settings.Provider, Providers()...)
+		return at.Choice("provider", settings.Provider, Providers()...)
 	}
 	for _, other := range all {
 		if other.block != "" && other.present(settings) && other.name != settings.Provider {
-			return at.wrong(other.block, "belongs to provider: %s, but the provider here is %s: change one of them", other.name, settings.Provider)
+			return at.Wrong(other.block, "belongs to provider: %s, but the provider here is %s: change one of them", other.name, settings.Provider)
 		}
 	}
 	chosen := all[i]
 	if chosen.block != "" && !chosen.present(settings) {
-		return at.wrong("provider", "%s needs a block %s beside it", chosen.name, chosen.block)
+		return at.Wrong("provider", "%s needs a block %s beside it", chosen.name, chosen.block)
 	}
 	if settings.ObservationVersion == versionBrokers && chosen.name == ProviderConnect {
 		chosen = brokersAlone()
@@ -99,7 +94,7 @@ func (l *loader) provider(settings *Settings, cluster *Cluster, at origin) error
 		return err
 	}
 	if settings.ObservationVersion == versionBrokers && chosen.name != ProviderConnect {
-		return at.wrong("observation_version", "brokers is for provider: connect, which the provider here is not")
+		return at.Wrong("observation_version", "brokers is for provider: connect, which the provider here is not")
 	}
 	return chosen.validate(l, settings, cluster, at)
 }
@@ -110,32 +105,8 @@ func (p provider) refuse(settings *Settings, at origin) error {
 	for _, choice := range choices() {
 		if why, refused := p.cannot[choice.field]; refused && choice.made(settings, &standard) {
 			field, _, _ := strings.Cut(choice.field, " ")
-			return at.wrong(field, "%s", why)
+			return at.Wrong(field, "%s", why)
 		}
 	}
 	return nil
-}
-
-// when is an error about a field if it is wrong.
-func (o origin) when(wrong bool, field, format string, args ...any) error {
-	if !wrong {
-		return nil
-	}
-	return o.wrong(field, format, args...)
-}
-
-// choice: the field is one of some words.
-func (o origin) choice(field, value string, words ...string) error {
-	last := len(words) - 1
-	return o.when(!slices.Contains(words, value), field, "must be %s or %s", strings.Join(words[:last], ", "), words[last])
-}
-
-// between: the field is a number from min to max.
-func (o origin) between(field string, value, min, max int) error {
-	return o.when(value < min || value > max, field, "%d is not between %d and %d", value, min, max)
-}
-
-// wrong is an error about a field.
-func (o origin) wrong(field, format string, args ...any) error {
-	return fmt.Errorf("%s: %s", o.field(field), fmt.Sprintf(format, args...))
 }

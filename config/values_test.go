@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 )
 
 func TestVariablesInValues(t *testing.T) {
@@ -68,17 +66,6 @@ func TestVariablesAreNoNames(t *testing.T) {
 	if otlp.ResourceAttributes["${A}"] != "b" {
 		t.Errorf("%q", otlp.ResourceAttributes)
 	}
-}
-
-// What is written so that it is not expanded, is not.
-func TestUnexpanded(t *testing.T) {
-	e := newEnvironment([]string{"A=x"})
-	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.StringMatching(`[$\{\}A b]{0,12}`).Draw(t, "text")
-		if got, err := e.expand(unexpanded(text), 100); err != nil || got != text {
-			t.Fatalf("%q becomes %q, then %q, %v", text, unexpanded(text), got, err)
-		}
-	})
 }
 
 // A line break at the end of a credential is no part of it, through whichever

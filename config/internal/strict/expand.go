@@ -1,4 +1,4 @@
-package config
+package strict
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 var variableReference = regexp.MustCompile(`^\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
 // expand puts variables of the environment in the place of ${NAME}. "$$" stands
-// for "$", and a "$" before anything else for itself: "^orders$" is as it is. What comes out has at most limit
-// bytes.
-func (e *environment) expand(text string, limit int) (string, error) {
+// for "$", and a "$" before anything else for itself: "^orders$" is as it is. What
+// comes out has at most limit bytes.
+func (d *Document) expand(text string, limit int) (string, error) {
 	before, rest, found := strings.Cut(text, "$")
 	if !found && len(text) <= limit {
 		return text, nil
@@ -31,11 +31,10 @@ func (e *environment) expand(text string, limit int) (string, error) {
 			if match == nil {
 				return "", errors.New("${ must be followed by the name of a variable and }, such as ${PASSWORD}; $${ stands for ${ itself")
 			}
-			value, set := e.values[match[1]]
+			value, set := d.variable(match[1])
 			if !set {
 				return "", fmt.Errorf("the variable %s is not set, or empty; $${ stands for ${ itself", match[1])
 			}
-			e.used[match[1]] = true
 			out.WriteString(value)
 			rest = rest[len(match[0]):]
 		default:
@@ -48,8 +47,8 @@ func (e *environment) expand(text string, limit int) (string, error) {
 	return out.String(), nil
 }
 
-// unexpanded writes a text so that expand gives it back.
-func unexpanded(text string) string {
+// Unexpanded writes a text so that it is read as it is.
+func Unexpanded(text string) string {
 	return dollars.ReplaceAllStringFunc(text, func(run string) string { return strings.ReplaceAll(run, "$", "$$") })
 }
 
