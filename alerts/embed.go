@@ -8,6 +8,7 @@ package alerts
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -145,9 +146,7 @@ func (o *Options) check() error {
 	if o.Owner != "" && slices.Contains(slices.Concat(o.Fold, o.Equal), "team") {
 		return fmt.Errorf("owner %q: it becomes the label team, which is then no label of a target to fold or to be equal", o.Owner)
 	}
-	if o.Runbooks == "" {
-		o.Runbooks = DefaultRunbooks
-	}
+	o.Runbooks = cmp.Or(o.Runbooks, DefaultRunbooks)
 	for _, address := range []struct{ name, value string }{{"runbook address", o.Runbooks}, {"Grafana address", o.Grafana}} {
 		if address.value == "" {
 			continue

@@ -2,6 +2,7 @@ package push
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/tls"
@@ -199,8 +200,5 @@ func understand(kind string, content []byte) (*collector.ExportMetricsPartialSuc
 	if protojson.Unmarshal(content, &said) == nil {
 		return said.GetPartialSuccess(), nil
 	}
-	if kind == "" {
-		kind = "unknown type"
-	}
-	return nil, fmt.Errorf("%d bytes of %s", len(content), kind)
+	return nil, fmt.Errorf("%d bytes of %s", len(content), cmp.Or(kind, "unknown type"))
 }

@@ -10,6 +10,7 @@ package web
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,12 +122,8 @@ type server struct {
 // New returns the handler of all paths, and with AdminApart a second one of those
 // that are for administrators alone, else nil.
 func New(o Options) (public, admin http.Handler, err error) {
-	if o.TelemetryPath == "" {
-		o.TelemetryPath = "/metrics"
-	}
-	if o.Limit <= 0 {
-		o.Limit = time.Minute
-	}
+	o.TelemetryPath = cmp.Or(o.TelemetryPath, "/metrics")
+	o.Limit = cmp.Or(o.Limit, time.Minute)
 	if err := CheckTelemetryPath(o.TelemetryPath); err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -76,12 +77,8 @@ type Fleet struct {
 
 // New returns a fleet of the clusters. It asks none of them by itself.
 func New(clusters []Cluster, options Options) *Fleet {
-	if options.Timeout <= 0 {
-		options.Timeout = defaultTimeout
-	}
-	if options.Logger == nil {
-		options.Logger = slog.New(slog.DiscardHandler)
-	}
+	options.Timeout = cmp.Or(options.Timeout, defaultTimeout)
+	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler))
 	if options.Recorder == nil {
 		options.Recorder = nobody{}
 	}

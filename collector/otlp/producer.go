@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"log/slog"
@@ -51,12 +52,8 @@ type Producer struct {
 // New returns a Producer. One serves all exports of a process, one after the
 // other: it knows what was sent.
 func New(options Options) *Producer {
-	if options.Timeout <= 0 {
-		options.Timeout = defaultTimeout
-	}
-	if options.Logger == nil {
-		options.Logger = slog.New(slog.DiscardHandler)
-	}
+	options.Timeout = cmp.Or(options.Timeout, defaultTimeout)
+	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler))
 	return &Producer{options: options, turn: make(chan struct{}, 1), memory: newMemory(), points: maxPoints}
 }
 

@@ -7,6 +7,7 @@
 package aiven
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	commoncfg "github.com/prometheus/common/config"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/internal/beside"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
 )
 
@@ -67,7 +69,7 @@ type Observer struct {
 	endpoint endpoint
 	cluster  *rest.Observer   // nil until it is known where
 	nothing  connect.Revision // of a service that is off
-	warned   string
+	warned   beside.Notice
 }
 
 var _ connect.Observer = (*Observer)(nil)
@@ -75,10 +77,8 @@ var _ connect.Observer = (*Observer)(nil)
 // New returns an Observer. It asks nothing yet; an error is one of the HTTP
 // client's configuration.
 func New(options Options) (*Observer, error) {
-	o := &Observer{options: options, logger: options.Rest.Logger, now: time.Now, nothing: connect.NewRevision()}
-	if o.logger == nil {
-		o.logger = slog.New(slog.DiscardHandler)
-	}
+	logger := cmp.Or(options.Rest.Logger, slog.New(slog.DiscardHandler)).With("cluster", options.Rest.Name)
+	o := &Observer{options: options, logger: logger, now: time.Now, nothing: connect.NewRevision()}
 	var err error
 	o.api, err = rest.NewClient(commoncfg.HTTPClientConfig{ProxyConfig: options.HTTPClient.ProxyConfig, EnableHTTP2: true}, options.Rest.Name)
 	return o, err
@@ -203,7 +203,7 @@ func (o *Observer) turnTo(service *service) error {
 	}
 	if o.cluster != nil {
 		o.cluster.Close()
-		o.logger.Info("service at Aiven has moved, or its credentials were changed", "cluster", o.options.Rest.Name, "host", endpoint.url.Host)
+		o.logger.Info("service at Aiven has moved, or its credentials were changed", "host", endpoint.url.Host)
 	}
 	options := o.options.Rest
 	options.URLs, options.Client, options.Provider = []*url.URL{endpoint.url}, client, connect.Aiven
@@ -214,19 +214,13 @@ func (o *Observer) turnTo(service *service) error {
 // warn logs that the API does not answer while the cluster does, once until it
 // is something else.
 func (o *Observer) warn(err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
 	switch {
-	case text == o.warned:
-		return
+	case !o.warned.News(err):
 	case err == nil:
-		o.logger.Info("the API of Aiven answers again", "cluster", o.options.Rest.Name)
+		o.logger.Info("the API of Aiven answers again")
 	default:
-		o.logger.Warn("the API of Aiven does not tell the service's state; its Connect cluster is observed as last known", "cluster", o.options.Rest.Name, "err", err)
+		o.logger.Warn("the API of Aiven does not tell the service's state; its Connect cluster is observed as last known", "err", err)
 	}
-	o.warned = text
 }
 
 // advise says what else is known of a service whose cluster does not answer.

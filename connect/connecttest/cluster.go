@@ -1,6 +1,7 @@
 package connecttest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -125,18 +126,12 @@ type event struct {
 // NewCluster returns a cluster without connectors, all of its workers up. It
 // panics on a version that it cannot read or simulate.
 func NewCluster(options Options) *Cluster {
-	if options.Version == "" {
-		options.Version = "4.3.1"
-	}
+	options.Version = cmp.Or(options.Version, "4.3.1")
 	if len(options.Workers) == 0 {
 		options.Workers = []string{"10.0.0.1:8083"}
 	}
-	if options.KafkaClusterID == "" {
-		options.KafkaClusterID = "q1Sh-9_ISia_zwGINzRvyQ"
-	}
-	if options.RebalanceDelay == 0 {
-		options.RebalanceDelay = 5 * time.Minute
-	}
+	options.KafkaClusterID = cmp.Or(options.KafkaClusterID, "q1Sh-9_ISia_zwGINzRvyQ")
+	options.RebalanceDelay = cmp.Or(options.RebalanceDelay, 5*time.Minute)
 	if options.Now == nil {
 		options.Now = time.Now
 	}
@@ -173,18 +168,14 @@ func (c *Cluster) Create(spec Connector) {
 	if c.connectors[spec.Name] != nil {
 		panic(fmt.Sprintf("connecttest: connector %q exists", spec.Name))
 	}
-	if spec.Class == "" {
-		spec.Class = "org.apache.kafka.connect.file.FileStreamSourceConnector"
-	}
+	spec.Class = cmp.Or(spec.Class, "org.apache.kafka.connect.file.FileStreamSourceConnector")
 	if spec.Type == "" {
 		spec.Type = "source"
 		if strings.Contains(spec.Class, "Sink") {
 			spec.Type = "sink"
 		}
 	}
-	if spec.Version == "" {
-		spec.Version = c.options.Version
-	}
+	spec.Version = cmp.Or(spec.Version, c.options.Version)
 	c.born++
 	created := &connector{Connector: spec, born: c.born}
 	for key, value := range spec.Config {

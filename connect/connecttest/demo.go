@@ -1,6 +1,7 @@
 package connecttest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,9 +64,7 @@ type DemoCluster struct {
 // URLs are known; [Demo.Run] serves them. An error names the address that could
 // not be listened on.
 func NewDemo(options DemoOptions) (*Demo, error) {
-	if options.Step == 0 {
-		options.Step = time.Second
-	}
+	options.Step = cmp.Or(options.Step, time.Second)
 	d := &Demo{
 		options: options,
 		now:     time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),

@@ -68,9 +68,9 @@ func (c *counts) refresh(ctx context.Context, o *Observer, listed []types.Connec
 		c.byName = nil
 	}
 	if err != nil {
-		err = fmt.Errorf("get metrics of CloudWatch in %s: %w", o.region, explain("cloudwatch:GetMetricData on *", o.region, err))
+		err = fmt.Errorf("get metrics of CloudWatch in %s: %w", o.options.Region, explain("cloudwatch:GetMetricData on *", o.options.Region, err))
 	}
-	o.warn("counts", err)
+	o.warn(&o.noCounts, "counts", err)
 }
 
 // ask puts the newest value of each metric of the connectors into found.

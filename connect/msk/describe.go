@@ -47,7 +47,7 @@ func (o *Observer) refreshDescriptions(ctx context.Context, listed []types.Conne
 	var stop atomic.Bool // throttled: every further call makes it worse
 	var workers sync.WaitGroup
 	queue := make(chan *types.ConnectorSummary)
-	for range min(o.parallelism, len(wanted)) {
+	for range min(o.options.Parallelism, len(wanted)) {
 		workers.Go(func() {
 			for summary := range queue {
 				if stop.Load() || ctx.Err() != nil {
@@ -76,7 +76,7 @@ func (o *Observer) refreshDescriptions(ctx context.Context, listed []types.Conne
 	}
 	close(queue)
 	workers.Wait()
-	o.warn("descriptions", firstErr)
+	o.warn(&o.noDescriptions, "descriptions", firstErr)
 }
 
 func (o *Observer) describeOne(ctx context.Context, summary *types.ConnectorSummary) (description, error) {

@@ -15,11 +15,9 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
-// reasonByCode knows AWS's error codes: the services' own and those that every
-// service may answer with (AWS "Common error types"). They come before the HTTP
-// status, because a wrong signature is HTTP 403 as well.
+// reasonByCode knows those of AWS's error codes that say more than the HTTP status
+// (AWS "Common error types"): a wrong signature is HTTP 403 as well.
 var reasonByCode = map[string]connect.Reason{
-	"UnauthorizedException":               connect.Unauthorized,
 	"UnrecognizedClientException":         connect.Unauthorized,
 	"InvalidClientTokenId":                connect.Unauthorized,
 	"InvalidSignatureException":           connect.Unauthorized,
@@ -31,17 +29,9 @@ var reasonByCode = map[string]connect.Reason{
 	"ExpiredToken":                        connect.Unauthorized,
 	"ExpiredTokenException":               connect.Unauthorized,
 	"NotAuthorized":                       connect.Forbidden,
-	"ForbiddenException":                  connect.Forbidden,
 	"AccessDenied":                        connect.Forbidden,
 	"AccessDeniedException":               connect.Forbidden,
 	"OptInRequired":                       connect.Forbidden,
-	"NotFoundException":                   connect.NotFound,
-	"TooManyRequestsException":            connect.HTTPStatus,
-	"Throttling":                          connect.HTTPStatus,
-	"ThrottlingException":                 connect.HTTPStatus,
-	"RequestLimitExceeded":                connect.HTTPStatus,
-	"InternalServerErrorException":        connect.HTTPStatus,
-	"ServiceUnavailableException":         connect.HTTPStatus,
 }
 
 // A failure is an error of AWS in our words. AWS's own message is left out: that
@@ -64,7 +54,7 @@ func (f *failure) Unwrap() error { return f.reason }
 // explain puts an error of the SDK into one line. permission is the IAM action
 // that the call needs.
 func (o *Observer) explain(doing, permission string, err error) error {
-	return fmt.Errorf("%s of MSK Connect in %s: %w", doing, o.region, explain(permission, o.region, err))
+	return fmt.Errorf("%s of MSK Connect in %s: %w", doing, o.options.Region, explain(permission, o.options.Region, err))
 }
 
 func explain(permission, region string, err error) *failure {

@@ -31,6 +31,7 @@ import (
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/awsauth"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/internal/beside"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
 )
 
@@ -87,26 +88,18 @@ type Options struct {
 
 // An Observer implements [connect.Observer] for one account and region.
 type Observer struct {
-	region, prefix string
-	keep           func(string) bool
-	maxConnectors  int
-	parallelism    int
-	logger         *slog.Logger
+	options Options
 
 	credentials aws.CredentialsProvider
-	roleARN     string
 	connectors  *kafkaconnect.Client
 	metrics     *cloudwatch.Client // nil: not asked
 	http        *http.Client
-	recorder    *recorder
 
-	describe     bool
 	descriptions map[string]description // by ARN
 	counts       counts
 	revisions    connect.Revisions
-
-	warnings sync.Mutex
-	warned   map[string]string // by what: the last warning, so that it is not repeated
+	// What was last said to be missing of each.
+	noDescriptions, noCounts beside.Notice
 }
 
 var _ connect.Observer = (*Observer)(nil)
@@ -151,20 +144,13 @@ func New(ctx context.Context, options Options) (*Observer, error) {
 	}
 	cfg.HTTPClient = recorder
 
-	o := &Observer{
-		region: options.Region, prefix: options.NamePrefix, roleARN: options.RoleARN,
-		keep: options.Keep, maxConnectors: cmp.Or(options.MaxConnectors, rest.DefaultMaxConnectors), parallelism: max(1, options.Parallelism),
-		logger: options.Logger, http: recorder.client, recorder: recorder,
-		describe: options.Describe, descriptions: map[string]description{},
-		counts: counts{now: time.Now}, warned: map[string]string{},
+	options.MaxConnectors = cmp.Or(options.MaxConnectors, rest.DefaultMaxConnectors)
+	options.Parallelism = max(1, options.Parallelism)
+	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler)).With("cluster", options.Name)
+	if options.Keep == nil {
+		options.Keep = func(string) bool { return true }
 	}
-	if o.keep == nil {
-		o.keep = func(string) bool { return true }
-	}
-	if o.logger == nil {
-		o.logger = slog.New(slog.DiscardHandler)
-	}
-	o.logger = o.logger.With("cluster", options.Name)
+	o := &Observer{options: options, http: recorder.client, descriptions: map[string]description{}, counts: counts{now: time.Now}}
 	if options.RoleARN != "" {
 		// A copy: its own credentials are those that the role is assumed with.
 		assume := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), options.RoleARN,
@@ -202,7 +188,7 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 	extras, cancel := withShare(ctx, o.http.Timeout)
 	defer cancel()
 	var both sync.WaitGroup
-	if o.describe {
+	if o.options.Describe {
 		both.Go(func() { o.refreshDescriptions(extras, listed) })
 	}
 	if o.metrics != nil {
@@ -240,10 +226,10 @@ func (o *Observer) authenticate(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, awsauth.ErrFile):
-		return fmt.Errorf("get AWS credentials for MSK Connect in %s: %w", o.region,
+		return fmt.Errorf("get AWS credentials for MSK Connect in %s: %w", o.options.Region,
 			&failure{reason: connect.Unauthorized, what: err.Error()})
-	case o.roleARN != "":
-		return fmt.Errorf("assume role %s for MSK Connect in %s: %w", o.roleARN, o.region, explain("sts:AssumeRole on that role", o.region, err))
+	case o.options.RoleARN != "":
+		return fmt.Errorf("assume role %s for MSK Connect in %s: %w", o.options.RoleARN, o.options.Region, explain("sts:AssumeRole on that role", o.options.Region, err))
 	}
 	what := &failure{
 		reason: connect.Unauthorized, what: "none found",
@@ -252,15 +238,15 @@ func (o *Observer) authenticate(ctx context.Context) error {
 	if ctx.Err() != nil || errors.Is(err, awsauth.ErrHung) {
 		what.reason, what.what = connect.Timeout, "none found within the deadline"
 	}
-	return fmt.Errorf("get AWS credentials for MSK Connect in %s: %w", o.region, what)
+	return fmt.Errorf("get AWS credentials for MSK Connect in %s: %w", o.options.Region, what)
 }
 
 // list returns the wanted connectors, no name twice: connectors that come and
 // go between two pages may be on both.
 func (o *Observer) list(ctx context.Context) ([]types.ConnectorSummary, error) {
 	input := &kafkaconnect.ListConnectorsInput{MaxResults: aws.Int32(pageSize)}
-	if o.prefix != "" {
-		input.ConnectorNamePrefix = aws.String(o.prefix)
+	if o.options.NamePrefix != "" {
+		input.ConnectorNamePrefix = aws.String(o.options.NamePrefix)
 	}
 	pages := kafkaconnect.NewListConnectorsPaginator(o.connectors, input,
 		func(p *kafkaconnect.ListConnectorsPaginatorOptions) { p.StopOnDuplicateToken = true })
@@ -274,12 +260,12 @@ func (o *Observer) list(ctx context.Context) ([]types.ConnectorSummary, error) {
 		if page.Connectors == nil {
 			// The SDK takes any JSON object for an empty list: the page of a
 			// proxy must not make all connectors disappear.
-			return nil, fmt.Errorf("list connectors of MSK Connect in %s: %w", o.region,
+			return nil, fmt.Errorf("list connectors of MSK Connect in %s: %w", o.options.Region,
 				&failure{reason: connect.Decode, what: "the answer has no list of connectors", advice: "check endpoint"})
 		}
 		for _, summary := range page.Connectors {
 			name := aws.ToString(summary.ConnectorName)
-			if name == "" || !o.keep(name) {
+			if name == "" || !o.options.Keep(name) {
 				continue
 			}
 			if i, twice := position[name]; !twice {
@@ -289,9 +275,9 @@ func (o *Observer) list(ctx context.Context) ([]types.ConnectorSummary, error) {
 				listed[i] = summary
 			}
 		}
-		if len(listed) > o.maxConnectors {
-			return nil, fmt.Errorf("list connectors of MSK Connect in %s: %w", o.region,
-				&failure{reason: connect.TooLarge, what: fmt.Sprintf("more than %d connectors", o.maxConnectors), advice: "raise max_connectors, or observe a part of them by connectors or msk.name_prefix"})
+		if len(listed) > o.options.MaxConnectors {
+			return nil, fmt.Errorf("list connectors of MSK Connect in %s: %w", o.options.Region,
+				&failure{reason: connect.TooLarge, what: fmt.Sprintf("more than %d connectors", o.options.MaxConnectors), advice: "raise max_connectors, or observe a part of them by connectors or msk.name_prefix"})
 		}
 	}
 	return listed, nil
@@ -360,23 +346,12 @@ func runtimeOf(summary *types.ConnectorSummary) *connect.Runtime {
 
 // warn logs what cost a part of the snapshot, once until it is something else;
 // a nil error ends it.
-func (o *Observer) warn(what string, err error) {
-	o.warnings.Lock()
-	defer o.warnings.Unlock()
-	switch text := message(err); {
-	case text == o.warned[what]:
+func (o *Observer) warn(notice *beside.Notice, what string, err error) {
+	switch {
+	case !notice.News(err):
 	case err == nil:
-		delete(o.warned, what)
-		o.logger.Info("all of MSK Connect answers again", "what", what)
+		o.options.Logger.Info("all of MSK Connect answers again", "what", what)
 	default:
-		o.warned[what] = text
-		o.logger.Warn("a part of MSK Connect could not be had", "what", what, "err", err)
+		o.options.Logger.Warn("a part of MSK Connect could not be had", "what", what, "err", err)
 	}
-}
-
-func message(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }

@@ -254,7 +254,6 @@ var (
 	lineMembers   = []string{"id", "state", "worker_id", "version", "trace"}
 	infoMembers   = []string{"config", "tasks", "type"}
 	configMembers = []string{"connector.class", "tasks.max", "type", "consumer.override.group.id", "offsets.storage.topic"}
-	rootMembers   = []string{"version", "commit", "kafka_cluster_id"}
 	keyMembers    = []string{"name", "type"}
 )
 

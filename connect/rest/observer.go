@@ -130,29 +130,15 @@ var _ connect.Observer = (*Observer)(nil)
 
 // New returns an Observer. It asks nothing yet.
 func New(o Options) *Observer {
-	if o.Provider == "" {
-		o.Provider = connect.SelfManaged
-	}
-	if o.ObservationVersion == "" {
-		o.ObservationVersion = VersionAuto
-	}
-	if o.Parallelism <= 0 {
-		o.Parallelism = DefaultParallelism
-	}
-	if o.RequestTimeout <= 0 {
-		o.RequestTimeout = DefaultRequestTimeout
-	}
-	if o.MaxBodyBytes <= 0 {
-		o.MaxBodyBytes = DefaultMaxBodyBytes
-	}
-	if o.MaxConnectors <= 0 {
-		o.MaxConnectors = DefaultMaxConnectors
-	}
+	o.Provider = cmp.Or(o.Provider, connect.SelfManaged)
+	o.ObservationVersion = cmp.Or(o.ObservationVersion, VersionAuto)
+	o.Parallelism = cmp.Or(o.Parallelism, DefaultParallelism)
+	o.RequestTimeout = cmp.Or(o.RequestTimeout, DefaultRequestTimeout)
+	o.MaxBodyBytes = cmp.Or(o.MaxBodyBytes, DefaultMaxBodyBytes)
+	o.MaxConnectors = cmp.Or(o.MaxConnectors, DefaultMaxConnectors)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Keep == nil {
 		o.Keep = func(string) bool { return true }
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	observer := &Observer{
 		options: o,

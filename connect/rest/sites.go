@@ -30,7 +30,7 @@ type site struct {
 	url *url.URL
 
 	rootAsk beside.Ask
-	root    root
+	root    beside.Root
 	rootDue bool // not known, or perhaps another by now
 
 	healthAsk beside.Ask
@@ -41,9 +41,6 @@ type site struct {
 	listAsk beside.Ask
 	differs int
 }
-
-// root is what GET / says.
-type root struct{ version, commit, kafkaClusterID string }
 
 // site returns that of the worker that answered last.
 func (o *Observer) site() *site { return o.sites[o.client.current.Load()] }
@@ -63,7 +60,7 @@ func (d *draft) askSites() {
 	}
 	current := d.site()
 	for _, s := range d.sites {
-		if s.root.version == "" {
+		if s.root.Version == "" {
 			s.rootDue = true
 		}
 		if s.rootAsk.Due(d.began) {
@@ -78,31 +75,30 @@ func (d *draft) askSites() {
 	}
 }
 
+// whole hands a small answer to take.
+func whole(take func(body []byte) error) func(io.Reader) error {
+	return func(r io.Reader) error {
+		body, err := io.ReadAll(io.LimitReader(r, errorBodyLimit))
+		if err != nil {
+			return err
+		}
+		return take(body)
+	}
+}
+
 func (o *Observer) askRoot(ctx context.Context, s *site) (func(), time.Duration, error) {
-	var got root
-	err := o.client.once(ctx, s.url, 1, call{endpoint: "root", path: "/", words: true, decode: func(r io.Reader) error {
-		d := newDecoder(r, newInterner(), o.decoding)
-		var e entry
-		return d.decodeOne(&e, func(e *entry) error {
-			return d.object(&e.bad, rootMembers, func(member int, _ []byte) error {
-				switch member {
-				case 0:
-					return d.textInto(&e.bad, &got.version)
-				case 1:
-					return d.textInto(&e.bad, &got.commit)
-				case 2:
-					return d.textInto(&e.bad, &got.kafkaClusterID)
-				}
-				return d.json.SkipValue()
-			})
-		})
-	}}, o.reports.Report)
+	var got beside.Root
+	err := o.client.once(ctx, s.url, 1, call{endpoint: "root", path: "/", words: true, decode: whole(func(body []byte) (err error) {
+		got, err = beside.RootOf(body)
+		return err
+	})}, o.reports.Report)
 	if err != nil {
 		return nil, 0, err
 	}
 	return func() {
 		// What it does not tell stays as it is known.
-		s.root = root{cmp.Or(got.version, s.root.version), cmp.Or(got.commit, s.root.commit), cmp.Or(got.kafkaClusterID, s.root.kafkaClusterID)}
+		s.root.Version, s.root.Commit = cmp.Or(got.Version, s.root.Version), cmp.Or(got.Commit, s.root.Commit)
+		s.root.KafkaClusterID = cmp.Or(got.KafkaClusterID, s.root.KafkaClusterID)
 		s.rootDue = false
 	}, rootMaxAge, nil
 }
@@ -114,11 +110,7 @@ func (o *Observer) askHealth(ctx context.Context, s *site) (func(), time.Duratio
 	take := func(code int, body []byte) { got = beside.HealthOf(code, body) }
 	err := o.client.once(ctx, s.url, 1, call{
 		endpoint: "health", path: "/health", timeout: beside.HealthTimeout, refused: take,
-		decode: func(r io.Reader) error {
-			body, err := io.ReadAll(io.LimitReader(r, errorBodyLimit))
-			take(http.StatusOK, body)
-			return err
-		},
+		decode: whole(func(body []byte) error { take(http.StatusOK, body); return nil }),
 	}, o.reports.Report)
 	if errors.Is(err, connect.Timeout) && ctx.Err() == nil {
 		got = beside.Unhealthy
@@ -171,7 +163,7 @@ func (o *Observer) unlike(names map[string]struct{}) bool {
 // URLs.
 func (d *draft) describeSites() {
 	s, current := d.snapshot, d.site()
-	s.Version, s.Commit, s.KafkaClusterID = current.root.version, current.root.commit, current.root.kafkaClusterID
+	s.Version, s.Commit, s.KafkaClusterID = current.root.Version, current.root.Commit, current.root.KafkaClusterID
 	if s.ForeignHosts = d.foreignHosts(); !slices.Equal(s.ForeignHosts, d.foreign) {
 		d.foreign = s.ForeignHosts
 		if len(d.foreign) > 0 {
@@ -204,7 +196,7 @@ func (d *draft) foreignHosts() []string {
 	var hosts []string
 	current := d.site()
 	for _, s := range d.sites {
-		ids := s.root.kafkaClusterID != "" && current.root.kafkaClusterID != "" && s.root.kafkaClusterID != current.root.kafkaClusterID
+		ids := s.root.KafkaClusterID != "" && current.root.KafkaClusterID != "" && s.root.KafkaClusterID != current.root.KafkaClusterID
 		if s != current && (ids || s.differs >= differentTwice) {
 			hosts = append(hosts, s.url.Host)
 		}

@@ -5,6 +5,7 @@ package trace
 
 import (
 	"bytes"
+	"cmp"
 	"unicode"
 	"unicode/utf8"
 
@@ -50,9 +51,7 @@ func Failure(quoted []byte, text func([]byte) string) connect.Failure {
 			failure.RootCause = class
 		}
 	}
-	if failure.RootCause == "" {
-		failure.RootCause = failure.Exception
-	}
+	failure.RootCause = cmp.Or(failure.RootCause, failure.Exception)
 	return failure
 }
 

@@ -18,8 +18,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/internal/beside"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
@@ -37,9 +35,6 @@ const (
 	// maxBody is what is read of an answer, to keep its connection; the part of it
 	// that tells the version is far smaller.
 	maxBody = 64 << 10
-	// maxText is the longest version or commit that is believed: a commit has 40
-	// bytes.
-	maxText = 128
 	// otherTried is how many workers are asked by the other scheme where none
 	// answers.
 	otherTried = 3
@@ -101,9 +96,7 @@ var _ connect.Observer = (*Observer)(nil)
 // New returns an Observer. It asks nobody yet.
 func New(o Options) *Observer {
 	o.Anonymous, o.Authenticated = straight(o.Anonymous), straight(o.Authenticated)
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	observer := &Observer{options: o, now: time.Now, scheme: o.Scheme, workers: map[string]*worker{}}
 	observer.background, observer.end = context.WithCancel(context.Background())
 	return observer
@@ -321,13 +314,8 @@ func (o *Observer) probe(ctx context.Context, client *http.Client, scheme, name 
 	probe.Up = code >= http.StatusOK && code < http.StatusInternalServerError && code != http.StatusNotFound
 	if code == http.StatusOK {
 		// Anything else that answers, lives; it only has no version.
-		var root struct {
-			Version string `json:"version"`
-			Commit  string `json:"commit"`
-		}
-		if json.Unmarshal(body, &root) == nil && len(root.Version) <= maxText && len(root.Commit) <= maxText {
-			probe.Version, probe.Commit = root.Version, root.Commit
-		}
+		root, _ := beside.RootOf(body)
+		probe.Version, probe.Commit = root.Version, root.Commit
 	}
 	return probe, notAfter, true
 }

@@ -77,7 +77,7 @@ func testProbes(t *testing.T) {
 		"odd:8083":     `{"version":431,"commit":"abc"}`,
 		"twice:8083":   `{"version":"1","version":"2"}`,
 		"foreign:8083": "{\"version\":\"\xff\"}",
-		"long:8083":    `{"version":"` + strings.Repeat("4", 129) + `"}`,
+		"long:8083":    `{"version":"` + strings.Repeat("4", connect.MaxText+1) + `"}`,
 		"endless:8083": `{"version":"4.3.1","more":"` + strings.Repeat("x", maxBody),
 	}
 	answers := func(kind string) *http.Client {

@@ -1,11 +1,29 @@
 package beside
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
+
+// A Root is what a worker says of itself to GET /; "" is what it does not.
+type Root struct {
+	Version        string `json:"version"`
+	Commit         string `json:"commit"`
+	KafkaClusterID string `json:"kafka_cluster_id"`
+}
+
+// RootOf reads an answer.
+func RootOf(body []byte) (r Root, err error) {
+	if json.Unmarshal(body, &r) != nil || max(len(r.Version), len(r.Commit), len(r.KafkaClusterID)) > connect.MaxText {
+		return Root{}, fmt.Errorf("%w: not what a worker says of itself", connect.Decode)
+	}
+	return r, nil
+}
 
 // Times of GET /health.
 const (

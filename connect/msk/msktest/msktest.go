@@ -6,6 +6,7 @@ package msktest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -329,12 +330,11 @@ func (s *Service) list(w http.ResponseWriter, r *http.Request) {
 	}
 	start = min(start, len(matching))
 	page := matching[start:min(start+size, len(matching))]
-	answer := map[string]any{"connectors": make([]map[string]any, 0, len(page))}
 	summaries := []map[string]any{}
 	for _, c := range page {
 		summaries = append(summaries, s.summary(c))
 	}
-	answer["connectors"] = summaries
+	answer := map[string]any{"connectors": summaries}
 	if start+size < len(matching) {
 		answer["nextToken"] = strconv.Itoa(start + size)
 	}
@@ -352,10 +352,6 @@ func (s *Service) summary(c Connector) map[string]any {
 			"scaleInPolicy": map[string]int{"cpuUtilizationPercentage": 20}, "scaleOutPolicy": map[string]int{"cpuUtilizationPercentage": 80},
 		}}
 	}
-	version := c.ConnectVersion
-	if version == "" {
-		version = "3.7.x"
-	}
 	created := c.Created
 	if created.IsZero() {
 		created = time.Date(2024, 5, 1, 10, 11, 12, 345e6, time.UTC)
@@ -363,7 +359,7 @@ func (s *Service) summary(c Connector) map[string]any {
 	return map[string]any{
 		"connectorArn": s.arn(c.Name), "connectorName": c.Name, "connectorState": c.State,
 		"creationTime": created.UTC().Format("2006-01-02T15:04:05.000Z"), "currentVersion": c.Version,
-		"kafkaConnectVersion": version, "networkType": "IPV4", "capacity": capacity,
+		"kafkaConnectVersion": cmp.Or(c.ConnectVersion, "3.7.x"), "networkType": "IPV4", "capacity": capacity,
 		"plugins":                          []any{map[string]any{"customPlugin": map[string]any{"customPluginArn": "arn:aws:kafkaconnect:eu-west-1:111122223333:custom-plugin/p/1", "revision": 1}}},
 		"kafkaCluster":                     map[string]any{"apacheKafkaCluster": map[string]any{"bootstrapServers": "b-1:9098", "vpc": map[string]any{"subnets": []string{"subnet-1"}, "securityGroups": []string{"sg-1"}}}},
 		"kafkaClusterClientAuthentication": map[string]any{"authenticationType": "IAM"},
