@@ -9,18 +9,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"slices"
+	"net/url"
+	"reflect"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
-	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/aws-sdk-go-v2/service/sso"
+	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
@@ -47,29 +48,22 @@ var (
 // calls nobody. Credentials of the result are [Credentials], or nil if requests go
 // unsigned.
 func Load(ctx context.Context, options ...func(*awsconfig.LoadOptions) error) (aws.Config, error) {
-	client := awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(callTimeout))
-	container := awsconfig.WithEndpointCredentialOptions(func(o *endpointcreds.Options) {
-		o.HTTPClient = straight(awshttp.NewBuildableClient())
-	})
-	options = append([]func(*awsconfig.LoadOptions) error{client, container}, options...)
+	client := awshttp.NewBuildableClient().WithTimeout(callTimeout).WithTransportOptions(straight)
+	options = append([]func(*awsconfig.LoadOptions) error{
+		awsconfig.WithHTTPClient(client),
+		// The SDK's log is not the program's, and may quote requests; what matters
+		// comes back as an error.
+		awsconfig.WithLogger(logging.Nop{}),
+		awsconfig.WithEndpointCredentialOptions(func(o *endpointcreds.Options) { o.HTTPClient = client }),
+		awsconfig.WithAPIOptions([]func(*middleware.Stack) error{func(stack *middleware.Stack) error {
+			return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("NotEmpty", notEmpty), middleware.Before)
+		}}),
+	}, options...)
 	load := func(ctx context.Context) (aws.Config, error) {
 		if err := check(safefile.CheckAWS()); err != nil {
 			return aws.Config{}, err
 		}
-		cfg, err := awsconfig.LoadDefaultConfig(ctx, options...)
-		if err != nil {
-			return cfg, err
-		}
-		// The client of the instance's endpoint is made of what was read.
-		instance := awsconfig.WithEC2RoleCredentialOptions(func(o *ec2rolecreds.Options) {
-			o.Client = imds.NewFromConfig(cfg, func(o *imds.Options) {
-				// As that client would have it: elsewhere than at AWS nobody answers.
-				quick := awshttp.NewBuildableClient().WithDialerOptions(func(d *net.Dialer) { d.Timeout = 250 * time.Millisecond }).
-					WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = 500 * time.Millisecond })
-				o.HTTPClient = straight(quick)
-			})
-		})
-		return awsconfig.LoadDefaultConfig(ctx, slices.Concat(options, []func(*awsconfig.LoadOptions) error{instance})...)
+		return awsconfig.LoadDefaultConfig(ctx, options...)
 	}
 	cfg, err := load(ctx)
 	if err != nil || cfg.Credentials == nil {
@@ -87,14 +81,38 @@ func Load(ctx context.Context, options ...func(*awsconfig.LoadOptions) error) (a
 	return cfg, nil
 }
 
-// straight is a client that follows no redirect, where the SDK's own follows some:
-// the token of a task, a pod or an instance is for the endpoint that gives
-// credentials for it alone.
-func straight(client *awshttp.BuildableClient) *http.Client {
-	return &http.Client{
-		Transport: client.GetTransport(), Timeout: callTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+var (
+	errRedirect = errors.New("no redirect is followed")
+	errEmpty    = errors.New("there are no credentials in the answer")
+)
+
+// straight lets no redirect be followed, where the SDK's clients follow those that
+// keep the method: with the token of a task, a pod, an instance, a user of IAM
+// Identity Center or a web identity, which is for the one who was asked alone. The
+// kind of client to which the SDK adds AWS_CA_BUNDLE, and whose timeouts it changes
+// for an instance, takes no other hook than the proxy's: a request that comes of a
+// redirect has the answer that it comes of.
+func straight(t *http.Transport) {
+	t.Proxy = func(r *http.Request) (*url.URL, error) {
+		if r.Response != nil {
+			return nil, errRedirect
+		}
+		return http.ProxyFromEnvironment(r)
 	}
+}
+
+// notEmpty makes an error of an answer without credentials, or of null: of these the
+// SDK panics where nobody can recover, and the program ends.
+func notEmpty(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (
+	out middleware.InitializeOutput, metadata middleware.Metadata, err error,
+) {
+	out, metadata, err = next.HandleInitialize(ctx, in)
+	role, isRole := out.Result.(*sso.GetRoleCredentialsOutput)
+	if result := reflect.ValueOf(out.Result); err == nil &&
+		(result.Kind() == reflect.Pointer && result.IsNil() || isRole && role.RoleCredentials == nil) {
+		err = errEmpty
+	}
+	return out, metadata, err
 }
 
 // checked is a provider of the SDK whose files are looked at before it reads
@@ -205,6 +223,9 @@ func (c *Credentials) ask(ctx context.Context, a *attempt, provider aws.Credenti
 	}
 	if err == nil {
 		credentials, err = provider.Retrieve(ctx)
+	}
+	if err == nil && !credentials.HasKeys() {
+		err = errEmpty
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

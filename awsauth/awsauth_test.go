@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -212,6 +213,56 @@ func TestFilesThatCome(t *testing.T) {
 	write(t, filepath.Join(home, ".aws", "credentials"), "[default]\naws_access_key_id = key\naws_secret_access_key = secret\n")
 	if got, err := cfg.Credentials.Retrieve(t.Context()); err != nil || got.AccessKeyID != "key" {
 		t.Errorf("%v, %v", got.AccessKeyID, err)
+	}
+}
+
+// Whoever gives credentials may answer without any: the program goes on.
+func TestAnswersWithoutCredentials(t *testing.T) {
+	for name, set := range map[string]func(t *testing.T, home, service string){
+		"single sign-on": func(t *testing.T, home, service string) {
+			write(t, filepath.Join(home, ".aws", "config"), "[default]\nsso_session = s\nsso_account_id = 1\nsso_role_name = r\n[sso-session s]\nsso_region = eu-west-1\nsso_start_url = https://s.example\n")
+			// The name is the SHA-1 of the session's.
+			write(t, filepath.Join(home, ".aws", "sso", "cache", "a0f1490a20d0211c997b44bc357e1972deab8ae3.json"), `{"accessToken":"t","expiresAt":"2100-01-01T00:00:00Z"}`)
+			t.Setenv("AWS_ENDPOINT_URL_SSO", service)
+		},
+		"container": func(t *testing.T, _, service string) { t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", service) },
+		"instance": func(t *testing.T, _, service string) {
+			t.Setenv("AWS_EC2_METADATA_DISABLED", "")
+			t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", service)
+		},
+		"web identity": func(t *testing.T, home, service string) {
+			write(t, filepath.Join(home, "token"), "token")
+			t.Setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r")
+			t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", filepath.Join(home, "token"))
+			t.Setenv("AWS_ENDPOINT_URL_STS", service)
+		},
+	} {
+		for answer, code := range map[string]int{
+			"": 200, "{}": 200, "null": 200, `{"roleCredentials":null}`: 200, "<a><AssumeRoleWithWebIdentityResult/></a>": 200,
+			"null ": 400, "{} ": 404, " ": 403,
+		} {
+			t.Run(fmt.Sprint(name, " ", code, answer), func(t *testing.T) {
+				var asked atomic.Int32
+				service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodPut {
+						w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
+					}
+					asked.Add(1)
+					w.WriteHeader(code)
+					_, _ = w.Write([]byte(answer))
+				}))
+				defer service.Close()
+				set(t, alone(t), service.URL)
+				cfg, err := Load(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := cfg.Credentials.Retrieve(t.Context())
+				if err == nil || got.HasKeys() || asked.Load() == 0 {
+					t.Errorf("asked %d times: %q, %v", asked.Load(), got.AccessKeyID, err)
+				}
+			})
+		}
 	}
 }
 

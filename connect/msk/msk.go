@@ -27,7 +27,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kafkaconnect"
 	"github.com/aws/aws-sdk-go-v2/service/kafkaconnect/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/smithy-go/logging"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/awsauth"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -114,8 +113,6 @@ func New(ctx context.Context, options Options) (*Observer, error) {
 	cfg, err := awsauth.Load(ctx,
 		awsconfig.WithRegion(options.Region),
 		awsconfig.WithAppID("kafka-connect-exporter"),
-		// The SDK's log may quote requests; what matters comes back as an error.
-		awsconfig.WithLogger(logging.Nop{}),
 		awsconfig.WithRetryer(func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.MaxAttempts, o.MaxBackoff = attempts, cmp.Or(options.backoff, retryBackoff)

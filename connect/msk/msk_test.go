@@ -2,12 +2,15 @@ package msk
 
 import (
 	"context"
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -449,17 +452,39 @@ func TestHostileAnswers(t *testing.T) {
 	}
 }
 
-// The token by which a task, a pod or an instance gets credentials is for that
-// endpoint alone.
+// The token by which a task, a pod, an instance or somebody gets credentials is for
+// that endpoint alone.
 func TestCredentialsTokenFollowsNoRedirect(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("a redirect is followed: %v", r.Header)
 	}))
 	defer elsewhere.Close()
+	home := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(home, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	// The name of the cache is the SHA-1 of the session's.
+	file(".aws/sso/cache/"+fmt.Sprintf("%x", sha1.Sum([]byte("corp")))+".json", `{"accessToken":"s1gned-on","expiresAt":"2100-01-01T00:00:00Z"}`)
 	for name, door := range map[string]struct {
-		header, token string
+		header, token string // no header: the token is in the body
 		environment   func(endpoint string) map[string]string
 	}{
+		"single sign-on": {"X-Amz-Sso_bearer_token", "s1gned-on", func(endpoint string) map[string]string {
+			return map[string]string{
+				"AWS_CONFIG_FILE": file("config", "[default]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = r\n"+
+					"[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://corp.example/start\n"),
+				"HOME": home, "AWS_ENDPOINT_URL_SSO": endpoint,
+			}
+		}},
+		"web identity": {"", "1dentity", func(endpoint string) map[string]string {
+			return map[string]string{
+				"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/r", "AWS_WEB_IDENTITY_TOKEN_FILE": file("token", "1dentity"), "AWS_ENDPOINT_URL_STS": endpoint,
+			}
+		}},
 		"container": {"Authorization", "c0ntainer", func(endpoint string) map[string]string {
 			return map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": endpoint, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "c0ntainer"}
 		}},
@@ -476,7 +501,11 @@ func TestCredentialsTokenFollowsNoRedirect(t *testing.T) {
 						fmt.Fprint(w, door.token)
 						return
 					}
-					if asked.Add(1); r.Header.Get(door.header) != door.token {
+					sent := r.Header.Get(door.header)
+					if door.header == "" {
+						sent = r.FormValue("WebIdentityToken")
+					}
+					if asked.Add(1); sent != door.token {
 						t.Errorf("asked with %v", r.Header)
 					}
 					http.Redirect(w, r, elsewhere.URL, code)
