@@ -3,6 +3,7 @@ package connecttest
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,8 +81,10 @@ type Cluster struct {
 // its fields, see state.
 type connector struct {
 	Connector
-	born     int       // counts connectors from the first that was created
-	settings []setting // sorted by key
+	born     int    // counts connectors from the first that was created
+	quoted   []byte // its name
+	hash     uint32 // of its name
+	settings map[string]string
 	target   target
 	itself   item
 	tasks    []*item
@@ -114,8 +117,6 @@ const (
 	targetPaused
 	targetStopped
 )
-
-type setting struct{ key, value string }
 
 // An event is what happens by itself when its time has come.
 type event struct {
@@ -177,13 +178,9 @@ func (c *Cluster) Create(spec Connector) {
 	}
 	spec.Version = cmp.Or(spec.Version, c.options.Version)
 	c.born++
-	created := &connector{Connector: spec, born: c.born}
-	for key, value := range spec.Config {
-		created.set(key, value)
-	}
-	created.set("name", spec.Name)
-	created.set("connector.class", spec.Class)
-	created.set("tasks.max", strconv.Itoa(spec.Tasks))
+	created := &connector{Connector: spec, born: c.born, quoted: encode(spec.Name), hash: spreadHash(spec.Name), settings: map[string]string{}}
+	maps.Copy(created.settings, spec.Config)
+	created.settings["name"], created.settings["connector.class"], created.settings["tasks.max"] = spec.Name, spec.Class, strconv.Itoa(spec.Tasks)
 	c.connectors[spec.Name] = created
 	c.order = nil
 	c.place(&created.itself, connectorLoad)
@@ -268,7 +265,7 @@ func (c *Cluster) SetState(name string, task int, state string) {
 func (c *Cluster) SetTasksMax(name string, tasks int) {
 	c.change(name, func(it *connector) {
 		it.Tasks = tasks
-		it.set("tasks.max", strconv.Itoa(tasks))
+		it.settings["tasks.max"] = strconv.Itoa(tasks)
 		c.trimTasks(it, tasks)
 		c.startTasks(it)
 	})
@@ -276,7 +273,7 @@ func (c *Cluster) SetTasksMax(name string, tasks int) {
 
 // SetConfig changes one setting.
 func (c *Cluster) SetConfig(name, key, value string) {
-	c.change(name, func(it *connector) { it.set(key, value) })
+	c.change(name, func(it *connector) { it.settings[key] = value })
 }
 
 // DropStatus lets a connector be listed without a status, as one is that was
@@ -417,15 +414,6 @@ func (it *connector) item(task int) *item {
 		panic(fmt.Sprintf("connecttest: connector %q has no task %d", it.Name, task))
 	}
 	return it.tasks[task]
-}
-
-func (it *connector) set(key, value string) {
-	at, found := slices.BinarySearchFunc(it.settings, key, func(s setting, key string) int { return strings.Compare(s.key, key) })
-	if found {
-		it.settings[at].value = value
-		return
-	}
-	it.settings = slices.Insert(it.settings, at, setting{key, value})
 }
 
 // state is the word that an item of the connector says. A worker that shuts

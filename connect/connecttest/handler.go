@@ -117,9 +117,10 @@ func ok(body []byte) answer { return answer{http.StatusOK, jsonKind, body} }
 
 // refuse is an ErrorMessage.
 func refuse(status int, format string, args ...any) answer {
-	body := strconv.AppendInt([]byte(`{"error_code":`), int64(status), 10)
-	body = appendString(append(body, `,"message":`...), fmt.Sprintf(format, args...))
-	return answer{status, jsonKind, append(body, '}')}
+	return answer{status, jsonKind, encode(struct {
+		Code    int    `json:"error_code"`
+		Message string `json:"message"`
+	}{status, fmt.Sprintf(format, args...)})}
 }
 
 // refusePath is what is said of paths and methods that no resource has: an
@@ -145,9 +146,8 @@ func (c *Cluster) notReady(r *http.Request) answer {
 	if c.release.refusesAmbiguous() { // Jetty 12 names the whole URL.
 		at = "http://" + r.Host + r.URL.RequestURI()
 	}
-	body := appendString([]byte("{\n\"message\":"), message)
-	body = appendString(append(body, ",\n\"url\":"...), html.EscapeString(at))
-	return answer{status, jsonKind, fmt.Appendf(body, ",\n\"status\":\"%d\"\n}", status)}
+	body := fmt.Appendf(nil, "{\n\"message\":%s,\n\"url\":%s,\n\"status\":\"%d\"\n}", encode(message), encode(html.EscapeString(at)), status)
+	return answer{status, jsonKind, body}
 }
 
 // page is an error page of Jetty.

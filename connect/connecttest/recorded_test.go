@@ -160,10 +160,7 @@ func rebuild(t *testing.T, version string, answers []recorded) *Cluster {
 			Version: it.Status.Connector.Version, Config: it.Info.Config,
 		})
 		made := c.connectors[name] // Nobody else knows this cluster yet.
-		made.settings = nil
-		for key, value := range it.Info.Config {
-			made.set(key, value)
-		}
+		made.settings = maps.Clone(it.Info.Config)
 		made.itself = it.Status.Connector.item()
 		for _, task := range it.Status.Tasks {
 			item := task.item()

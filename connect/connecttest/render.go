@@ -2,11 +2,12 @@ package connecttest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf16"
 )
@@ -22,29 +23,18 @@ func (c *Cluster) listed() []*connector {
 	for int(buckets) < len(c.connectors)*4/3+1 {
 		buckets *= 2
 	}
-	type entry struct {
-		bucket uint32
-		it     *connector
-	}
-	entries := make([]entry, 0, len(c.connectors))
-	for name, it := range c.connectors {
-		var hash uint32
-		for _, unit := range utf16.Encode([]rune(name)) {
-			hash = 31*hash + uint32(unit)
-		}
-		entries = append(entries, entry{(hash ^ hash>>16) & (buckets - 1), it})
-	}
-	slices.SortFunc(entries, func(a, b entry) int {
-		if a.bucket != b.bucket {
-			return int(a.bucket) - int(b.bucket)
-		}
-		return a.it.born - b.it.born
+	c.order = slices.SortedFunc(maps.Values(c.connectors), func(a, b *connector) int {
+		return cmp.Or(cmp.Compare(a.hash&(buckets-1), b.hash&(buckets-1)), cmp.Compare(a.born, b.born))
 	})
-	c.order = make([]*connector, len(entries))
-	for i, e := range entries {
-		c.order[i] = e.it
-	}
 	return c.order
+}
+
+// spreadHash is that of a java.util.HashMap.
+func spreadHash(name string) (hash uint32) {
+	for _, unit := range utf16.Encode([]rune(name)) {
+		hash = 31*hash + uint32(unit)
+	}
+	return hash ^ hash>>16
 }
 
 // known are the connectors that one worker lists.
@@ -64,7 +54,7 @@ func (c *Cluster) list(w *worker) []byte {
 			if i > 0 {
 				out = append(out, ',')
 			}
-			out = appendString(out, it.Name)
+			out = append(out, it.quoted...)
 		}
 		return append(out, ']')
 	})
@@ -91,7 +81,7 @@ func (c *Cluster) expand(w *worker, expansions []string) []byte {
 			if len(out) > 1 {
 				out = append(out, ',')
 			}
-			out = append(appendString(out, it.Name), ":{"...)
+			out = append(append(out, it.quoted...), ":{"...)
 			for i, expansion := range wanted {
 				if i > 0 {
 					out = append(out, ',')
@@ -123,107 +113,97 @@ func (c *Cluster) reply(w *worker, key string, render func([]byte) []byte) []byt
 	return last.body
 }
 
+// ConnectorInfo, ConnectorTaskId, ConnectorStateInfo and what these are made of.
+type (
+	infoReply struct {
+		Name   string            `json:"name"`
+		Config map[string]string `json:"config"`
+		Tasks  []taskID          `json:"tasks"`
+		Type   string            `json:"type"`
+	}
+	taskID struct {
+		Connector string `json:"connector"`
+		Task      int    `json:"task"`
+	}
+	statusReply struct {
+		Name      string      `json:"name"`
+		Connector stateReply  `json:"connector"`
+		Tasks     []taskReply `json:"tasks"`
+		Type      string      `json:"type"`
+	}
+	taskReply struct {
+		ID int `json:"id"`
+		stateReply
+	}
+	stateReply struct {
+		State    string `json:"state"`
+		WorkerID string `json:"worker_id"`
+		// Version is there since 4.1, and null without the plugin.
+		Version json.RawMessage `json:"version,omitempty"`
+		Trace   string          `json:"trace,omitempty"`
+	}
+)
+
 // info is a ConnectorInfo.
 func (c *Cluster) info(w *worker, it *connector) []byte {
+	render := func(kind string) []byte {
+		reply := infoReply{Name: it.Name, Config: it.settings, Tasks: []taskID{}, Type: kind}
+		for id := range it.live() {
+			reply.Tasks = append(reply.Tasks, taskID{it.Name, id})
+		}
+		return encode(reply)
+	}
 	if it.info == nil {
-		it.info = c.renderInfo(it, it.Type)
+		it.info = render(it.Type)
 	}
 	if w.missing[it.Class] {
-		return c.renderInfo(it, "unknown")
+		return render("unknown")
 	}
 	return it.info
 }
 
-func (c *Cluster) renderInfo(it *connector, kind string) []byte {
-	out := appendString([]byte(`{"name":`), it.Name)
-	out = it.appendConfig(append(out, `,"config":`...))
-	out = append(out, `,"tasks":[`...)
-	for id := range it.live() {
-		if id > 0 {
-			out = append(out, ',')
-		}
-		out = appendTaskID(out, it, id)
-	}
-	out = append(out, `],"type":`...)
-	return append(appendString(out, kind), '}')
-}
-
 // status is a ConnectorStateInfo.
 func (c *Cluster) status(w *worker, it *connector) []byte {
+	render := func(kind string) []byte {
+		reply := statusReply{Name: it.Name, Connector: c.stateOf(it, &it.itself), Tasks: []taskReply{}, Type: kind}
+		for id, task := range it.tasks {
+			if !task.noStatus {
+				reply.Tasks = append(reply.Tasks, taskReply{id, c.stateOf(it, task)})
+			}
+		}
+		return encode(reply)
+	}
 	if it.status == nil {
-		it.status = c.renderStatus(it, it.Type)
+		it.status = render(it.Type)
 	}
 	if w.missing[it.Class] {
-		return c.renderStatus(it, "unknown")
+		return render("unknown")
 	}
 	return it.status
 }
 
-func (c *Cluster) renderStatus(it *connector, kind string) []byte {
-	out := appendString([]byte(`{"name":`), it.Name)
-	out = append(out, `,"connector":{`...)
-	out = c.appendState(out, it, &it.itself)
-	out = append(out, `},"tasks":[`...)
-	first := true
-	for id, task := range it.tasks {
-		if task.noStatus {
-			continue
-		}
-		if !first {
-			out = append(out, ',')
-		}
-		first = false
-		out = c.appendTask(out, it, id, task)
-	}
-	out = append(out, `],"type":`...)
-	return append(appendString(out, kind), '}')
-}
-
-func (c *Cluster) appendTask(out []byte, it *connector, id int, task *item) []byte {
-	out = append(strconv.AppendInt(append(out, `{"id":`...), int64(id), 10), ',')
-	return append(c.appendState(out, it, task), '}')
-}
-
-// appendState writes what a connector and a task have in common. The version is
-// there since 4.1 (null without the plugin), the trace only if there is one.
-func (c *Cluster) appendState(out []byte, it *connector, of *item) []byte {
-	out = appendString(append(out, `"state":`...), it.state(of))
-	out = appendString(append(out, `,"worker_id":`...), of.worker)
+func (c *Cluster) stateOf(it *connector, of *item) stateReply {
+	reply := stateReply{State: it.state(of), WorkerID: of.worker}
 	switch {
 	case !c.release.hasPluginVersion():
 	case of.noVersion:
-		out = append(out, `,"version":null`...)
+		reply.Version = json.RawMessage("null")
 	default:
-		out = appendString(append(out, `,"version":`...), it.Version)
+		reply.Version = encode(it.Version)
 	}
-	if of.trace != "" && it.state(of) == "FAILED" {
-		out = appendString(append(out, `,"trace":`...), of.trace)
+	if reply.State == "FAILED" {
+		reply.Trace = of.trace
 	}
-	return out
-}
-
-func (it *connector) appendConfig(out []byte, more ...setting) []byte {
-	out = append(out, '{')
-	for i, s := range slices.Concat(more, it.settings) {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = appendString(append(appendString(out, s.key), ':'), s.value)
-	}
-	return append(out, '}')
-}
-
-func appendTaskID(out []byte, it *connector, id int) []byte {
-	out = appendString(append(out, `{"connector":`...), it.Name)
-	return append(strconv.AppendInt(append(out, `,"task":`...), int64(id), 10), '}')
+	return reply
 }
 
 // root is the reply to GET /.
 func (c *Cluster) root() []byte {
-	out := appendString([]byte(`{"version":`), c.options.Version)
-	out = appendString(append(out, `,"commit":`...), c.commit())
-	out = appendString(append(out, `,"kafka_cluster_id":`...), c.options.KafkaClusterID)
-	return append(out, '}')
+	return encode(struct {
+		Version        string `json:"version"`
+		Commit         string `json:"commit"`
+		KafkaClusterID string `json:"kafka_cluster_id"`
+	}{c.options.Version, c.commit(), c.options.KafkaClusterID})
 }
 
 // commit is made up, of the form of a real one, and always the same for a
@@ -268,19 +248,14 @@ func plugins() []plugin {
 	}
 }
 
-// appendString writes a JSON string as Jackson does: without the escapes of "<"
-// and ">" that encoding/json adds for HTML.
-func appendString(out []byte, s string) []byte {
-	for i := range len(s) {
-		if b := s[i]; b < ' ' || b == '"' || b == '\\' || b >= 0x7f {
-			var buffer bytes.Buffer
-			encoder := json.NewEncoder(&buffer)
-			encoder.SetEscapeHTML(false)
-			if err := encoder.Encode(s); err != nil {
-				panic(err) // A string can always be encoded.
-			}
-			return append(out, bytes.TrimSuffix(buffer.Bytes(), []byte("\n"))...)
-		}
+// encode writes JSON as Jackson does: without the escapes of "<" and ">" that
+// encoding/json adds for HTML.
+func encode(value any) []byte {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		panic(err) // What is answered here can always be encoded.
 	}
-	return append(append(append(out, '"'), s...), '"')
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 )
 
@@ -130,12 +132,8 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mutex.Lock()
 	s.calls++
 	state, fault := s.state, s.fault
-	permissions, known := s.tokens[trimScheme(r.Header.Get("Authorization"))]
+	permissions, known := s.tokens[strings.TrimPrefix(r.Header.Get("Authorization"), "aivenv1 ")]
 	s.mutex.Unlock()
-	may := map[string]bool{}
-	for _, permission := range permissions {
-		may[permission] = true
-	}
 	switch {
 	case fault != nil && fault.Hang:
 		<-r.Context().Done()
@@ -148,25 +146,17 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusMethodNotAllowed, "the simulation is read-only")
 	case !known:
 		fail(w, http.StatusUnauthorized, "Invalid token")
-	case !may[ReadServices]:
+	case !slices.Contains(permissions, ReadServices):
 		fail(w, http.StatusForbidden, "Not authorized")
 	case r.URL.Path != "/v1/project/"+s.Project+"/service/"+s.Name:
 		fail(w, http.StatusNotFound, "Service does not exist")
 	case r.URL.Query().Get("include_secrets") != "true":
 		answer(w, http.StatusOK, map[string]any{"service": s.body(state, false)})
-	case !may[ReadSecrets]:
+	case !slices.Contains(permissions, ReadSecrets):
 		fail(w, http.StatusForbidden, "Not authorized to read secrets")
 	default:
 		answer(w, http.StatusOK, map[string]any{"service": s.body(state, true)})
 	}
-}
-
-func trimScheme(authorization string) string {
-	const scheme = "aivenv1 "
-	if len(authorization) > len(scheme) && authorization[:len(scheme)] == scheme {
-		return authorization[len(scheme):]
-	}
-	return ""
 }
 
 func (s *Service) body(state State, secrets bool) map[string]any {
@@ -174,19 +164,18 @@ func (s *Service) body(state State, secrets bool) map[string]any {
 	if !secrets { // "Secret redaction in Aiven API"
 		password = "<redacted>"
 	}
+	components := []any{map[string]any{"component": "kafka", "host": "kafka.example.org", "port": 9092, "route": "dynamic", "usage": "primary", "kafka_authentication_method": "certificate"}}
+	for _, c := range state.Components {
+		components = append(components, c)
+	}
 	body := map[string]any{
 		"service_name": s.Name, "service_type": state.Type, "state": state.State, "plan": "business-4", "cloud_name": "google-europe-west1",
 		"node_count": 3, "node_states": []any{map[string]any{"name": s.Name + "-1", "state": "running", "role": "master"}},
 		"users":       []any{map[string]any{"username": "reader", "password": nil, "type": "regular"}, map[string]any{"username": state.User, "password": password, "type": "primary"}},
-		"components":  []any{map[string]any{"component": "kafka", "host": "kafka.example.org", "port": 9092, "route": "dynamic", "usage": "primary", "kafka_authentication_method": "certificate"}},
+		"components":  components,
 		"service_uri": nil, "service_uri_params": map[string]any{}, "connection_info": map[string]any{},
 		"user_config": map[string]any{"kafka_connect": true}, "service_integrations": []any{},
 	}
-	components := body["components"].([]any)
-	for _, c := range state.Components {
-		components = append(components, c)
-	}
-	body["components"] = components
 	if state.URL == "" || state.State == "POWEROFF" {
 		return body
 	}

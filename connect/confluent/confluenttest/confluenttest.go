@@ -221,27 +221,25 @@ func info(c Connector) map[string]any {
 		}
 		config[key] = value
 	}
-	body := map[string]any{"name": c.Name, "config": config}
-	if !c.NoTasks {
-		tasks := []map[string]any{}
-		for i := range c.Tasks {
-			tasks = append(tasks, map[string]any{"connector": c.Name, "task": i})
-		}
-		body["tasks"] = tasks
+	tasks := []map[string]any{}
+	for i := range c.Tasks {
+		tasks = append(tasks, map[string]any{"connector": c.Name, "task": i})
 	}
-	if c.Type != "" {
-		body["type"] = c.Type
-	}
-	return body
+	return body(c, "config", config, tasks)
 }
 
 func status(c Connector) map[string]any {
-	body := map[string]any{"name": c.Name, "connector": map[string]string{"state": c.State, "worker_id": c.Name, "trace": c.Trace}}
+	tasks := []map[string]any{}
+	for i, t := range c.Tasks {
+		tasks = append(tasks, map[string]any{"id": i, "state": t.State, "worker_id": c.Name, "msg": t.Message})
+	}
+	return body(c, "connector", map[string]string{"state": c.State, "worker_id": c.Name, "trace": c.Trace}, tasks)
+}
+
+// body is what info and status have in common; of says what they differ in.
+func body(c Connector, of string, what any, tasks []map[string]any) map[string]any {
+	body := map[string]any{"name": c.Name, of: what}
 	if !c.NoTasks {
-		tasks := []map[string]any{}
-		for i, t := range c.Tasks {
-			tasks = append(tasks, map[string]any{"id": i, "state": t.State, "worker_id": c.Name, "msg": t.Message})
-		}
 		body["tasks"] = tasks
 	}
 	if c.Type != "" {
