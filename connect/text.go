@@ -81,8 +81,11 @@ func Unquoted(err error) string {
 }
 
 var (
-	// ownWords is how net/http and crypto/tls begin what they say themselves.
-	ownWords = regexp.MustCompile(`^(net/)?http2?: |^tls: |^(unexpected )?EOF$`)
+	// ownWords is what net/http and crypto/tls say themselves, as far as it helps, and
+	// ownPrefix how they begin all of it; but so may a proxy.
+	ownWords = regexp.MustCompile(`^((unexpected )?EOF|http: server (gave HTTP response to HTTPS client|closed idle connection)|` +
+		`tls: (server selected unsupported protocol version [0-9a-f]{1,4}|no supported versions satisfy MinVersion and MaxVersion))$`)
+	ownPrefix = regexp.MustCompile(`^(net/)?http2?: |^tls: `)
 	// usualWords are what proxies say beside a status (RFC 9110).
 	usualWords = regexp.MustCompile(`^(Bad Request|Forbidden|Not Found|Method Not Allowed|Proxy Authentication Required|Internal Server Error|Bad Gateway|Service Unavailable|Gateway Timeout)$`)
 	// bare is the type of an error that is nothing but a text.
@@ -98,6 +101,8 @@ func OfProxy(err error) error {
 		return err
 	case usualWords.MatchString(err.Error()):
 		return fmt.Errorf("%w: the proxy refuses the connection: %w", Unreachable, err)
+	case ownPrefix.MatchString(err.Error()):
+		return fmt.Errorf("%w: it does not speak TLS or HTTP as it should, or the proxy refuses the connection", Unreachable)
 	}
 	return fmt.Errorf("%w: the proxy refuses the connection", Unreachable)
 }

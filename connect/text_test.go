@@ -63,9 +63,12 @@ func TestUnquoted(t *testing.T) {
 func TestOfProxy(t *testing.T) {
 	for text, want := range map[string]string{
 		"EOF": "EOF",
-		"http: server gave HTTP response to HTTPS client": "http: server gave HTTP response to HTTPS client",
-		"Proxy Authentication Required":                   "unreachable: the proxy refuses the connection: Proxy Authentication Required",
-		"Basic s3cret":                                    "unreachable: the proxy refuses the connection",
+		"http: server gave HTTP response to HTTPS client":       "http: server gave HTTP response to HTTPS client",
+		"tls: server selected unsupported protocol version 302": "tls: server selected unsupported protocol version 302",
+		"tls: s3cret":                   "unreachable: it does not speak TLS or HTTP as it should, or the proxy refuses the connection",
+		"http: server gave s3cret":      "unreachable: it does not speak TLS or HTTP as it should, or the proxy refuses the connection",
+		"Proxy Authentication Required": "unreachable: the proxy refuses the connection: Proxy Authentication Required",
+		"Basic s3cret":                  "unreachable: the proxy refuses the connection",
 	} {
 		if got := OfProxy(errors.New(text)).Error(); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
