@@ -34,8 +34,17 @@ const (
 // one by one through /probe. They have places of their own: whatever the clusters
 // and their scrapers do, they are there.
 func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Query().Get("clusters") == "none" {
+	query := r.URL.Query()
+	switch clusters := strings.Join(query["clusters"], ","); {
+	case query.Has("cluster"):
+		// All of them would be answered, to each who asks for one.
+		http.Error(w, "One cluster is served by /probe?cluster=NAME.", http.StatusBadRequest)
+		return
+	case clusters == "none":
 		s.gated(s.own, w, func(w http.ResponseWriter) { s.expose(s.lasting(r), w, r, nil, s.Self.Own()) })
+		return
+	case clusters != "":
+		http.Error(w, "clusters is none, for the exporter's own metrics alone, or is left out, for those of all clusters.", http.StatusBadRequest)
 		return
 	}
 	s.observe(w, r, s.ahead(expfmt.NegotiateAccept(r.Header, exposition.Formats()...)), nil, func(ctx context.Context, results []series.Result) {

@@ -200,6 +200,14 @@ func TestOwnMetricsAlone(t *testing.T) {
 	if o.count() != 1 {
 		t.Errorf("%d snapshots, want only that of the first scrape", o.count())
 	}
+	// Who asks for a part that there is not is not answered all.
+	for query, want := range map[string]int{
+		"clusters=": 200, "clusters=none&clusters=all": 400, "clusters=None": 400, "clusters=a": 400, "cluster=a": 400, "clusters=none&cluster=a": 400, "name[]=up": 200,
+	} {
+		if answer := ask(handler, http.MethodGet, "/metrics?"+query); answer.Code != want {
+			t.Errorf("%s: status %d, want %d", query, answer.Code, want)
+		}
+	}
 }
 
 func TestOneBrokenClusterCostsTheOthersNothing(t *testing.T) {
