@@ -191,8 +191,11 @@ func execute(ctx context.Context, arguments []string, sys system) (status int) {
 		return trouble(sys, err)
 	}
 	command, err := parser.Parse(arguments)
+	if err == nil {
+		err = given(command, "config.file", "connect.url")
+	}
 	if err != nil {
-		return trouble(sys, fmt.Errorf("%w (see kafka-connect-exporter --help)", err))
+		return trouble(sys, fmt.Errorf("%w%s (see kafka-connect-exporter --help)", err, commands(err)))
 	}
 	switch err := command.Run(); {
 	case err == nil:
@@ -204,6 +207,37 @@ func execute(ctx context.Context, arguments []string, sys system) (status int) {
 	default:
 		return trouble(sys, err)
 	}
+}
+
+// given refuses flags that are given twice: of several clusters, one alone would be
+// watched.
+func given(command *kong.Context, once ...string) error {
+	var seen []string
+	for _, step := range command.Path {
+		if step.Flag == nil {
+			continue
+		}
+		name := step.Flag.Name
+		if slices.Contains(seen, name) && slices.Contains(once, name) {
+			return fmt.Errorf("--%s is given twice; several clusters, or several workers of one, are listed in a file", name)
+		}
+		seen = append(seen, name)
+	}
+	return nil
+}
+
+// commands lists them where a word that is none was taken for an argument of the
+// default one.
+func commands(err error) string {
+	wrong, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || !strings.HasPrefix(err.Error(), "unexpected argument ") || wrong.Context.Command() != "serve" {
+		return ""
+	}
+	var names []string
+	for _, command := range wrong.Context.Model.Children {
+		names = append(names, command.Name)
+	}
+	return "; the commands are " + strings.Join(names, ", ")
 }
 
 // trouble says in one line why it could not be done.
