@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -102,6 +103,14 @@ type fileSelector struct {
 	seen map[discovery.Key]discovery.Document
 }
 
+// unmatched are the patterns that no file has, which may come.
+func (s *fileSelector) unmatched() []string {
+	return slices.DeleteFunc(slices.Clone(s.patterns), func(pattern string) bool {
+		files, err := filepath.Glob(pattern)
+		return err != nil || len(files) > 0
+	})
+}
+
 // parsedSelectors checks what only the operators' side knows: kinds, names and
 // label selectors.
 func parsedSelectors(d *config.Discovery) (selectors []kubernetes.Selector, files []fileSelector, err error) {
@@ -165,6 +174,11 @@ func newDiscoverer(d *config.Discovery, version string, instruments *self.Instru
 		}); err != nil {
 			f.cancel()
 			return nil, err
+		}
+	}
+	for i := range f.files {
+		for _, pattern := range f.files[i].unmatched() {
+			logger.Warn("no file has this name yet", "pattern", pattern)
 		}
 	}
 	f.readFiles()
@@ -596,17 +610,18 @@ func (idle) Close() {}
 
 // ResourceFindings are what is wrong, or hardly meant, in the manifests that a
 // configuration names, in the order of the files; problems are files and
-// documents that cannot be read at all.
-func ResourceFindings(cfg *config.Config) (findings []discovery.Finding, problems []error) {
+// documents that cannot be read at all, unmatched are patterns that name none.
+func ResourceFindings(cfg *config.Config) (findings []discovery.Finding, problems []error, unmatched []string) {
 	d := cfg.Discovery()
 	if d == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	_, files, err := parsedSelectors(d)
 	if err != nil {
-		return nil, []error{err}
+		return nil, []error{err}, nil
 	}
 	for _, s := range files {
+		unmatched = append(unmatched, s.unmatched()...)
 		names, err := discovery.Glob(s.patterns)
 		if err != nil {
 			problems = append(problems, err)
@@ -627,5 +642,5 @@ func ResourceFindings(cfg *config.Config) (findings []discovery.Finding, problem
 	slices.SortStableFunc(findings, func(a, b discovery.Finding) int {
 		return cmp.Or(cmp.Compare(a.Document.File, b.Document.File), cmp.Compare(a.Line, b.Line))
 	})
-	return findings, problems
+	return findings, problems, unmatched
 }

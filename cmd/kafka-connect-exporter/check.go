@@ -88,7 +88,10 @@ func notWatched(r discovery.Refusal) string {
 // checkManifests compares the manifests that discovery reads from files with
 // their definition, and says line by line what is wrong with them.
 func checkManifests(cfg *config.Config, sys system) (verdict error) {
-	findings, problems := app.ResourceFindings(cfg)
+	findings, problems, unmatched := app.ResourceFindings(cfg)
+	for _, pattern := range unmatched {
+		fmt.Fprintln(sys.Stderr, "kafka-connect-exporter: warning: discovery.files: no file has the name "+connect.Printable(pattern))
+	}
 	for _, err := range problems {
 		fmt.Fprintln(sys.Stderr, "kafka-connect-exporter: "+connect.Printable(err.Error()))
 		verdict = errTrouble
