@@ -216,7 +216,7 @@ func closeListeners(listeners []net.Listener) {
 func validate(ctx context.Context, cfg *config.Config, fleet *fleet.Fleet) error {
 	var names []string
 	origins := map[string]string{}
-	for _, cluster := range cfg.Clusters() {
+	for _, cluster := range cfg.Clusters {
 		if cluster.StartupValidation {
 			names = append(names, cluster.Name)
 			origins[cluster.Name] = cluster.Origin

@@ -48,7 +48,7 @@ type wish struct {
 
 // configured are the wishes of a configuration.
 func configured(cfg *config.Config) (all []wish) {
-	for _, c := range cfg.Clusters() {
+	for _, c := range cfg.Clusters {
 		all = append(all, wish{Cluster: c})
 	}
 	return all
@@ -115,7 +115,7 @@ func (s *fileSelector) unmatched() []string {
 // label selectors.
 func parsedSelectors(d *config.Discovery) (selectors []kubernetes.Selector, files []fileSelector, err error) {
 	kindsOf := func(s *config.Selector) (kinds []discovery.Kind, err error) {
-		if err := discovery.CheckName(s.NameTemplate); err != nil {
+		if err := discovery.CheckName(s.Settings.Name); err != nil {
 			return nil, s.Wrong("name", "%s", err)
 		}
 		for _, name := range s.Kinds {
@@ -276,7 +276,7 @@ func (f *discoverer) wishes(cfg *config.Config) []wish {
 	for i := range all {
 		names[i] = all[i].Name
 	}
-	found, refused := discovery.Plan(f.registry.Objects(), func(selector int) string { return f.selectors[selector].NameTemplate }, names)
+	found, refused := discovery.Plan(f.registry.Objects(), func(selector int) string { return f.selectors[selector].Settings.Name }, names)
 	for _, c := range found {
 		settings, reason, err := f.cluster(&c)
 		if err != nil {
@@ -612,7 +612,7 @@ func (idle) Close() {}
 // configuration names, in the order of the files; problems are files and
 // documents that cannot be read at all, unmatched are patterns that name none.
 func ResourceFindings(cfg *config.Config) (findings []discovery.Finding, problems []error, unmatched []string) {
-	d := cfg.Discovery()
+	d := cfg.Discovery
 	if d == nil {
 		return nil, nil, nil
 	}

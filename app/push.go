@@ -30,7 +30,7 @@ type pushing struct {
 // reconcile returns the push that cfg wants: this one if it is as before, a new one,
 // or none. It does not end this one.
 func (p pushing) reconcile(cfg *config.Config, w *watch) (pushing, error) {
-	o := cfg.OTLP()
+	o := cfg.OTLP
 	switch {
 	case o == nil:
 		return pushing{}, nil
@@ -41,7 +41,7 @@ func (p pushing) reconcile(cfg *config.Config, w *watch) (pushing, error) {
 	if producer == nil {
 		producer = otlp.New(otlp.Options{
 			Observe: w.fleet.Observe, Own: w.self.Collect, Timeout: produceLimit, Version: version.Version, Logger: w.options.Logger,
-			AllStates: func() bool { return w.current.Load().config.StateSeriesAll() },
+			AllStates: func() bool { return w.current.Load().config.StateSeriesAll },
 		})
 	}
 	w.instruments.ExpectExports()
@@ -49,10 +49,7 @@ func (p pushing) reconcile(cfg *config.Config, w *watch) (pushing, error) {
 		Endpoint: o.Endpoint, Protocol: o.Protocol, Interval: time.Duration(o.Interval), Timeout: time.Duration(o.Timeout), Gzip: o.Compression == "gzip",
 		Credentials: func() (push.Credentials, error) {
 			c, err := o.Credentials()
-			if err != nil {
-				return push.Credentials{}, err
-			}
-			return push.Credentials{Headers: c.Headers, TLS: c.TLS, Version: c.Version}, nil
+			return push.Credentials(c), err
 		},
 		Attributes: o.ResourceAttributes, Version: version.Version,
 		Source: producer, Exported: w.instruments.Exported, Logger: w.options.Logger,

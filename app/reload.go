@@ -83,7 +83,7 @@ func newWatch(ctx context.Context, o Options, own *self.Metrics) (*watch, error)
 		return nil, err
 	}
 	w.fleet = fleet.New(w.clusters.list(wishes), fleet.Options{
-		SnapshotMaxAge: cfg.SnapshotMaxAge(), Timeout: scrapeLimit, Recorder: w.instruments, Logger: o.Logger,
+		SnapshotMaxAge: cfg.SnapshotMaxAge, Timeout: scrapeLimit, Recorder: w.instruments, Logger: o.Logger,
 	})
 	w.apply(cfg)
 	if w.pushing, err = w.pushing.reconcile(cfg, w); err != nil {
@@ -108,7 +108,7 @@ func (w *watch) readConfig(ctx context.Context, others []string) (*config.Config
 		read := contentsOf(others)
 		cfg, err := w.options.load(w.options.Sources)
 		if err == nil {
-			read = read.with(cfg.Files())
+			read = read.with(cfg.Files)
 		}
 		return result{cfg, read, err}
 	})
@@ -145,10 +145,10 @@ func within[T any](ctx context.Context, places chan struct{}, read func() T) (re
 // find begins to search for clusters where the configuration says, unless it has
 // begun already.
 func (w *watch) find(cfg *config.Config) (*discoverer, error) {
-	if w.finder != nil && w.finder.settings.Same(cfg.Discovery()) {
+	if w.finder != nil && w.finder.settings.Same(cfg.Discovery) {
 		return w.finder, nil
 	}
-	return newDiscoverer(cfg.Discovery(), version.Version, w.instruments, w.options.Logger)
+	return newDiscoverer(cfg.Discovery, version.Version, w.instruments, w.options.Logger)
 }
 
 // follow takes over what a discoverer finds from now on.
@@ -197,10 +197,10 @@ func (w *watch) settleDown(ctx context.Context) {
 
 // apply makes cfg the one that holds.
 func (w *watch) apply(cfg *config.Config) {
-	for _, warning := range cfg.Warnings() {
+	for _, warning := range cfg.Warnings {
 		w.options.Logger.Warn("the configuration is accepted, but hardly meant so", "warning", warning)
 	}
-	w.current.Store(&loaded{cfg, exposition.NewRenderer(exposition.Options{AllStates: cfg.StateSeriesAll()})})
+	w.current.Store(&loaded{cfg, exposition.NewRenderer(exposition.Options{AllStates: cfg.StateSeriesAll})})
 	w.instruments.Reloaded(true, time.Now())
 }
 
@@ -238,7 +238,7 @@ var errStopping = errors.New("the exporter is stopping")
 // load makes everything that the configuration wants anew before it applies any
 // of it.
 func (w *watch) load(ctx context.Context) error {
-	cfg, read, err := w.readConfig(ctx, w.current.Load().config.Files())
+	cfg, read, err := w.readConfig(ctx, w.current.Load().config.Files)
 	if read != nil {
 		w.read = read
 	}
@@ -271,7 +271,7 @@ func (w *watch) load(ctx context.Context) error {
 	}
 	w.clusters = next
 	w.fleet.Replace(next.list(wishes))
-	w.fleet.SetSnapshotMaxAge(cfg.SnapshotMaxAge())
+	w.fleet.SetSnapshotMaxAge(cfg.SnapshotMaxAge)
 	w.apply(cfg)
 	if finder != w.finder {
 		w.finder.stop()

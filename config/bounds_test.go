@@ -110,7 +110,7 @@ func TestLargeFile(t *testing.T) {
       tls_config: {server_name: connect}
 `, i)
 	}
-	if got := len(mustLoad(t, text.String()).Clusters()); got != 2000 {
+	if got := len(mustLoad(t, text.String()).Clusters); got != 2000 {
 		t.Errorf("%d clusters", got)
 	}
 }

@@ -34,43 +34,29 @@ type Sources struct {
 	InstanceID string
 }
 
-// Config is a valid configuration. It does not change; the zero value has no
-// use.
+// Config is a valid configuration. It is shared: do not change it.
 type Config struct {
+	// Clusters are those of the file in its order, then those of the environment,
+	// then that of the flag. Names are unique.
+	Clusters []Cluster
+	// SnapshotMaxAge is up to which age a snapshot is used for a further request;
+	// 0 asks each time.
+	SnapshotMaxAge time.Duration
+	// StateSeriesAll says whether every state of a provider is a series (0 or 1),
+	// not only the one that holds.
+	StateSeriesAll bool
+	// OTLP is where to push by OTLP, Discovery where clusters are found at run time;
+	// nil for nowhere.
+	OTLP      *OTLP
+	Discovery *Discovery
+	// Files that the configuration was read from, the configuration file first: when
+	// one changes, it is time to load again.
+	Files []string
+	// Warnings are lines about what is accepted but hardly meant.
+	Warnings []string
+
 	effective document
-	clusters  []Cluster
-	otlp      *OTLP
-	discovery *Discovery
-	files     []string
-	warnings  []string
 }
-
-// Clusters returns the clusters: those of the file in its order, then those of
-// the environment, then that of the flag. Names are unique.
-func (c *Config) Clusters() []Cluster { return slices.Clone(c.clusters) }
-
-// SnapshotMaxAge is up to which age a snapshot is used for a further request;
-// 0 asks each time.
-func (c *Config) SnapshotMaxAge() time.Duration { return time.Duration(c.effective.SnapshotMaxAge) }
-
-// StateSeriesAll says whether every state of a provider is a series (0 or 1),
-// not only the one that holds.
-func (c *Config) StateSeriesAll() bool { return c.effective.StateSeries == stateSeriesAll }
-
-// OTLP returns where to push by OTLP, nil when push is off.
-func (c *Config) OTLP() *OTLP { return c.otlp }
-
-// Discovery returns where clusters are found at run time, nil if nowhere.
-func (c *Config) Discovery() *Discovery { return c.discovery }
-
-// Warnings are lines about what is accepted but hardly meant, in the order in
-// which they were found.
-func (c *Config) Warnings() []string { return slices.Clone(c.warnings) }
-
-// Files lists every file that the configuration was read from, the configuration
-// file first, then secrets, certificates and key stores: whoever watches them
-// knows when to load again.
-func (c *Config) Files() []string { return slices.Clone(c.files) }
 
 // A Cluster is one Connect cluster to watch: its settings in their normal form,
 // and what follows from them. Its fields are shared: do not change what they
@@ -129,9 +115,6 @@ func (f Filter) Keep(connector string) bool {
 	matches := func(pattern Pattern) bool { return pattern.MatchString(connector) }
 	return (len(f.Include) == 0 || slices.ContainsFunc(f.Include, matches)) && !slices.ContainsFunc(f.Exclude, matches)
 }
-
-// KeepsAll says whether there is no pattern at all.
-func (f Filter) KeepsAll() bool { return len(f.Include)+len(f.Exclude) == 0 }
 
 // OTLP says where metrics are pushed by OTLP, and how.
 type OTLP struct {

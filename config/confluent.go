@@ -52,14 +52,14 @@ var confluentPathForm = regexp.MustCompile(`^(.*)/connect/v1/environments/([^/]+
 
 // confluentPath recognises the address of a Connect cluster in Confluent
 // Cloud's API: https://api.confluent.cloud/connect/v1/environments/E/clusters/C.
-func confluentPath(address *url.URL) (ConfluentCloud, bool) {
+func confluentPath(address *url.URL) *ConfluentCloud {
 	match := confluentPathForm.FindStringSubmatch(address.Path)
 	if match == nil {
-		return ConfluentCloud{}, false
+		return nil
 	}
 	base := *address
 	base.Path, base.RawPath = match[1], ""
-	return ConfluentCloud{Environment: match[2], Cluster: match[3], APIURL: URL{&base}}, true
+	return &ConfluentCloud{Environment: match[2], Cluster: match[3], APIURL: URL{URL: &base}}
 }
 
 // selectProvider makes a cluster that was given by a URL alone one of Confluent
@@ -69,10 +69,10 @@ func selectProvider(settings *Settings, at origin) error {
 	if err != nil {
 		return at.Wrong("urls[0]", "%s", err)
 	}
-	block, cloud := confluentPath(address)
-	if !cloud {
+	block := confluentPath(address)
+	if block == nil {
 		return nil
 	}
-	settings.Provider, settings.ConfluentCloud, settings.URLs = ProviderConfluentCloud, &block, nil
+	settings.Provider, settings.ConfluentCloud, settings.URLs = ProviderConfluentCloud, block, nil
 	return client.Authenticate(&settings.HTTPClient, user, "urls[0]", at.Place)
 }

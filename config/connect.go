@@ -60,7 +60,7 @@ func connectURLs(settings *Settings, at origin) (parsed []*url.URL, err error) {
 		if err != nil {
 			return nil, at.Wrong(place, "%s", err)
 		}
-		if _, cloud := confluentPath(worker); cloud {
+		if confluentPath(worker) != nil {
 			return nil, at.Wrong(place, "is Confluent Cloud's API: write provider: confluent-cloud and confluent_cloud: {environment, cluster} in place of urls")
 		}
 		if i > 0 && (user == nil) != (workerUser == nil) || user != nil && *user != *workerUser {

@@ -41,28 +41,20 @@ func (d *Discovery) Same(other *Discovery) bool {
 	return reflect.DeepEqual(d.settings, other.settings) && slices.Equal(d.contents, other.contents)
 }
 
-// A Selector says which resources are clusters, and how these are watched.
+// A Selector says which resources are clusters, and how these are watched; its
+// name is a template of theirs. Wrong is an error about one of its fields, with its
+// place.
 type Selector struct {
 	selectorSettings
-	// NameTemplate of the cluster: {namespace}, {name}, {kind}, {group}.
-	NameTemplate string
-
 	loader *loader
-	at     origin
-}
-
-// Wrong is an error about one of the selector's fields, with its place.
-func (s *Selector) Wrong(field, format string, args ...any) error {
-	return s.at.Wrong(field, format, args...)
+	origin
 }
 
 // HasToken says whether the selector has an API token of Aiven of its own.
 func (s *Selector) HasToken() bool {
-	if token, _ := s.loader.environment.lookup("AIVEN_TOKEN"); token != "" {
-		return true
-	}
+	token, _ := s.loader.environment.lookup("AIVEN_TOKEN")
 	aiven := s.Settings.Aiven
-	return aiven != nil && (aiven.Token != "" || aiven.TokenFile != "")
+	return token != "" || aiven != nil && (aiven.Token != "" || aiven.TokenFile != "")
 }
 
 // A Found cluster is what a resource says of it.
@@ -83,7 +75,7 @@ type Found struct {
 
 // Cluster makes a cluster of what was found, by the selector's settings.
 func (s *Selector) Cluster(found Found) (Cluster, error) {
-	settings, at := s.Settings, origin{s.at.Place, found.Origin, s.at.files}
+	settings, at := s.Settings, origin{s.Place, found.Origin, s.files}
 	settings.Name, settings.Provider, settings.URLs, settings.Labels = found.Name, found.Provider, found.URLs, s.labels(found.Labels)
 	l := &loader{sources: s.loader.sources, environment: s.loader.environment, names: map[string]string{}}
 	if found.Idle {
@@ -218,7 +210,7 @@ func (l *loader) loadDiscovery(document *strict.Document) error {
 		{"discovery.files", settings.Files, &d.Files, l.fileSelector},
 	} {
 		for i := range list.settings {
-			s := Selector{list.settings[i], list.settings[i].Settings.Name, l, originOf(document, strict.Item(list.name, i))}
+			s := Selector{list.settings[i], l, originOf(document, strict.Item(list.name, i))}
 			if err := list.validate(&s); err != nil {
 				return err
 			}
@@ -228,24 +220,24 @@ func (l *loader) loadDiscovery(document *strict.Document) error {
 			*list.selectors = append(*list.selectors, s)
 		}
 	}
-	l.config.discovery = d
+	l.config.Discovery = d
 	return nil
 }
 
 func kubernetesSelector(s *Selector) error {
 	return cmp.Or(
-		s.at.When(len(s.Kinds) == 0, "kinds", "is required, such as kinds: [strimzi]"),
-		s.at.When(len(s.Paths) > 0, "paths", "belongs to discovery.files"),
-		s.at.When(slices.Contains(s.Namespaces, ""), "namespaces", `an empty name is no namespace; write "*" for all`),
-		s.at.When(slices.Contains(s.Namespaces, "*") && len(s.Namespaces) > 1, "namespaces", `"*" stands for all: remove the others`),
+		s.When(len(s.Kinds) == 0, "kinds", "is required, such as kinds: [strimzi]"),
+		s.When(len(s.Paths) > 0, "paths", "belongs to discovery.files"),
+		s.When(slices.Contains(s.Namespaces, ""), "namespaces", `an empty name is no namespace; write "*" for all`),
+		s.When(slices.Contains(s.Namespaces, "*") && len(s.Namespaces) > 1, "namespaces", `"*" stands for all: remove the others`),
 	)
 }
 
 func (l *loader) fileSelector(s *Selector) error {
 	if err := cmp.Or(
-		s.at.When(len(s.Paths) == 0, "paths", `is required, such as paths: ["resources/*.yaml"]`),
-		s.at.When(len(s.Namespaces) > 0, "namespaces", "belongs to discovery.kubernetes"),
-		s.at.When(s.LabelSelector != "", "label_selector", "belongs to discovery.kubernetes"),
+		s.When(len(s.Paths) == 0, "paths", `is required, such as paths: ["resources/*.yaml"]`),
+		s.When(len(s.Namespaces) > 0, "namespaces", "belongs to discovery.kubernetes"),
+		s.When(s.LabelSelector != "", "label_selector", "belongs to discovery.kubernetes"),
 	); err != nil {
 		return err
 	}
@@ -262,12 +254,12 @@ func (l *loader) fileSelector(s *Selector) error {
 func (l *loader) selector(s *Selector, d *Discovery) error {
 	c := &s.Settings
 	if err := cmp.Or(
-		s.at.When(len(c.URLs) > 0, "urls", "are what the resource says: remove them"),
-		s.at.When(c.Provider != ProviderConnect, "provider", "is what the resource says: remove it"),
-		s.at.When(c.ConfluentCloud != nil, "confluent_cloud", "is no resource: put it under clusters"),
-		s.at.When(c.MSK != nil, "msk", "is no resource: put it under clusters"),
-		s.at.When(c.StartupValidation, "startup_validation", "waits for clusters that are named; those that are found come and go: remove it"),
-		s.at.When(c.Aiven != nil && c.Aiven.Project+c.Aiven.Service != "", "aiven", "project and service are what the resource says: remove them"),
+		s.When(len(c.URLs) > 0, "urls", "are what the resource says: remove them"),
+		s.When(c.Provider != ProviderConnect, "provider", "is what the resource says: remove it"),
+		s.When(c.ConfluentCloud != nil, "confluent_cloud", "is no resource: put it under clusters"),
+		s.When(c.MSK != nil, "msk", "is no resource: put it under clusters"),
+		s.When(c.StartupValidation, "startup_validation", "waits for clusters that are named; those that are found come and go: remove it"),
+		s.When(c.Aiven != nil && c.Aiven.Project+c.Aiven.Service != "", "aiven", "project and service are what the resource says: remove them"),
 	); err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ func discoveryOf(t *testing.T, text string, environ ...string) *Discovery {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	return cfg.Discovery()
+	return cfg.Discovery
 }
 
 func foundAt(address string) Found {
@@ -40,7 +40,7 @@ discovery:
       name: "{name}"
       aiven: {token: secret, api_url: "https://api.example.org"}
 `)
-	if len(d.Kubernetes) != 2 || d.Kubernetes[0].NameTemplate != "{namespace}/{name}" || d.Kubernetes[1].NameTemplate != "{name}" {
+	if len(d.Kubernetes) != 2 || d.Kubernetes[0].Settings.Name != "{namespace}/{name}" || d.Kubernetes[1].Settings.Name != "{name}" {
 		t.Fatalf("%+v", d)
 	}
 	found := foundAt("http://orders:8083")
@@ -97,7 +97,7 @@ discovery:
 
 func TestDiscoveryFiles(t *testing.T) {
 	d := discoveryOf(t, "discovery:\n  files:\n    - resources/*.yaml\n    - paths: [/etc/connect/*.yml]\n      name: '{kind}-{name}'\n")
-	if len(d.Files) != 2 || !filepath.IsAbs(d.Files[0].Paths[0]) || !strings.HasSuffix(d.Files[0].Paths[0], "/resources/*.yaml") || d.Files[1].NameTemplate != "{kind}-{name}" {
+	if len(d.Files) != 2 || !filepath.IsAbs(d.Files[0].Paths[0]) || !strings.HasSuffix(d.Files[0].Paths[0], "/resources/*.yaml") || d.Files[1].Settings.Name != "{kind}-{name}" {
 		t.Errorf("%+v", d.Files)
 	}
 	again := discoveryOf(t, "discovery:\n  files:\n    - paths: [/etc/connect/*.yml]\n")

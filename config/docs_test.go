@@ -70,8 +70,8 @@ func TestExamples(t *testing.T) {
 		config, err := load(t, text, "TEAM=orders", "ORDERS_PASSWORD=secret")
 		if err != nil {
 			t.Errorf("%v\n%s", err, text)
-		} else if len(config.Warnings()) > 0 {
-			t.Errorf("%q\n%s", config.Warnings(), text)
+		} else if len(config.Warnings) > 0 {
+			t.Errorf("%q\n%s", config.Warnings, text)
 		}
 	}
 }
@@ -293,13 +293,13 @@ func providerTable() string {
 // TestDocumentedDefaults holds the defaults that the table of variables writes
 // to what happens without them.
 func TestDocumentedDefaults(t *testing.T) {
-	without := fromEnvironment(t, "CONNECT_REST_URL=http://a:1").Clusters()[0]
+	without := fromEnvironment(t, "CONNECT_REST_URL=http://a:1").Clusters[0]
 	for _, variable := range variables() {
 		standard := regexp.MustCompile(`^[a-z0-9]+$`).FindString(strings.SplitN(variable.standard, ";", 2)[0])
 		if standard == "" {
 			continue
 		}
-		if with := fromEnvironment(t, "CONNECT_REST_URL=http://a:1", variable.name+"="+standard).Clusters()[0]; !with.Same(without) {
+		if with := fromEnvironment(t, "CONNECT_REST_URL=http://a:1", variable.name+"="+standard).Clusters[0]; !with.Same(without) {
 			t.Errorf("%s=%s is not the default", variable.name, standard)
 		}
 	}

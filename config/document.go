@@ -1,14 +1,7 @@
 package config
 
 import (
-	"errors"
-	"fmt"
-	"net/url"
-	"regexp"
-	"time"
-
 	commoncfg "github.com/prometheus/common/config"
-	"github.com/prometheus/common/model"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/client"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/strict"
@@ -24,7 +17,6 @@ const (
 	maxParallelism = 256
 	// maxMaxConnectors is what may be asked for at the cost of one's own memory.
 	maxMaxConnectors = 1_000_000
-	maxPatterns      = 200
 )
 
 // A document is the file as it is written. The other doors fill the same types,
@@ -57,9 +49,6 @@ type Settings struct {
 	Services           `yaml:",inline"`
 	Kafka              *Kafka      `yaml:"kafka,omitempty" doc:"Read the brokers behind the cluster: every transition, the workers' group, lag and progress."`
 	WorkerProbe        WorkerProbe `yaml:"worker_probe,omitempty" default:"false" short:"enabled" doc:"Ask each worker that the snapshot names whether it lives (GET /) and works (GET /health, Kafka 3.9 and later). May be written as worker_probe: true."`
-
-	// files were read to fill these settings: key stores.
-	files []string
 }
 
 // A Filter says which connectors are watched. The zero Filter keeps all.
@@ -97,67 +86,11 @@ func (p WorkerProbe) IsZero() bool {
 	return !p.Enabled && p.Scheme == schemeAuto && len(p.CredentialsHosts) == 0
 }
 
-// A Duration is written as Go and Prometheus write it.
-type Duration time.Duration
-
-// UnmarshalText reads Go's notation, and Prometheus's for its days and weeks.
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		days, err := model.ParseDuration(string(text))
-		if err != nil {
-			return errors.New("must be a duration with its unit, such as 500ms, 5s or 1m30s")
-		}
-		parsed = time.Duration(days)
-	}
-	if parsed < 0 {
-		return errors.New("must not be negative")
-	}
-	*d = Duration(parsed)
-	return nil
-}
-
-// MarshalText is String.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-func (d Duration) String() string {
-	if time.Duration(d)%time.Millisecond != 0 {
-		return time.Duration(d).String()
-	}
-	return model.Duration(d).String()
-}
-
-// A Pattern is a regular expression that matches anywhere in a name.
-type Pattern struct{ *regexp.Regexp }
-
-// UnmarshalText compiles it. Its errors never repeat it.
-func (p *Pattern) UnmarshalText(text []byte) (err error) {
-	if p.Regexp, err = regexp.Compile(string(text)); err != nil {
-		return errors.New("is no regular expression (RE2)" + patternProblem(err))
-	}
-	return nil
-}
-
-// Limit bounds what lists of patterns cost.
-func (Pattern) Limit() (items int, wrong string) {
-	return maxPatterns, fmt.Sprintf("has more than %d patterns: join some with |", maxPatterns)
-}
-
-// A URL is the base of a service, without userinfo, query and trailing slash.
-type URL struct{ *url.URL }
-
-// UnmarshalText parses it. Its errors never repeat it.
-func (u *URL) UnmarshalText(text []byte) error {
-	parsed, user, err := client.ParseURL(string(text))
-	if err != nil {
-		return err
-	}
-	if user != nil {
-		return errors.New("must not carry a user and password")
-	}
-	u.URL = parsed
-	return nil
-}
-
-// MarshalText is String.
-func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+type (
+	// A Duration is written as Go and Prometheus write it.
+	Duration = strict.Duration
+	// A Pattern is a regular expression that matches anywhere in a name.
+	Pattern = strict.Pattern
+	// A URL is the base of a service, without userinfo, query and trailing slash.
+	URL = client.URL
+)

@@ -69,75 +69,6 @@ func (e *environment) warn(format string, args ...any) {
 	e.warnings = append(e.warnings, fmt.Sprintf(format, args...))
 }
 
-// A variable of a cluster, or of its brokers, as it is called without a resource
-// id before it.
-type variable struct {
-	name string
-	// standard is the default as the documentation writes it.
-	standard string
-	meaning  string
-	// field is the setting that it gives, as errors of validation name it.
-	field string
-	// set takes a value over where that is all there is to do, or says what is wrong
-	// with it.
-	set func(to *Settings, value string) error
-}
-
-// variables lists every variable of one cluster.
-func variables() []variable {
-	return append([]variable{
-		{"CONNECT_NAME", "the resource id, else default", "Name of the cluster: its connect_cluster label.", "name", func(s *Settings, value string) error { return text(&s.Name)(value) }},
-		{"CONNECT_REST_URL", "", "REST URL of the cluster. A URL of Confluent Cloud's API (https://api.confluent.cloud/connect/v1/environments/ENV/clusters/CLUSTER) selects provider confluent-cloud.", "urls", nil},
-		{"CONNECT_AUTH", "", "BASIC: send CONNECT_BASIC_AUTH_USER and CONNECT_BASIC_AUTH_PASS.", "http_client", oneOf("BASIC")},
-		{"CONNECT_BASIC_AUTH_USER", "", "User name, with CONNECT_AUTH=BASIC.", "", nil},
-		{"CONNECT_BASIC_AUTH_PASS", "", "Password, with CONNECT_AUTH=BASIC.", "", nil},
-		{"CONNECT_STARTUP_VALIDATION", "true", "The exporter starts only if the cluster answers.", "startup_validation", func(s *Settings, value string) error { return boolean(&s.StartupValidation)(value) }},
-		{"CONNECT_GROUP_ID", "", "The workers' group.id, read from the brokers.", "kafka.group_id", nil},
-		{"CONNECT_STATUS_STORAGE_TOPIC", "", "The workers' status.storage.topic, read from the brokers (not known to Kpow).", "kafka.status_storage_topic", nil},
-		{"CONNECT_OFFSET_STORAGE_TOPIC", "", "The workers' offset.storage.topic, read from the brokers.", "kafka.offset_storage_topic", nil},
-		{"CONNECT_PERMISSIVE_SSL", "false", "true: the server's certificate is not verified.", "http_client.tls_config", func(s *Settings, value string) error {
-			return boolean(&s.HTTPClient.TLSConfig.InsecureSkipVerify)(value)
-		}},
-		{"CONNECT_TIMEOUT_MS", "5000", "Limit of each HTTP request in milliseconds.", "request_timeout", func(s *Settings, value string) error { return milliseconds(&s.RequestTimeout)(value) }},
-		{"CONNECT_OBSERVATION_VERSION", "1; auto for Confluent Cloud", "1: a list and calls per connector. 2: one expanded call. auto: 2 where the worker can; brokers: no REST API is asked (both not known to Kpow).", "observation_version", func(s *Settings, value string) error {
-			if s.ObservationVersion = value; !slices.Contains([]string{"1", "2", versionAuto, versionBrokers}, value) {
-				return errors.New("must be 1, 2, auto or brokers")
-			}
-			return nil
-		}},
-		{"CONNECT_AWS_REGION", "", "Watch the MSK Connect connectors of this region instead of a REST URL.", "msk.region", nil},
-	}, storeVariables("CONNECT_SSL", "server", "http_client.tls_config")...)
-}
-
-// storeVariables are those of the Java stores whose other side is called peer.
-func storeVariables(prefix, peer, field string) []variable {
-	const kinds = "PKCS12, JKS or PEM."
-	types := oneOf("PKCS12", "JKS", "PEM")
-	return []variable{
-		{prefix + "_KEYSTORE_LOCATION", "", "Key store with the client's key and certificate: " + kinds, "", nil},
-		{prefix + "_KEYSTORE_TYPE", "what the file is", kinds, "", types},
-		{prefix + "_KEYSTORE_PASSWORD", "", "Password of the key store and of the key in it.", "", nil},
-		{prefix + "_TRUSTSTORE_LOCATION", "", "Trust store with the authorities that vouch for the " + peer + ": " + kinds, field, nil},
-		{prefix + "_TRUSTSTORE_TYPE", "what the file is", kinds, "", types},
-		{prefix + "_TRUSTSTORE_PASSWORD", "", "Password of the trust store.", "", nil},
-	}
-}
-
-// oneOf checks that a value is one of some words.
-func oneOf(words ...string) func(*Settings, string) error {
-	last := len(words) - 1
-	wanted := strings.Join(words[:last], ", ") + " or " + words[last]
-	if last == 0 {
-		wanted = words[0] + ", or not be set"
-	}
-	return func(_ *Settings, value string) error {
-		if !slices.ContainsFunc(words, func(word string) bool { return strings.EqualFold(word, value) }) {
-			return errors.New("must be " + wanted)
-		}
-		return nil
-	}
-}
-
 // An environmentCluster is what the variables of one cluster say.
 type environmentCluster struct {
 	*environment
@@ -146,8 +77,9 @@ type environmentCluster struct {
 	prefix string
 	// given are the values by the names without prefix.
 	given map[string]string
-	// fields has the variable that gave a setting.
+	// fields has the variable that gave a setting, and files are those of stores.
 	fields map[string]string
+	files  []strict.File
 }
 
 // read takes over the variables that are set.
@@ -162,7 +94,7 @@ func (c *environmentCluster) read(prefix string, known []variable) error {
 			value = strings.TrimRight(c.values[name], "\r\n") // Spaces may belong to it.
 		}
 		if variable.set != nil {
-			if err := variable.set(&c.settings, value); err != nil {
+			if err := variable.set(&c.settings)(value); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
@@ -216,25 +148,23 @@ func (e *environment) clusters() (all []candidate, err error) {
 		return nil, err
 	}
 	e.warnOfSlips(ids)
+	named, _ := e.first("CONNECT_REST_URL", "CONNECT_AWS_REGION")
+	version, _ := e.lookup("CONNECT_OBSERVATION_VERSION")
+	switch stray := e.stray(); {
+	case len(ids) > 0:
+	case named != "" || version == versionBrokers:
+		ids = []string{""}
+	case stray != "":
+		e.warn("%s is ignored: neither CONNECT_REST_URL nor %s is set", stray, resourceIDsVariable)
+	}
 	for _, id := range ids {
-		cluster, err := e.cluster(id+"_", id)
+		cluster, err := e.cluster(id)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, cluster)
 	}
-	if len(ids) > 0 {
-		return all, nil
-	}
-	named, _ := e.first("CONNECT_REST_URL", "CONNECT_AWS_REGION")
-	if version, _ := e.lookup("CONNECT_OBSERVATION_VERSION"); named != "" || version == versionBrokers {
-		cluster, err := e.cluster("", "default")
-		return []candidate{cluster}, err
-	}
-	if stray := e.stray(); stray != "" {
-		e.warn("%s is ignored: neither CONNECT_REST_URL nor %s is set", stray, resourceIDsVariable)
-	}
-	return nil, nil
+	return all, nil
 }
 
 // stray returns a variable that is set as if for a cluster. Images of Kafka
@@ -248,10 +178,14 @@ func (e *environment) stray() string {
 	return ""
 }
 
-// cluster reads the variables that begin with the prefix.
-func (e *environment) cluster(prefix, name string) (candidate, error) {
-	c := &environmentCluster{e, defaultCluster(), prefix, map[string]string{}, map[string]string{}}
-	c.settings.Name, c.settings.StartupValidation, c.settings.ObservationVersion = name, true, ""
+// cluster reads the variables of a resource id; "" for those without.
+func (e *environment) cluster(id string) (candidate, error) {
+	prefix := ""
+	if id != "" {
+		prefix = id + "_"
+	}
+	c := &environmentCluster{environment: e, settings: defaultCluster(), prefix: prefix, given: map[string]string{}, fields: map[string]string{}}
+	c.settings.Name, c.settings.StartupValidation, c.settings.ObservationVersion = cmp.Or(id, "default"), true, ""
 	if err := c.read(prefix, variables()); err != nil {
 		return candidate{}, err
 	}
@@ -264,7 +198,7 @@ func (e *environment) cluster(prefix, name string) (candidate, error) {
 	case c.settings.ObservationVersion == versionBrokers:
 		main = "CONNECT_OBSERVATION_VERSION"
 	case address == "":
-		return candidate{}, c.wrong(main, "is not set, but %s lists %s (for MSK Connect set %sCONNECT_AWS_REGION)", resourceIDsVariable, name, prefix)
+		return candidate{}, c.wrong(main, "is not set, but %s lists %s (for MSK Connect set %sCONNECT_AWS_REGION)", resourceIDsVariable, id, prefix)
 	}
 	at := origin{name: prefix + main, Place: func(field string) string {
 		variable, _ := strict.Around(c.fields, field)
@@ -281,6 +215,7 @@ func (e *environment) cluster(prefix, name string) (candidate, error) {
 			return candidate{}, err
 		}
 	}
+	at.files = c.files
 	return candidate{c.settings, at}, nil
 }
 
@@ -316,7 +251,7 @@ func (c *environmentCluster) stores(prefix, variables string, tls *commoncfg.TLS
 		} else if err != nil {
 			return fmt.Errorf("%s_LOCATION: %s %w", name, location, err)
 		}
-		c.settings.files = append(c.settings.files, location)
+		c.files = append(c.files, strict.File{Path: location})
 	}
 	return nil
 }

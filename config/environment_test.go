@@ -25,7 +25,7 @@ func fromEnvironment(t *testing.T, environ ...string) *Config {
 
 func TestKpowDefaults(t *testing.T) {
 	config := fromEnvironment(t, "CONNECT_REST_URL=http://connect:8083", "CONNECT_AUTH=", "CONNECT_NAME= ")
-	cluster := config.Clusters()[0]
+	cluster := config.Clusters[0]
 	if cluster.Name != "default" || cluster.Provider != ProviderConnect || cluster.ObservationVersion != "1" || !cluster.StartupValidation ||
 		cluster.RequestTimeout != Duration(5*time.Second) || cluster.HTTPClient.BasicAuth != nil || cluster.HTTPClient.TLSConfig.InsecureSkipVerify {
 		t.Errorf("%+v", cluster)
@@ -33,8 +33,8 @@ func TestKpowDefaults(t *testing.T) {
 	if !cluster.HTTPClient.FollowRedirects || !cluster.HTTPClient.EnableHTTP2 {
 		t.Error("the defaults of the HTTP client are not there")
 	}
-	if len(config.Warnings()) > 0 {
-		t.Errorf("warnings: %q", config.Warnings())
+	if len(config.Warnings) > 0 {
+		t.Errorf("warnings: %q", config.Warnings)
 	}
 }
 
@@ -42,7 +42,7 @@ func TestEveryVariable(t *testing.T) {
 	config := fromEnvironment(t,
 		"CONNECT_NAME=orders", "CONNECT_REST_URL= https://connect:8083/base/ ", "CONNECT_AUTH=basic", "CONNECT_BASIC_AUTH_USER=exporter", "CONNECT_BASIC_AUTH_PASS= hunter2 ",
 		"CONNECT_STARTUP_VALIDATION=False", "CONNECT_OFFSET_STORAGE_TOPIC=offsets", "CONNECT_GROUP_ID=group", "BOOTSTRAP=kafka:9092", "CONNECT_PERMISSIVE_SSL=True", "CONNECT_TIMEOUT_MS=1500", "CONNECT_OBSERVATION_VERSION=2")
-	cluster := config.Clusters()[0]
+	cluster := config.Clusters[0]
 	if cluster.Name != "orders" || cluster.URLs[0].String() != "https://connect:8083/base" || cluster.StartupValidation || cluster.Kafka.OffsetStorageTopic != "offsets" ||
 		cluster.Kafka.GroupID != "group" || cluster.RequestTimeout != Duration(1500*time.Millisecond) || cluster.ObservationVersion != "2" || cluster.Origin != "CONNECT_REST_URL" {
 		t.Errorf("%+v", cluster)
@@ -58,7 +58,7 @@ func TestEveryVariable(t *testing.T) {
 func TestSeveralClusters(t *testing.T) {
 	config := fromEnvironment(t, "CONNECT_RESOURCE_IDS=QA2, DEV1,", "DEV1_CONNECT_REST_URL=http://dev:8083", "DEV1_CONNECT_NAME=development", "DEV1_CONNECT_OBSERVATION_VERSION=auto",
 		"QA2_CONNECT_REST_URL=http://qa:8083", "CONNECT_TIMEOUT_MS=1", "OLD_CONNECT_REST_URL=http://old:8083")
-	clusters := config.Clusters()
+	clusters := config.Clusters
 	if len(clusters) != 2 || clusters[0].Name != "QA2" || clusters[1].Name != "development" || clusters[1].ObservationVersion != "auto" || clusters[1].Origin != "DEV1_CONNECT_REST_URL" {
 		t.Errorf("%+v", clusters)
 	}
@@ -69,23 +69,23 @@ func TestSeveralClusters(t *testing.T) {
 		"CONNECT_TIMEOUT_MS is ignored, because CONNECT_RESOURCE_IDS is set: variables without a resource id are no defaults; set QA2_CONNECT_TIMEOUT_MS",
 		"OLD_CONNECT_REST_URL is ignored, because CONNECT_RESOURCE_IDS does not list OLD",
 	}
-	if !slices.Equal(config.Warnings(), want) {
-		t.Errorf("warnings %q", config.Warnings())
+	if !slices.Equal(config.Warnings, want) {
+		t.Errorf("warnings %q", config.Warnings)
 	}
 }
 
 func TestEnvironmentProviders(t *testing.T) {
-	cloud := fromEnvironment(t, "CONNECT_REST_URL=https://api.confluent.cloud/connect/v1/environments/env-abc/clusters/lkc-123/", "CONNECT_AUTH=BASIC", "CONNECT_BASIC_AUTH_USER=KEY", "CONNECT_BASIC_AUTH_PASS=hunter2").Clusters()[0]
+	cloud := fromEnvironment(t, "CONNECT_REST_URL=https://api.confluent.cloud/connect/v1/environments/env-abc/clusters/lkc-123/", "CONNECT_AUTH=BASIC", "CONNECT_BASIC_AUTH_USER=KEY", "CONNECT_BASIC_AUTH_PASS=hunter2").Clusters[0]
 	if cloud.Provider != ProviderConfluentCloud || cloud.ConfluentCloud.Environment != "env-abc" || cloud.ConfluentCloud.Cluster != "lkc-123" ||
 		cloud.ConfluentCloud.APIURL.String() != "https://api.confluent.cloud" || cloud.ObservationVersion != "auto" || cloud.HTTPClient.BasicAuth.Username != "KEY" {
 		t.Errorf("%+v", cloud)
 	}
 	config := fromEnvironment(t, "CONNECT_AWS_REGION=eu-west-1", "CONNECT_NAME=aws", "CONNECT_OBSERVATION_VERSION=2", "CONNECT_TIMEOUT_MS=2000")
-	msk := config.Clusters()[0]
+	msk := config.Clusters[0]
 	if msk.Provider != ProviderMSK || msk.MSK.Region != "eu-west-1" || msk.Name != "aws" || len(msk.URLs) > 0 || msk.RequestTimeout != Duration(2*time.Second) || msk.Origin != "CONNECT_AWS_REGION" {
 		t.Errorf("%+v", msk)
 	}
-	aiven := mustLoad(t, "clusters:\n  - name: aiven\n    provider: aiven\n    aiven: {project: acme, service: orders}\n", "AIVEN_TOKEN=hunter2").Clusters()[0]
+	aiven := mustLoad(t, "clusters:\n  - name: aiven\n    provider: aiven\n    aiven: {project: acme, service: orders}\n", "AIVEN_TOKEN=hunter2").Clusters[0]
 	if token, err := aiven.AivenToken(); token != "hunter2" || err != nil {
 		t.Errorf("token %q, %v", token, err)
 	}
@@ -151,11 +151,11 @@ func TestVariablesThatWarn(t *testing.T) {
 			"CONNECT_BOOTSTRAP_SERVERS=kafka:9092", "CONNECT_REST_PORT=8083", "CONNECT_REST_ADVERTISED_HOST_NAME=connect", "CONNECT_KEY_CONVERTER=x", "CONNECT_SSL_KEY_PASSWORD=x", "CONFLUENT_CONNECT_X=1", "DISCONNECT_NAME=x",
 		}, nil},
 	} {
-		if got := fromEnvironment(t, test.environ...).Warnings(); !slices.Equal(got, test.want) {
+		if got := fromEnvironment(t, test.environ...).Warnings; !slices.Equal(got, test.want) {
 			t.Errorf("%q\ngot  %q\nwant %q", test.environ, got, test.want)
 		}
 	}
-	if got := mustLoad(t, minimal, "CONNECT_NAME=x").Warnings(); !slices.Equal(got, []string{"CONNECT_NAME is ignored: neither CONNECT_REST_URL nor CONNECT_RESOURCE_IDS is set"}) {
+	if got := mustLoad(t, minimal, "CONNECT_NAME=x").Warnings; !slices.Equal(got, []string{"CONNECT_NAME is ignored: neither CONNECT_REST_URL nor CONNECT_RESOURCE_IDS is set"}) {
 		t.Errorf("%q", got)
 	}
 }
@@ -172,7 +172,7 @@ func TestStores(t *testing.T) {
 					"CONNECT_SSL_TRUSTSTORE_LOCATION=testdata/stores/trust." + form, "CONNECT_SSL_TRUSTSTORE_PASSWORD=changeit", "CONNECT_SSL_TRUSTSTORE_TYPE=jks",
 				}
 			}
-			held := fromEnvironment(t, variables("https://localhost")...).Clusters()[0].HTTPClient.TLSConfig
+			held := fromEnvironment(t, variables("https://localhost")...).Clusters[0].HTTPClient.TLSConfig
 			pair, err := tls.X509KeyPair([]byte(held.Cert), []byte(held.Key))
 			if err != nil {
 				t.Fatal(err)
@@ -182,7 +182,7 @@ func TestStores(t *testing.T) {
 			clients.AppendCertsFromPEM([]byte(held.Cert))
 			serverPair := pair
 			if form == "jks" {
-				other := fromEnvironment(t, "CONNECT_REST_URL=https://a", "CONNECT_SSL_KEYSTORE_LOCATION=testdata/stores/key.p12", "CONNECT_SSL_KEYSTORE_PASSWORD=changeit").Clusters()[0].HTTPClient.TLSConfig
+				other := fromEnvironment(t, "CONNECT_REST_URL=https://a", "CONNECT_SSL_KEYSTORE_LOCATION=testdata/stores/key.p12", "CONNECT_SSL_KEYSTORE_PASSWORD=changeit").Clusters[0].HTTPClient.TLSConfig
 				if serverPair, err = tls.X509KeyPair([]byte(other.Cert), []byte(other.Key)); err != nil {
 					t.Fatal(err)
 				}
@@ -192,7 +192,7 @@ func TestStores(t *testing.T) {
 			server.StartTLS()
 			defer server.Close()
 			config := fromEnvironment(t, variables(server.URL)...)
-			cluster := config.Clusters()[0]
+			cluster := config.Clusters[0]
 			client, err := commoncfg.NewClientFromConfig(cluster.HTTPClient, "test")
 			if err != nil {
 				t.Fatal(err)
@@ -203,8 +203,8 @@ func TestStores(t *testing.T) {
 				t.Fatal(err)
 			}
 			response.Body.Close()
-			if want := []string{"testdata/stores/trust." + form, "testdata/stores/key." + form}; !slices.Equal(config.Files(), want) {
-				t.Errorf("files %q", config.Files())
+			if want := []string{"testdata/stores/trust." + form, "testdata/stores/key." + form}; !slices.Equal(config.Files, want) {
+				t.Errorf("files %q", config.Files)
 			}
 			if strings.Contains(string(config.Masked()), "PRIVATE KEY") {
 				t.Error("the private key is shown")
@@ -216,7 +216,7 @@ func TestStores(t *testing.T) {
 // A key store can stand as trust store: Java trusts the certificate of its key.
 func TestKeyStoreAsTrustStore(t *testing.T) {
 	for _, form := range []string{"p12", "jks"} {
-		tls := fromEnvironment(t, "CONNECT_REST_URL=https://a", "CONNECT_SSL_TRUSTSTORE_LOCATION=testdata/stores/key."+form, "CONNECT_SSL_TRUSTSTORE_PASSWORD=changeit").Clusters()[0].HTTPClient.TLSConfig
+		tls := fromEnvironment(t, "CONNECT_REST_URL=https://a", "CONNECT_SSL_TRUSTSTORE_LOCATION=testdata/stores/key."+form, "CONNECT_SSL_TRUSTSTORE_PASSWORD=changeit").Clusters[0].HTTPClient.TLSConfig
 		if !strings.Contains(tls.CA, "BEGIN CERTIFICATE") || tls.Key != "" {
 			t.Errorf("%s: %+v", form, tls)
 		}

@@ -46,7 +46,7 @@ func FuzzFile(f *testing.F) {
 			}
 			return
 		}
-		if len(config.Clusters()) == 0 || len(config.Masked()) == 0 {
+		if len(config.Clusters) == 0 || len(config.Masked()) == 0 {
 			t.Error("a configuration without clusters")
 		}
 	})
@@ -89,7 +89,7 @@ func FuzzEnvironment(f *testing.F) {
 		config, err := Load(Sources{Environ: environ})
 		said := []string{fmt.Sprint(err)}
 		if err == nil {
-			said = append(config.Warnings(), string(config.Masked()))
+			said = append(config.Warnings, string(config.Masked()))
 		} else if strings.ContainsAny(said[0], "\r\n") {
 			t.Errorf("%q", said[0])
 		}
@@ -120,7 +120,7 @@ func FuzzSecretsInFiles(f *testing.F) {
 		config, err := Load(Sources{File: file})
 		said := []string{fmt.Sprint(err)}
 		if err == nil {
-			said = append(config.Warnings(), string(config.Masked()))
+			said = append(config.Warnings, string(config.Masked()))
 		}
 		for _, said := range said {
 			if strings.Contains(said, secret) {

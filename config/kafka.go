@@ -15,15 +15,6 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
-// Mechanisms of SASL, as sasl.mechanism spells them.
-const (
-	SASLPlain       = "PLAIN"
-	SASLScramSHA256 = "SCRAM-SHA-256"
-	SASLScramSHA512 = "SCRAM-SHA-512"
-	SASLOAuthBearer = "OAUTHBEARER"
-	SASLAWSMSKIAM   = "AWS_MSK_IAM"
-)
-
 // Kafka says how to read the brokers behind a Connect cluster: its workers'
 // group, its status and offset topics ([Kafka.Workers]), and the groups of its
 // sinks. Package safefile reads the files that TLSConfig names; nil: no TLS.
@@ -45,8 +36,8 @@ type MirrorMaker2 struct {
 	Source string `yaml:"source" doc:"Alias of the source cluster. Required in this block."`
 }
 
-// SASL is how the exporter authenticates to the brokers. Mechanism is one of the
-// SASL constants; [SASL.ReadPassword] has the password.
+// SASL is how the exporter authenticates to the brokers. [SASL.ReadPassword] has
+// the password.
 type SASL struct {
 	Mechanism    string            `yaml:"mechanism" doc:"PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM. Required in this block."`
 	Username     string            `yaml:"username,omitempty" doc:"User name, for PLAIN and SCRAM."`
@@ -95,19 +86,6 @@ func (k *Kafka) validate(at origin) error {
 	if k == nil {
 		return nil
 	}
-	if err := cmp.Or(k.validateBrokers(at), k.validateWorkers(at), at.Between("kafka.sink_lag.max_series", k.SinkLag.MaxSeries, 0, maxLagSeries)); err != nil {
-		return err
-	}
-	if k.SASL == nil {
-		return nil
-	}
-	return k.SASL.validate(k.TLSConfig != nil, at)
-}
-
-const maxLagSeries = 1_000_000
-
-// validateBrokers validates where the brokers are.
-func (k *Kafka) validateBrokers(at origin) error {
 	if len(k.BootstrapServers) == 0 {
 		return at.Wrong("kafka.bootstrap_servers", `is required, such as ["kafka-1:9092"]`)
 	}
@@ -117,20 +95,24 @@ func (k *Kafka) validateBrokers(at origin) error {
 			return at.Wrong(strict.Item("kafka.bootstrap_servers", i), "must be host:port, such as kafka-1:9092")
 		}
 	}
-	if k.TLSConfig == nil {
-		return nil
+	if k.TLSConfig != nil {
+		if err := client.CheckTLS(k.TLSConfig, "kafka.tls_config", at.Place); err != nil {
+			return err
+		}
 	}
-	return client.CheckTLS(k.TLSConfig, "kafka.tls_config", at.Place)
+	return cmp.Or(k.validateWorkers(at), at.Between("kafka.sink_lag.max_series", k.SinkLag.MaxSeries, 0, maxLagSeries), k.SASL.validate(k.TLSConfig != nil, at))
 }
+
+const maxLagSeries = 1_000_000
 
 // validateWorkers validates which group and topics are the workers'.
 func (k *Kafka) validateWorkers(at origin) error {
 	if mm2 := k.MirrorMaker2; mm2 != nil {
-		switch {
-		case !topicName.MatchString(mm2.Source):
-			return at.Wrong("kafka.mirrormaker2.source", "must be the alias of the source cluster, such as a")
-		case k.GroupID != "" || k.StatusStorageTopic != "" || k.OffsetStorageTopic != "":
-			return at.Wrong("kafka.mirrormaker2", "stands for group_id, status_storage_topic and offset_storage_topic: remove these")
+		if err := cmp.Or(
+			at.When(!topicName.MatchString(mm2.Source), "kafka.mirrormaker2.source", "must be the alias of the source cluster, such as a"),
+			at.When(k.GroupID+k.StatusStorageTopic+k.OffsetStorageTopic != "", "kafka.mirrormaker2", "stands for group_id, status_storage_topic and offset_storage_topic: remove these"),
+		); err != nil {
+			return err
 		}
 	}
 	group, statuses, offsets := k.Workers()
@@ -155,39 +137,34 @@ func brokerAddress(text string) bool {
 		host != "" && !strings.ContainsAny(host, ",/@ \t") && printable(host)
 }
 
-// validate: each mechanism has what it needs, and nothing that only another would
-// use.
+// validate says whether the mechanism has what it needs, and nothing that only
+// another would use.
 func (s *SASL) validate(tls bool, at origin) error {
+	if s == nil {
+		return nil
+	}
 	const block = "kafka.sasl"
-	uses := map[string]string{SASLPlain: "password", SASLScramSHA256: "password", SASLScramSHA512: "password", SASLOAuthBearer: "oauth2", SASLAWSMSKIAM: "aws"}[s.Mechanism]
-	if uses == "" {
-		return at.Choice(block+".mechanism", s.Mechanism, SASLPlain, SASLScramSHA256, SASLScramSHA512, SASLOAuthBearer, SASLAWSMSKIAM)
+	takes := map[string]string{"PLAIN": "password", "SCRAM-SHA-256": "password", "SCRAM-SHA-512": "password", "OAUTHBEARER": "oauth2", "AWS_MSK_IAM": "aws"}[s.Mechanism]
+	if takes == "" {
+		return at.Choice(block+".mechanism", s.Mechanism, "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM")
 	}
-	for _, setting := range []struct {
-		of, field string
-		set       bool
-	}{
-		{"password", "username", s.Username != ""},
-		{"password", "password", s.Password != ""},
-		{"password", "password_file", s.PasswordFile != ""},
-		{"oauth2", "oauth2", s.OAuth2 != nil},
-		{"aws", "region", s.Region != ""},
-		{"aws", "role_arn", s.RoleARN != ""},
-	} {
-		if setting.set && setting.of != uses {
-			return at.Wrong(block+"."+setting.field, "does nothing with mechanism: %s: remove it", s.Mechanism)
-		}
+	idle := func(set bool, by, field string) error {
+		return at.When(set && by != takes, block+"."+field, "does nothing with mechanism: %s: remove it", s.Mechanism)
 	}
-	return s.validateMechanism(tls, block, at)
-}
-
-func (s *SASL) validateMechanism(tls bool, block string, at origin) error {
-	switch s.Mechanism {
-	case SASLOAuthBearer:
-		oauth := s.OAuth2
-		if oauth == nil {
-			return at.Wrong(block, "OAUTHBEARER needs a block oauth2 with client_id, client_secret and token_url")
-		}
+	if err := cmp.Or(
+		idle(s.Username != "", "password", "username"),
+		idle(s.Password != "", "password", "password"),
+		idle(s.PasswordFile != "", "password", "password_file"),
+		idle(s.OAuth2 != nil, "oauth2", "oauth2"),
+		idle(s.Region != "", "aws", "region"),
+		idle(s.RoleARN != "", "aws", "role_arn"),
+	); err != nil {
+		return err
+	}
+	switch oauth := s.OAuth2; {
+	case takes == "oauth2" && oauth == nil:
+		return at.Wrong(block, "OAUTHBEARER needs a block oauth2 with client_id, client_secret and token_url")
+	case takes == "oauth2":
 		return cmp.Or(
 			at.When(oauth.ClientID == "", block+".oauth2.client_id", "is required"),
 			at.When(oauth.TokenURL == "", block+".oauth2.token_url", "is required"),
@@ -195,7 +172,7 @@ func (s *SASL) validateMechanism(tls bool, block string, at origin) error {
 			at.When((oauth.ClientSecret == "") == (oauth.ClientSecretFile == ""), block+".oauth2", "needs client_secret or client_secret_file, and not both"),
 			client.CheckOAuth2(oauth, block+".oauth2", at.Place),
 		)
-	case SASLAWSMSKIAM:
+	case takes == "aws":
 		return cmp.Or(
 			at.When(!tls, block, "AWS_MSK_IAM needs TLS: tls_config: {}, or SECURITY_PROTOCOL=SASL_SSL"),
 			at.When(s.Region != "" && !regionName.MatchString(s.Region), block+".region", wantedRegion),

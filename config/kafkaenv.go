@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -11,25 +10,6 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/java"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/strict"
 )
-
-// brokerVariables lists the variables that say where the brokers are.
-func brokerVariables() []variable {
-	all := []variable{
-		{"BOOTSTRAP", "", "Brokers, host:port, with commas between them.", "kafka.bootstrap_servers", nil},
-		{"SECURITY_PROTOCOL", "", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.", "kafka.tls_config", oneOf("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")},
-		{"SASL_MECHANISM", "", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM.", "kafka.sasl.mechanism", nil},
-		{"SASL_JAAS_CONFIG", "", "Credentials, as Kafka's clients take them: PlainLoginModule, ScramLoginModule, OAuthBearerLoginModule (clientId, clientSecret, scope) or IAMLoginModule (awsRoleArn).", "kafka.sasl", nil},
-		{"SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL", "", "Where OAUTHBEARER gets tokens.", "kafka.sasl.oauth2.token_url", nil},
-	}
-	return append(append(all, storeVariables("SSL", "brokers", "")...), variable{
-		"SSL_ENDPOINT_IDENTIFICATION_ALGORITHM", "", "https: a broker's certificate must carry its name, which it must in any case.", "", func(_ *Settings, value string) error {
-			if !strings.EqualFold(value, "https") {
-				return errors.New("must be https, or not be set: names are always verified")
-			}
-			return nil
-		},
-	})
-}
 
 // brokers fills the block kafka, if a variable tells the workers' group or
 // topics: Kpow's variables alone are of Kafka, and not of Connect.
@@ -82,13 +62,13 @@ func (c *environmentCluster) brokers() error {
 func (c *environmentCluster) login(sasl *SASL, protocol string) error {
 	jaas, tokenURL := c.given["SASL_JAAS_CONFIG"], c.given["SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL"]
 	module := map[string]string{
-		SASLPlain: "PlainLoginModule", SASLScramSHA256: "ScramLoginModule", SASLScramSHA512: "ScramLoginModule",
-		SASLOAuthBearer: "OAuthBearerLoginModule", SASLAWSMSKIAM: "IAMLoginModule",
+		"PLAIN": "PlainLoginModule", "SCRAM-SHA-256": "ScramLoginModule", "SCRAM-SHA-512": "ScramLoginModule",
+		"OAUTHBEARER": "OAuthBearerLoginModule", "AWS_MSK_IAM": "IAMLoginModule",
 	}[sasl.Mechanism]
 	switch {
 	case sasl.Mechanism == "":
 		return c.wrong("SASL_MECHANISM", "is not set, but SECURITY_PROTOCOL is %s", protocol)
-	case module == "" || sasl.Mechanism == SASLAWSMSKIAM && jaas == "": // What is no mechanism is said when it is validated.
+	case module == "" || sasl.Mechanism == "AWS_MSK_IAM" && jaas == "": // What is no mechanism is said when it is validated.
 		return nil
 	case jaas == "":
 		return c.wrong("SASL_JAAS_CONFIG", "is not set, but SASL_MECHANISM is %s", sasl.Mechanism)
@@ -99,8 +79,8 @@ func (c *environmentCluster) login(sasl *SASL, protocol string) error {
 	}
 	sasl.Username, sasl.Password, sasl.RoleARN = options["username"], commoncfg.Secret(options["password"]), options["awsRoleArn"]
 	switch {
-	case sasl.Mechanism == SASLAWSMSKIAM:
-	case sasl.Mechanism != SASLOAuthBearer:
+	case sasl.Mechanism == "AWS_MSK_IAM":
+	case sasl.Mechanism != "OAUTHBEARER":
 		if sasl.Username == "" || sasl.Password == "" {
 			return c.wrong("SASL_JAAS_CONFIG", "lacks username and password")
 		}

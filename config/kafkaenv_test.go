@@ -13,7 +13,7 @@ func TestBrokersOfTheEnvironment(t *testing.T) {
 	kafka := fromEnvironment(t, connectEnv, "CONNECT_GROUP_ID=connect", "CONNECT_STATUS_STORAGE_TOPIC=statuses", "CONNECT_OFFSET_STORAGE_TOPIC=offsets",
 		"BOOTSTRAP=kafka-1:9093, kafka-2:9093", "SECURITY_PROTOCOL=SASL_SSL", "SASL_MECHANISM=SCRAM-SHA-512",
 		`SASL_JAAS_CONFIG=org.apache.kafka.common.security.scram.ScramLoginModule required username="exporter" password="hunt\"er;2";`,
-		"SSL_TRUSTSTORE_LOCATION=testdata/stores/trust.p12", "SSL_TRUSTSTORE_PASSWORD=changeit\n", "SSL_ENDPOINT_IDENTIFICATION_ALGORITHM=HTTPS").Clusters()[0].Kafka
+		"SSL_TRUSTSTORE_LOCATION=testdata/stores/trust.p12", "SSL_TRUSTSTORE_PASSWORD=changeit\n", "SSL_ENDPOINT_IDENTIFICATION_ALGORITHM=HTTPS").Clusters[0].Kafka
 	if !slices.Equal(kafka.BootstrapServers, []string{"kafka-1:9093", "kafka-2:9093"}) || kafka.GroupID != "connect" || kafka.StatusStorageTopic != "statuses" || kafka.OffsetStorageTopic != "offsets" || kafka.SinkLag.MaxSeries != 5000 {
 		t.Errorf("%+v", kafka)
 	}
@@ -21,13 +21,13 @@ func TestBrokersOfTheEnvironment(t *testing.T) {
 		t.Errorf("TLS %+v", kafka.TLSConfig)
 	}
 	password, err := kafka.SASL.ReadPassword()
-	if kafka.SASL.Mechanism != SASLScramSHA512 || kafka.SASL.Username != "exporter" || password != `hunt"er;2` || err != nil {
+	if kafka.SASL.Mechanism != "SCRAM-SHA-512" || kafka.SASL.Username != "exporter" || password != `hunt"er;2` || err != nil {
 		t.Errorf("SASL %+v with %q, %v", kafka.SASL, password, err)
 	}
 	// Kpow's own variables for Kafka turn nothing on.
 	config := fromEnvironment(t, connectEnv, "BOOTSTRAP=kafka:9092", "SECURITY_PROTOCOL=SASL_SSL", "SASL_MECHANISM=GSSAPI", "SASL_JAAS_CONFIG=x")
-	if config.Clusters()[0].Kafka != nil || len(config.Warnings()) > 0 {
-		t.Errorf("%+v, warnings %q", config.Clusters()[0].Kafka, config.Warnings())
+	if config.Clusters[0].Kafka != nil || len(config.Warnings) > 0 {
+		t.Errorf("%+v, warnings %q", config.Clusters[0].Kafka, config.Warnings)
 	}
 }
 
@@ -35,7 +35,7 @@ func TestBrokersOfSeveralClusters(t *testing.T) {
 	clusters := fromEnvironment(t, "CONNECT_RESOURCE_IDS=DEV1,QA2,MM2", "BOOTSTRAP=shared:9092",
 		"DEV1_CONNECT_REST_URL=http://dev:8083", "DEV1_CONNECT_GROUP_ID=dev",
 		"QA2_CONNECT_REST_URL=http://qa:8083", "QA2_CONNECT_GROUP_ID=qa", "QA2_BOOTSTRAP=own:9092", "QA2_SECURITY_PROTOCOL=SSL",
-		"MM2_CONNECT_OBSERVATION_VERSION=brokers", "MM2_CONNECT_GROUP_ID=a-mm2", "MM2_CONNECT_STATUS_STORAGE_TOPIC=mm2-status.a.internal").Clusters()
+		"MM2_CONNECT_OBSERVATION_VERSION=brokers", "MM2_CONNECT_GROUP_ID=a-mm2", "MM2_CONNECT_STATUS_STORAGE_TOPIC=mm2-status.a.internal").Clusters
 	for i, want := range []struct {
 		server string
 		tls    bool
@@ -52,7 +52,7 @@ func TestBrokersOfSeveralClusters(t *testing.T) {
 func TestMechanismsOfTheEnvironment(t *testing.T) {
 	base := []string{connectEnv, "CONNECT_GROUP_ID=connect", "BOOTSTRAP=kafka:9092", "SECURITY_PROTOCOL=sasl_ssl"}
 	sasl := func(environ ...string) *SASL {
-		return fromEnvironment(t, append(slices.Clone(base), environ...)...).Clusters()[0].Kafka.SASL
+		return fromEnvironment(t, append(slices.Clone(base), environ...)...).Clusters[0].Kafka.SASL
 	}
 	if plain := sasl("SASL_MECHANISM=PLAIN", "SASL_JAAS_CONFIG=org.apache.kafka.common.security.plain.PlainLoginModule REQUIRED\n  username='key' password=secret;\n"); plain.Username != "key" || plain.Password != "secret" {
 		t.Errorf("%+v", plain)
@@ -65,7 +65,7 @@ func TestMechanismsOfTheEnvironment(t *testing.T) {
 	if iam := sasl("SASL_MECHANISM=AWS_MSK_IAM", `SASL_JAAS_CONFIG=software.amazon.msk.auth.iam.IAMLoginModule required awsRoleArn="arn:aws:iam::1:role/r";`); iam.RoleARN != "arn:aws:iam::1:role/r" {
 		t.Errorf("%+v", iam)
 	}
-	if iam := sasl("SASL_MECHANISM=AWS_MSK_IAM"); iam.Mechanism != SASLAWSMSKIAM {
+	if iam := sasl("SASL_MECHANISM=AWS_MSK_IAM"); iam.Mechanism != "AWS_MSK_IAM" {
 		t.Errorf("%+v", iam)
 	}
 }
@@ -106,7 +106,7 @@ func TestMalformedBrokerVariables(t *testing.T) {
 	}
 	for _, environ := range [][]string{{"SASL_MECHANISM=PLAIN"}, {"SASL_JAAS_CONFIG=x"}} {
 		want := "SASL_MECHANISM and SASL_JAAS_CONFIG are ignored: SECURITY_PROTOCOL is neither SASL_SSL nor SASL_PLAINTEXT"
-		if got := fromEnvironment(t, append(environ, connectEnv, group, brokers)...).Warnings(); !slices.Equal(got, []string{want}) {
+		if got := fromEnvironment(t, append(environ, connectEnv, group, brokers)...).Warnings; !slices.Equal(got, []string{want}) {
 			t.Errorf("%q: %q", environ, got)
 		}
 	}

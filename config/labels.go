@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"maps"
 	"regexp"
 	"slices"
@@ -45,14 +46,13 @@ func labels(settings *Settings, at origin) error {
 		return at.Wrong("labels", "are more than %d", maxLabels)
 	}
 	for _, name := range slices.Sorted(maps.Keys(settings.Labels)) {
-		if problem := labelProblem(name); problem != "" {
-			return at.Wrong("labels", "%s %s", strict.FieldName(name), problem)
-		}
-		switch value := settings.Labels[name]; {
-		case value == "":
-			return at.Wrong("labels."+name, "is empty, which Prometheus takes for no label: remove it or fill it in")
-		case !printable(value) || len(value) > maxLabelBytes:
-			return at.Wrong("labels."+name, "must be printable UTF-8 of at most %d bytes", maxLabelBytes)
+		problem, value := labelProblem(name), settings.Labels[name]
+		if err := cmp.Or(
+			at.When(problem != "", "labels", "%s %s", strict.FieldName(name), problem),
+			at.When(value == "", "labels."+name, "is empty, which Prometheus takes for no label: remove it or fill it in"),
+			at.When(!printable(value) || len(value) > maxLabelBytes, "labels."+name, "must be printable UTF-8 of at most %d bytes", maxLabelBytes),
+		); err != nil {
+			return err
 		}
 	}
 	return connectorLabels(settings.ConnectorLabels, at)
@@ -89,15 +89,14 @@ func connectorLabels(keys []string, at origin) error {
 	taken := map[string]int{}
 	for i, key := range keys {
 		place := strict.Item("connector_labels", i)
-		if !configKey.MatchString(key) || len(key) > maxLabelBytes {
-			return at.Wrong(place, "must be a key of a connector's configuration, such as owner.team")
-		}
-		if secretKey(key) {
-			return at.Wrong(place, "looks like a setting that holds a secret or an address with one: such values are never shown")
-		}
 		label := labelFor(key)
-		if first, found := taken[label]; found {
-			return at.Wrong(place, "becomes the same label as connector_labels[%d]: remove one", first)
+		first, found := taken[label]
+		if err := cmp.Or(
+			at.When(!configKey.MatchString(key) || len(key) > maxLabelBytes, place, "must be a key of a connector's configuration, such as owner.team"),
+			at.When(secretKey(key), place, "looks like a setting that holds a secret or an address with one: such values are never shown"),
+			at.When(found, place, "becomes the same label as connector_labels[%d]: remove one", first),
+		); err != nil {
+			return err
 		}
 		taken[label] = i
 	}

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -66,6 +66,7 @@ func (l *loader) load() error {
 	if err != nil {
 		return err
 	}
+	l.config.SnapshotMaxAge, l.config.StateSeriesAll = time.Duration(l.config.effective.SnapshotMaxAge), l.config.effective.StateSeries == stateSeriesAll
 	fromEnvironment, err := l.environment.clusters()
 	if err != nil {
 		return err
@@ -82,8 +83,8 @@ func (l *loader) load() error {
 		}
 		candidates = append(candidates, c)
 	}
-	l.config.warnings = append(l.config.warnings, l.environment.warnings...)
-	if len(candidates) == 0 && l.config.discovery == nil {
+	l.config.Warnings = append(l.config.Warnings, l.environment.warnings...)
+	if len(candidates) == 0 && l.config.Discovery == nil {
 		return l.nothing()
 	}
 	l.config.effective.Clusters = nil
@@ -92,7 +93,7 @@ func (l *loader) load() error {
 		if err != nil {
 			return err
 		}
-		l.config.clusters = append(l.config.clusters, cluster)
+		l.config.Clusters = append(l.config.Clusters, cluster)
 		l.config.effective.Clusters = append(l.config.effective.Clusters, c.settings)
 		l.dependOn(cluster.files...)
 	}
@@ -139,14 +140,14 @@ func (l *loader) fromFile() (candidates []candidate, err error) {
 
 func (l *loader) dependOn(files ...string) {
 	for _, file := range files {
-		if file != "" && !slices.Contains(l.config.files, file) {
-			l.config.files = append(l.config.files, file)
+		if file != "" && !slices.Contains(l.config.Files, file) {
+			l.config.Files = append(l.config.Files, file)
 		}
 	}
 }
 
 func (l *loader) warn(format string, args ...any) {
-	l.config.warnings = append(l.config.warnings, strict.OneLine(fmt.Errorf(format, args...)))
+	l.config.Warnings = append(l.config.Warnings, strict.OneLine(fmt.Errorf(format, args...)))
 }
 
 // cluster validates settings, puts them into their normal form, and makes a
@@ -174,28 +175,15 @@ func (l *loader) cluster(settings *Settings, at origin) (Cluster, error) {
 }
 
 func (l *loader) name(name string, at origin) error {
-	if problem := nameProblem(name); problem != "" {
-		return at.Wrong("name", "%s", problem)
-	}
-	if first, taken := l.names[name]; taken {
-		return at.Wrong("name", "%q is already the name of the cluster at %s; names are unique over file, environment and flag", name, first)
-	}
+	first, taken := l.names[name]
 	l.names[name] = at.name
-	return nil
-}
-
-func nameProblem(name string) string {
-	switch {
-	case name == "":
-		return "is required: it becomes the connect_cluster label"
-	case !printable(name):
-		return "must be printable UTF-8"
-	case strings.TrimSpace(name) != name:
-		return "must not begin or end with a space"
-	case len(name) > maxLabelBytes:
-		return fmt.Sprintf("must not be longer than %d bytes", maxLabelBytes)
-	}
-	return ""
+	return cmp.Or(
+		at.When(name == "", "name", "is required: it becomes the connect_cluster label"),
+		at.When(!printable(name), "name", "must be printable UTF-8"),
+		at.When(strings.TrimSpace(name) != name, "name", "must not begin or end with a space"),
+		at.When(len(name) > maxLabelBytes, "name", "must not be longer than %d bytes", maxLabelBytes),
+		at.When(taken, "name", "%q is already the name of the cluster at %s; names are unique over file, environment and flag", name, first),
+	)
 }
 
 func printable(text string) bool {
@@ -238,7 +226,6 @@ func (l *loader) client(settings *Settings, cluster *Cluster, at origin) (err er
 		clone := *oauth
 		cluster.HTTPClient.OAuth2 = &clone
 	}
-	cluster.files = slices.Clone(settings.files)
 	for _, file := range at.files {
 		// What cannot be read is reported now, and not by the first request.
 		content, err := safefile.Read(file.Path, safefile.MaxSecret)
@@ -255,29 +242,3 @@ func (l *loader) client(settings *Settings, cluster *Cluster, at origin) (err er
 }
 
 func encrypted(address *url.URL) bool { return address.Scheme == "https" }
-
-// patternProblem says what is wrong with a regular expression, without the piece
-// of it that the library quotes.
-func patternProblem(err error) string {
-	problem, _ := errors.AsType[*syntax.Error](err)
-	if problem == nil {
-		return ""
-	}
-	switch problem.Code {
-	case syntax.ErrMissingParen, syntax.ErrUnexpectedParen:
-		return ": ( and ) must come in pairs; write \\( for the character"
-	case syntax.ErrMissingBracket, syntax.ErrInvalidCharRange, syntax.ErrInvalidCharClass:
-		return ": a class of characters in [ ] is malformed; write \\[ for the character"
-	case syntax.ErrMissingRepeatArgument, syntax.ErrInvalidRepeatOp:
-		return ": * + ? repeat what stands before them; for any text write .*"
-	case syntax.ErrInvalidRepeatSize, syntax.ErrLarge, syntax.ErrNestingDepth:
-		return ": it repeats or nests too much"
-	case syntax.ErrInvalidEscape, syntax.ErrTrailingBackslash:
-		return ": \\ stands before a character that it cannot escape"
-	case syntax.ErrInvalidPerlOp, syntax.ErrInvalidNamedCapture:
-		return ": (? begins a group that RE2 does not know, such as a look-ahead"
-	case syntax.ErrInvalidUTF8:
-		return ": it is no UTF-8 text"
-	}
-	return ""
-}

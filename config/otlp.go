@@ -8,9 +8,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	commoncfg "github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
@@ -24,8 +22,6 @@ import (
 const (
 	protocolHTTP = "http/protobuf"
 	protocolGRPC = "grpc"
-
-	defaultServiceName = "kafka-connect-exporter"
 )
 
 // loadOTLP joins the file's block, the standard variables and the defaults, in
@@ -67,7 +63,7 @@ func (l *loader) loadOTLP(document *strict.Document) error {
 			return fmt.Errorf("%s: cannot be decoded: look for values of the wrong kind", document.At("otlp"))
 		}
 	}
-	at := origin{Place: func(field string) string {
+	at := strict.Place(func(field string) string {
 		if name, set := strict.Around(variables, field); set {
 			return name
 		}
@@ -75,13 +71,13 @@ func (l *loader) loadOTLP(document *strict.Document) error {
 			return field
 		}
 		return document.At(strict.Join("otlp", field))
-	}}
+	})
 	return l.validateOTLP(&settings, variables["endpoint"], at)
 }
 
 // validateOTLP validates what is in effect. endpointVariable gave the endpoint,
 // "" for the file.
-func (l *loader) validateOTLP(settings *OTLPSettings, endpointVariable string, at origin) error {
+func (l *loader) validateOTLP(settings *OTLPSettings, endpointVariable string, at strict.Place) error {
 	if err := cmp.Or(
 		at.When(settings.Endpoint == "", "endpoint", "is required, such as http://collector:4318"),
 		at.Choice("protocol", settings.Protocol, protocolHTTP, protocolGRPC),
@@ -110,7 +106,7 @@ func (l *loader) validateOTLP(settings *OTLPSettings, endpointVariable string, a
 	for _, name := range slices.Sorted(maps.Keys(settings.HeadersFiles)) {
 		l.dependOn(settings.HeadersFiles[name])
 	}
-	attributes := map[string]string{"service.name": defaultServiceName}
+	attributes := map[string]string{"service.name": "kafka-connect-exporter"}
 	if l.sources.InstanceID != "" {
 		attributes["service.instance.id"] = l.sources.InstanceID
 	}
@@ -121,16 +117,12 @@ func (l *loader) validateOTLP(settings *OTLPSettings, endpointVariable string, a
 		settings.Endpoint += "."
 	}
 	l.config.effective.OTLP = settings
-	l.config.otlp = &OTLP{
-		Endpoint:           endpoint,
-		OTLPSettings:       *settings,
-		ResourceAttributes: attributes,
-	}
+	l.config.OTLP = &OTLP{*settings, endpoint, attributes}
 	return nil
 }
 
 // otlpEndpoint makes a whole URL of the endpoint.
-func otlpEndpoint(settings *OTLPSettings, variable string, at origin) (*url.URL, error) {
+func otlpEndpoint(settings *OTLPSettings, variable string, at strict.Place) (*url.URL, error) {
 	text := strings.TrimSpace(settings.Endpoint)
 	if settings.Protocol == protocolGRPC && !strings.Contains(text, "://") {
 		scheme := "https://"
@@ -148,10 +140,8 @@ func otlpEndpoint(settings *OTLPSettings, variable string, at origin) (*url.URL,
 	if user != nil {
 		return nil, at.Wrong("endpoint", "must not carry a user and password: use headers")
 	}
-	if settings.Protocol == protocolGRPC {
-		return endpoint, nil
-	}
 	switch base := strings.HasSuffix(text, "/"); {
+	case settings.Protocol == protocolGRPC:
 	case variable == "" && strings.HasSuffix(endpoint.Path, "/."):
 		endpoint.Path = strings.TrimSuffix(endpoint.Path, ".")
 	case variable == "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT":
@@ -167,34 +157,33 @@ func otlpEndpoint(settings *OTLPSettings, variable string, at origin) (*url.URL,
 
 // Credentials reads the files that they come from anew. An error names the
 // setting, and the file if it cannot be read.
-func (o *OTLP) Credentials() (*OTLPCredentials, error) {
-	return o.credentials(origin{Place: func(field string) string { return strict.Join("otlp", field) }})
+func (o *OTLP) Credentials() (OTLPCredentials, error) {
+	return o.credentials(func(field string) string { return strict.Join("otlp", field) })
 }
 
-func (o *OTLPSettings) credentials(at origin) (*OTLPCredentials, error) {
-	headers, err := otlpHeaders(o, at)
-	if err != nil {
-		return nil, err
+func (o *OTLPSettings) credentials(at strict.Place) (c OTLPCredentials, err error) {
+	if c.Headers, err = o.headers(at); err != nil {
+		return c, err
 	}
-	verify, err := client.ReadTLS(&o.TLSConfig, "tls_config", at.Place)
+	verify, err := client.ReadTLS(&o.TLSConfig, "tls_config", at)
 	if err != nil {
-		return nil, err
-	}
-	config, err := commoncfg.NewTLSConfig(&verify)
-	if err != nil {
-		return nil, at.Wrong("tls_config", "cannot be used")
+		return c, err
 	}
 	version := sha256.Sum256(fmt.Appendf(nil, "%q", []string{verify.CA, verify.Cert, string(verify.Key)}))
-	return &OTLPCredentials{Headers: headers, TLS: config, Version: string(version[:])}, nil
+	c.Version = string(version[:])
+	if c.TLS, err = commoncfg.NewTLSConfig(&verify); err != nil {
+		err = at.Wrong("tls_config", "cannot be used")
+	}
+	return c, err
 }
 
-// otlpHeaders joins the headers with those that are in files.
-func otlpHeaders(settings *OTLPSettings, at origin) (map[string]string, error) {
+// headers joins the headers with those that are in files.
+func (o *OTLPSettings) headers(at strict.Place) (map[string]string, error) {
 	headers := map[string]string{}
-	for name, value := range settings.Headers {
+	for name, value := range o.Headers {
 		headers[name] = strings.TrimRight(string(value), "\r\n")
 	}
-	for name, path := range settings.HeadersFiles {
+	for name, path := range o.HeadersFiles {
 		value, err := safefile.ReadSecret(path)
 		if err != nil {
 			return nil, at.Wrong("headers_files."+name, "%s %s", path, err)
@@ -202,11 +191,12 @@ func otlpHeaders(settings *OTLPSettings, at origin) (map[string]string, error) {
 		headers[name] = value
 	}
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(headers[name]) {
-			return nil, at.Wrong("headers", "%q is no valid HTTP header: a name of letters, digits and -, a value without line breaks", strict.FieldName(name))
-		}
-		if settings.Protocol == protocolGRPC && !grpcHeader(name, headers[name]) {
-			return nil, at.Wrong("headers", "%q cannot be sent over gRPC: a name of letters, digits, -, _ and . that does not begin with grpc-, a value of ASCII characters", strict.FieldName(name))
+		valid := httpguts.ValidHeaderFieldName(name) && httpguts.ValidHeaderFieldValue(headers[name])
+		if err := cmp.Or(
+			at.When(!valid, "headers", "%q is no valid HTTP header: a name of letters, digits and -, a value without line breaks", strict.FieldName(name)),
+			at.When(o.Protocol == protocolGRPC && !grpcHeader(name, headers[name]), "headers", "%q cannot be sent over gRPC: a name of letters, digits, -, _ and . that does not begin with grpc-, a value of ASCII characters", strict.FieldName(name)),
+		); err != nil {
+			return nil, err
 		}
 	}
 	return headers, nil
@@ -251,6 +241,7 @@ func (e *environment) otlp(block *yaml.Node) (settings OTLPSettings, variables m
 		{"tls_config", otlpNames("CERTIFICATE"), text(&settings.TLSConfig.CAFile), written("tls_config")},
 		{"tls_config", otlpNames("CLIENT_CERTIFICATE"), text(&settings.TLSConfig.CertFile), written("tls_config")},
 		{"tls_config", otlpNames("CLIENT_KEY"), text(&settings.TLSConfig.KeyFile), written("tls_config")},
+		{"", []string{"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"}, cumulative, false},
 	} {
 		name, value := e.first(v.names...)
 		// The scheme of an endpoint takes precedence over the variable.
@@ -268,7 +259,7 @@ func (e *environment) otlp(block *yaml.Node) (settings OTLPSettings, variables m
 		}
 		settings.ResourceAttributes["service.name"] = name
 	}
-	return settings, variables, e.refuseDelta()
+	return settings, variables, nil
 }
 
 // exports says whether OTEL_METRICS_EXPORTER, a list, has otlp or is not set.
@@ -296,63 +287,11 @@ func (e *environment) warnOfExporter() {
 	}
 }
 
-// refuseDelta says no to sums that begin anew with each export: the exporter's
+// cumulative says no to sums that begin anew with each export: the exporter's
 // counters go on, and so do those that it shows of clusters.
-func (e *environment) refuseDelta() error {
-	const name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
-	if value, set := e.lookup(name); set && !strings.EqualFold(value, "cumulative") {
-		return fmt.Errorf("%s: must be cumulative, or not be set: other sums (delta, lowmemory) are not sent; an OpenTelemetry Collector can convert them (cumulativetodelta)", name)
+func cumulative(value string) error {
+	if !strings.EqualFold(value, "cumulative") {
+		return errors.New("must be cumulative, or not be set: other sums (delta, lowmemory) are not sent; an OpenTelemetry Collector can convert them (cumulativetodelta)")
 	}
 	return nil
-}
-
-// text, keyValues, milliseconds and boolean put the value of a variable into a
-// setting, or say what is wrong with it.
-func text(target *string) func(string) error {
-	return func(value string) error { *target = value; return nil }
-}
-
-// keyValues reads "key=value,key=value" with percent-encoded values.
-func keyValues[V ~string](target *map[string]V) func(string) error {
-	return func(text string) error {
-		*target = map[string]V{}
-		for pair := range strings.SplitSeq(text, ",") {
-			if strings.TrimSpace(pair) == "" {
-				continue
-			}
-			key, value, found := strings.Cut(pair, "=")
-			key = strings.TrimSpace(key)
-			value, err := url.PathUnescape(strings.TrimSpace(value))
-			if !found || key == "" || err != nil {
-				return errors.New("must be key=value pairs with commas between them, special characters percent-encoded")
-			}
-			(*target)[key] = V(value)
-		}
-		return nil
-	}
-}
-
-func milliseconds(target *Duration) func(string) error {
-	return func(value string) error {
-		number, err := strconv.ParseInt(value, 10, 32)
-		if err != nil || number < 1 {
-			return errors.New("must be a whole number of milliseconds, at least 1")
-		}
-		*target = Duration(time.Duration(number) * time.Millisecond)
-		return nil
-	}
-}
-
-func boolean(target *bool) func(string) error {
-	return func(value string) error {
-		switch strings.ToLower(value) {
-		case "true":
-			*target = true
-		case "false":
-			*target = false
-		default:
-			return errors.New("must be true or false")
-		}
-		return nil
-	}
 }

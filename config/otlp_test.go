@@ -36,7 +36,7 @@ otlp:
 	if err != nil {
 		t.Fatal(err)
 	}
-	otlp := config.OTLP()
+	otlp := config.OTLP
 	if otlp.Endpoint.String() != "http://collector:4317" || otlp.Protocol != "grpc" || otlp.Interval != Duration(15*time.Second) || otlp.Timeout != Duration(3*time.Second) || otlp.Compression != "none" {
 		t.Errorf("%+v", otlp)
 	}
@@ -46,15 +46,15 @@ otlp:
 	if want := map[string]string{"service.name": "watcher", "team": "a b", "deployment.environment.name": "prod"}; !reflect.DeepEqual(otlp.ResourceAttributes, want) {
 		t.Errorf("attributes %q", otlp.ResourceAttributes)
 	}
-	if !slices.Contains(config.Files(), directory+"/token") {
-		t.Errorf("files %q", config.Files())
+	if !slices.Contains(config.Files, directory+"/token") {
+		t.Errorf("files %q", config.Files)
 	}
 	if strings.Contains(string(config.Masked()), "hunter2") {
 		t.Error("a header is shown")
 	}
 }
 
-func credentials(t *testing.T, otlp *OTLP) *OTLPCredentials {
+func credentials(t *testing.T, otlp *OTLP) OTLPCredentials {
 	t.Helper()
 	credentials, err := otlp.Credentials()
 	if err != nil {
@@ -75,7 +75,7 @@ otlp: {endpoint: "https://collector:4318", headers_files: {authorization: token}
 	if err != nil {
 		t.Fatal(err)
 	}
-	otlp := config.OTLP()
+	otlp := config.OTLP
 	first := credentials(t, otlp)
 	if again := credentials(t, otlp); again.Version != first.Version {
 		t.Error("the same files are another version")
@@ -89,7 +89,7 @@ otlp: {endpoint: "https://collector:4318", headers_files: {authorization: token}
 	if third := credentials(t, otlp); third.Version == first.Version || third.TLS.RootCAs.Equal(first.TLS.RootCAs) {
 		t.Error("another authority is not told")
 	}
-	if again, err := Load(Sources{File: file}); err != nil || !again.OTLP().Same(otlp) {
+	if again, err := Load(Sources{File: file}); err != nil || !again.OTLP.Same(otlp) {
 		t.Errorf("what the files hold changes the settings (%v)", err)
 	}
 	for name, test := range map[string]struct {
@@ -134,11 +134,11 @@ func TestOTLPFromEnvironment(t *testing.T) {
 		{[]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://c:4318", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT=never"}, ""},
 	} {
 		config := mustLoad(t, minimal, test.environ...)
-		otlp := config.OTLP()
+		otlp := config.OTLP
 		got := ""
 		if otlp != nil {
 			// What is printed, used in turn.
-			if again := mustLoad(t, string(config.Masked())).OTLP(); again.Endpoint.String() != test.endpoint {
+			if again := mustLoad(t, string(config.Masked())).OTLP; again.Endpoint.String() != test.endpoint {
 				t.Errorf("%q: printed and read again: %q, want %q", test.environ, again.Endpoint, test.endpoint)
 			}
 		}
@@ -150,7 +150,7 @@ func TestOTLPFromEnvironment(t *testing.T) {
 		}
 	}
 	otlp := mustLoad(t, minimal, "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_EXPORTER_OTLP_HEADERS= api-key = a%2Cb ,x=", "OTEL_METRIC_EXPORT_INTERVAL=1500",
-		"OTEL_EXPORTER_OTLP_METRICS_TIMEOUT=2000", "OTEL_EXPORTER_OTLP_TIMEOUT=1", "OTEL_EXPORTER_OTLP_COMPRESSION=none").OTLP()
+		"OTEL_EXPORTER_OTLP_METRICS_TIMEOUT=2000", "OTEL_EXPORTER_OTLP_TIMEOUT=1", "OTEL_EXPORTER_OTLP_COMPRESSION=none").OTLP
 	if want := map[string]string{"api-key": "a,b", "x": ""}; !reflect.DeepEqual(credentials(t, otlp).Headers, want) || otlp.Interval != Duration(1500*time.Millisecond) || otlp.Timeout != Duration(2*time.Second) || otlp.Compression != "none" || otlp.Protocol != "http/protobuf" {
 		t.Errorf("%+v", otlp)
 	}
@@ -158,11 +158,11 @@ func TestOTLPFromEnvironment(t *testing.T) {
 		t.Errorf("attributes %q", otlp.ResourceAttributes)
 	}
 	// An endpoint in the environment completes a block in the file.
-	if otlp := mustLoad(t, minimal+"otlp: {interval: 7s}\n", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318").OTLP(); otlp.Interval != Duration(7*time.Second) || otlp.Endpoint.Host != "c:4318" {
+	if otlp := mustLoad(t, minimal+"otlp: {interval: 7s}\n", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318").OTLP; otlp.Interval != Duration(7*time.Second) || otlp.Endpoint.Host != "c:4318" {
 		t.Errorf("%+v", otlp)
 	}
-	if got := mustLoad(t, minimal+"otlp: {endpoint: \"http://c:4318\"}\n", "OTEL_SDK_DISABLED=true"); got.OTLP() != nil || len(got.Warnings()) != 1 {
-		t.Errorf("disabled, but %+v with %q", got.OTLP(), got.Warnings())
+	if got := mustLoad(t, minimal+"otlp: {endpoint: \"http://c:4318\"}\n", "OTEL_SDK_DISABLED=true"); got.OTLP != nil || len(got.Warnings) != 1 {
+		t.Errorf("disabled, but %+v with %q", got.OTLP, got.Warnings)
 	}
 }
 
@@ -217,8 +217,8 @@ func TestOTLPVariablesOfThePlatform(t *testing.T) {
 	}
 	for _, off := range [][]string{nil, {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_METRICS_EXPORTER=none"}, {"OTEL_EXPORTER_OTLP_ENDPOINT=:", "OTEL_METRICS_EXPORTER=prometheus"}} {
 		config := mustLoad(t, minimal, append(malformed, off...)...)
-		if config.OTLP() != nil || len(config.Warnings()) > 0 {
-			t.Errorf("%q: %+v, warnings %q", off, config.OTLP(), config.Warnings())
+		if config.OTLP != nil || len(config.Warnings) > 0 {
+			t.Errorf("%q: %+v, warnings %q", off, config.OTLP, config.Warnings)
 		}
 	}
 	for exporter, want := range map[string]string{
@@ -226,18 +226,18 @@ func TestOTLPVariablesOfThePlatform(t *testing.T) {
 		"hunter2": "OTEL_METRICS_EXPORTER names an exporter that is not known: nothing is pushed",
 		"otlp":    "OTEL_METRICS_EXPORTER is otlp, but no endpoint is set: nothing is pushed",
 	} {
-		if got := mustLoad(t, minimal, "OTEL_METRICS_EXPORTER="+exporter).Warnings(); !slices.Equal(got, []string{want}) {
+		if got := mustLoad(t, minimal, "OTEL_METRICS_EXPORTER="+exporter).Warnings; !slices.Equal(got, []string{want}) {
 			t.Errorf("%s: %q", exporter, got)
 		}
 	}
-	if otlp := mustLoad(t, minimal+"otlp: {interval: 7s}\n", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_METRICS_EXPORTER=none").OTLP(); otlp != nil {
+	if otlp := mustLoad(t, minimal+"otlp: {interval: 7s}\n", "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", "OTEL_METRICS_EXPORTER=none").OTLP; otlp != nil {
 		t.Errorf("the environment's endpoint is used although it says none: %+v", otlp)
 	}
 	// What the file says is not asked of the environment.
 	config := mustLoad(t, minimal+"otlp: {endpoint: \"http://c:4318\", timeout: 3s, interval: 7s, headers: {a: b}, protocol: grpc, compression: none}\n",
 		"OTEL_EXPORTER_OTLP_TIMEOUT=10s", "OTEL_EXPORTER_OTLP_HEADERS=x", "OTEL_METRIC_EXPORT_INTERVAL=1m", "OTEL_EXPORTER_OTLP_INSECURE=1", "OTEL_EXPORTER_OTLP_PROTOCOL=x", "OTEL_EXPORTER_OTLP_COMPRESSION=x", "OTEL_METRICS_EXPORTER=none")
-	if config.OTLP() == nil || config.OTLP().Timeout != Duration(3*time.Second) {
-		t.Errorf("%+v", config.OTLP())
+	if config.OTLP == nil || config.OTLP.Timeout != Duration(3*time.Second) {
+		t.Errorf("%+v", config.OTLP)
 	}
 }
 
@@ -249,7 +249,7 @@ func TestOTLPEndpointOfTheFile(t *testing.T) {
 		"http://c:4318/v1/metrics": "http://c:4318/v1/metrics",
 		"http://c:4318/own":        "http://c:4318/own",
 	} {
-		if got := mustLoad(t, minimal+"otlp: {endpoint: \""+written+"\"}\n").OTLP().Endpoint.String(); got != want {
+		if got := mustLoad(t, minimal+"otlp: {endpoint: \""+written+"\"}\n").OTLP.Endpoint.String(); got != want {
 			t.Errorf("%s: %s, want %s", written, got, want)
 		}
 	}
@@ -268,7 +268,7 @@ func TestServiceInstanceID(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := config.OTLP().ResourceAttributes["service.instance.id"]; got != test.want {
+		if got := config.OTLP.ResourceAttributes["service.instance.id"]; got != test.want {
 			t.Errorf("%q: %q", test.environ, got)
 		}
 	}

@@ -116,7 +116,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		if masked := string(config.Masked()); strings.Contains(masked, secret) {
 			t.Fatalf("the secret is shown:\n%s", masked)
 		}
-		for _, warning := range config.Warnings() {
+		for _, warning := range config.Warnings {
 			if strings.Contains(warning, secret) {
 				t.Fatalf("a warning carries the secret: %s", warning)
 			}
@@ -262,7 +262,7 @@ func TestMalformedSecretsStaySecret(t *testing.T) {
 				continue
 			}
 			// What is no secret where it stands is shown, but nowhere else.
-			if shown := strings.Join(config.Warnings(), "\n"); strings.Contains(shown, secret) {
+			if shown := strings.Join(config.Warnings, "\n"); strings.Contains(shown, secret) {
 				t.Errorf("%q\nin %q", shown, text)
 			}
 		}
@@ -280,7 +280,7 @@ func TestSecretsOfTheEnvironmentStaySecret(t *testing.T) {
 		config, err := Load(Sources{Environ: environ})
 		said := fmt.Sprint(err)
 		if err == nil {
-			said = string(config.Masked()) + strings.Join(config.Warnings(), "\n")
+			said = string(config.Masked()) + strings.Join(config.Warnings, "\n")
 		}
 		if strings.Contains(said, secret) {
 			t.Errorf("%q: %s", environ, said)

@@ -25,7 +25,7 @@ clusters:
     http_client:
       basic_auth: {username: "${ENV}", password: "${PASSWORD}"}
 `, "ENV=prod", "HOST=connect-1", "PORT=8083", "PARALLELISM=3", "FLAG=true", "TIMEOUT=7s", "PASSWORD=p: [x] # ${ENV} $$ &a *b 'c\"\n")
-	cluster := config.Clusters()[0]
+	cluster := config.Clusters[0]
 	if cluster.Name != "orders-prod" || cluster.URLs[0].String() != "http://connect-1:8083" || cluster.Parallelism != 3 || !cluster.StartupValidation || cluster.RequestTimeout != Duration(7*time.Second) {
 		t.Errorf("%+v", cluster)
 	}
@@ -44,12 +44,12 @@ clusters:
 	if got := string(cluster.HTTPClient.BasicAuth.Password); got != "p: [x] # ${ENV} $$ &a *b 'c\"" {
 		t.Errorf("password %q", got)
 	}
-	if again := mustLoad(t, string(config.Masked())).Clusters()[0]; again.Labels["escaped"] != "${ENV}" || again.Labels["lone"] != "a$b $ $" || !again.Filter.Keep("foo") {
+	if again := mustLoad(t, string(config.Masked())).Clusters[0]; again.Labels["escaped"] != "${ENV}" || again.Labels["lone"] != "a$b $ $" || !again.Filter.Keep("foo") {
 		t.Errorf("what is shown is another configuration: %+v", again.Labels)
 	}
 	// Texts that look like something else stay texts.
 	for _, value := range []string{"null", "~", "true", "0777", "1e3", "2026-01-01", "- a", "{a: b}", "<<", "!!int 3"} {
-		password := mustLoad(t, minimal+"    http_client:\n      basic_auth:\n        username: a\n        password: ${P}\n", "P="+value).Clusters()[0].HTTPClient.BasicAuth.Password
+		password := mustLoad(t, minimal+"    http_client:\n      basic_auth:\n        username: a\n        password: ${P}\n", "P="+value).Clusters[0].HTTPClient.BasicAuth.Password
 		if string(password) != value {
 			t.Errorf("password %q, want %q", password, value)
 		}
@@ -62,7 +62,7 @@ func TestVariablesAreNoNames(t *testing.T) {
 		t.Errorf("a variable in a name: %v", err)
 	}
 	// Where any name can stand, it stands as it is.
-	otlp := mustLoad(t, minimal+"otlp: {endpoint: \"http://c\", resource_attributes: {\"${A}\": b}}\n", "A=x").OTLP()
+	otlp := mustLoad(t, minimal+"otlp: {endpoint: \"http://c\", resource_attributes: {\"${A}\": b}}\n", "A=x").OTLP
 	if otlp.ResourceAttributes["${A}"] != "b" {
 		t.Errorf("%q", otlp.ResourceAttributes)
 	}
@@ -73,54 +73,54 @@ func TestVariablesAreNoNames(t *testing.T) {
 func TestLineBreaksBehindCredentials(t *testing.T) {
 	for place, got := range map[string]func(t *testing.T) string{
 		"password": func(t *testing.T) string {
-			return string(mustLoad(t, minimal+"    http_client:\n      basic_auth:\n        username: a\n        password: |\n          secret\n").Clusters()[0].HTTPClient.BasicAuth.Password)
+			return string(mustLoad(t, minimal+"    http_client:\n      basic_auth:\n        username: a\n        password: |\n          secret\n").Clusters[0].HTTPClient.BasicAuth.Password)
 		},
 		"username": func(t *testing.T) string {
-			return mustLoad(t, minimal+"    http_client: {basic_auth: {username: \"secret\\r\\n\", password: a}}\n").Clusters()[0].HTTPClient.BasicAuth.Username
+			return mustLoad(t, minimal+"    http_client: {basic_auth: {username: \"secret\\r\\n\", password: a}}\n").Clusters[0].HTTPClient.BasicAuth.Username
 		},
 		"bearer": func(t *testing.T) string {
-			return string(mustLoad(t, minimal+"    http_client: {bearer_token: \"secret\\n\"}\n").Clusters()[0].HTTPClient.Authorization.Credentials)
+			return string(mustLoad(t, minimal+"    http_client: {bearer_token: \"secret\\n\"}\n").Clusters[0].HTTPClient.Authorization.Credentials)
 		},
 		"client secret": func(t *testing.T) string {
-			return string(mustLoad(t, minimal+"    http_client: {oauth2: {client_id: a, client_secret: \"secret\\n\", token_url: \"http://b\"}}\n").Clusters()[0].HTTPClient.OAuth2.ClientSecret)
+			return string(mustLoad(t, minimal+"    http_client: {oauth2: {client_id: a, client_secret: \"secret\\n\", token_url: \"http://b\"}}\n").Clusters[0].HTTPClient.OAuth2.ClientSecret)
 		},
 		"header": func(t *testing.T) string {
-			return string(mustLoad(t, minimal+"    http_client: {http_headers: {X-A: {secrets: [\"secret\\n\"]}}}\n").Clusters()[0].HTTPClient.HTTPHeaders.Headers["X-A"].Secrets[0])
+			return string(mustLoad(t, minimal+"    http_client: {http_headers: {X-A: {secrets: [\"secret\\n\"]}}}\n").Clusters[0].HTTPClient.HTTPHeaders.Headers["X-A"].Secrets[0])
 		},
 		"Aiven's token": func(t *testing.T) string {
-			return string(mustLoad(t, "clusters:\n  - {name: a, provider: aiven, aiven: {project: a, service: b, token: \"secret\\n\"}}\n").Clusters()[0].Aiven.Token)
+			return string(mustLoad(t, "clusters:\n  - {name: a, provider: aiven, aiven: {project: a, service: b, token: \"secret\\n\"}}\n").Clusters[0].Aiven.Token)
 		},
 		"AIVEN_TOKEN": func(t *testing.T) string {
-			return string(mustLoad(t, "clusters:\n  - {name: a, provider: aiven, aiven: {project: a, service: b}}\n", "AIVEN_TOKEN=secret\n").Clusters()[0].Aiven.Token)
+			return string(mustLoad(t, "clusters:\n  - {name: a, provider: aiven, aiven: {project: a, service: b}}\n", "AIVEN_TOKEN=secret\n").Clusters[0].Aiven.Token)
 		},
 		"SASL": func(t *testing.T) string {
-			password, _ := mustLoad(t, minimal+"    kafka: {bootstrap_servers: [\"a:1\"], sasl: {mechanism: PLAIN, username: a, password: \"secret\\n\"}}\n").Clusters()[0].Kafka.SASL.ReadPassword()
+			password, _ := mustLoad(t, minimal+"    kafka: {bootstrap_servers: [\"a:1\"], sasl: {mechanism: PLAIN, username: a, password: \"secret\\n\"}}\n").Clusters[0].Kafka.SASL.ReadPassword()
 			return password
 		},
 		"OTLP": func(t *testing.T) string {
-			return credentials(t, mustLoad(t, minimal+"otlp: {endpoint: \"http://c\", headers: {a: \"secret\\n\"}}\n").OTLP()).Headers["a"]
+			return credentials(t, mustLoad(t, minimal+"otlp: {endpoint: \"http://c\", headers: {a: \"secret\\n\"}}\n").OTLP).Headers["a"]
 		},
 		"OTLP's variable": func(t *testing.T) string {
-			return credentials(t, mustLoad(t, minimal, "OTEL_EXPORTER_OTLP_ENDPOINT=http://c", "OTEL_EXPORTER_OTLP_HEADERS=a=secret\n").OTLP()).Headers["a"]
+			return credentials(t, mustLoad(t, minimal, "OTEL_EXPORTER_OTLP_ENDPOINT=http://c", "OTEL_EXPORTER_OTLP_HEADERS=a=secret\n").OTLP).Headers["a"]
 		},
 		"URL": func(t *testing.T) string {
-			return string(mustLoad(t, "clusters:\n  - {name: a, urls: [\"http://a:secret%0A@b:1\"]}\n").Clusters()[0].HTTPClient.BasicAuth.Password)
+			return string(mustLoad(t, "clusters:\n  - {name: a, urls: [\"http://a:secret%0A@b:1\"]}\n").Clusters[0].HTTPClient.BasicAuth.Password)
 		},
 		"variable in the file": func(t *testing.T) string {
-			return string(mustLoad(t, minimal+"    http_client: {basic_auth: {username: a, password: \"${P}\"}}\n", "P=secret\n").Clusters()[0].HTTPClient.BasicAuth.Password)
+			return string(mustLoad(t, minimal+"    http_client: {basic_auth: {username: a, password: \"${P}\"}}\n", "P=secret\n").Clusters[0].HTTPClient.BasicAuth.Password)
 		},
 		"CONNECT_BASIC_AUTH_PASS": func(t *testing.T) string {
-			return string(fromEnvironment(t, connectEnv, "CONNECT_AUTH=BASIC\n", "CONNECT_BASIC_AUTH_USER=a", "CONNECT_BASIC_AUTH_PASS=secret\r\n").Clusters()[0].HTTPClient.BasicAuth.Password)
+			return string(fromEnvironment(t, connectEnv, "CONNECT_AUTH=BASIC\n", "CONNECT_BASIC_AUTH_USER=a", "CONNECT_BASIC_AUTH_PASS=secret\r\n").Clusters[0].HTTPClient.BasicAuth.Password)
 		},
 		"CONNECT_BASIC_AUTH_USER": func(t *testing.T) string {
-			return fromEnvironment(t, connectEnv, "CONNECT_AUTH=BASIC", "CONNECT_BASIC_AUTH_USER=secret\n", "CONNECT_BASIC_AUTH_PASS=a").Clusters()[0].HTTPClient.BasicAuth.Username
+			return fromEnvironment(t, connectEnv, "CONNECT_AUTH=BASIC", "CONNECT_BASIC_AUTH_USER=secret\n", "CONNECT_BASIC_AUTH_PASS=a").Clusters[0].HTTPClient.BasicAuth.Username
 		},
 	} {
 		if got := got(t); got != "secret" {
 			t.Errorf("%s: %q", place, got)
 		}
 	}
-	if got := fromEnvironment(t, "CONNECT_REST_URL=https://a", "CONNECT_SSL_KEYSTORE_LOCATION=testdata/stores/key.p12", "CONNECT_SSL_KEYSTORE_PASSWORD=changeit\n").Clusters()[0].HTTPClient.TLSConfig.Key; got == "" {
+	if got := fromEnvironment(t, "CONNECT_REST_URL=https://a", "CONNECT_SSL_KEYSTORE_LOCATION=testdata/stores/key.p12", "CONNECT_SSL_KEYSTORE_PASSWORD=changeit\n").Clusters[0].HTTPClient.TLSConfig.Key; got == "" {
 		t.Error("the key store's password has a line break")
 	}
 }
@@ -147,7 +147,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if address := config.Clusters()[0].HTTPClient.ProxyURL.URL; address != nil {
+		if address := config.Clusters[0].HTTPClient.ProxyURL.URL; address != nil {
 			got = address.Host
 		}
 		if got != test.want {
@@ -158,7 +158,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		}
 	}
 	// A file says for itself.
-	if address := mustLoad(t, "clusters:\n  - {name: a, urls: [\"https://a\"]}\n", proxy...).Clusters()[0].HTTPClient.ProxyURL.URL; address != nil {
+	if address := mustLoad(t, "clusters:\n  - {name: a, urls: [\"https://a\"]}\n", proxy...).Clusters[0].HTTPClient.ProxyURL.URL; address != nil {
 		t.Errorf("a cluster of the file has the proxy %s", address.Redacted())
 	}
 	for _, wrong := range []string{"HTTPS_PROXY=http://user:hunter2%zz@proxy", "HTTPS_PROXY=http://"} {
@@ -212,7 +212,7 @@ func TestPEMStores(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tls := config.Clusters()[0].HTTPClient.TLSConfig
+	tls := config.Clusters[0].HTTPClient.TLSConfig
 	if strings.Count(tls.Cert, "BEGIN CERTIFICATE") != 2 || !strings.Contains(string(tls.Key), "BEGIN PRIVATE KEY") || strings.Count(tls.CA, "BEGIN CERTIFICATE") != 2 {
 		t.Errorf("%+v", tls)
 	}
@@ -254,11 +254,11 @@ func pairPEM(t *testing.T) (certificate, key string) {
 func TestMirrorMaker2(t *testing.T) {
 	text := "clusters:\n  - name: mm2\n    kafka: {bootstrap_servers: [\"b:1\"], mirrormaker2: {source: a}}\n"
 	config := mustLoad(t, text)
-	cluster := config.Clusters()[0]
+	cluster := config.Clusters[0]
 	if group, statuses, offsets := cluster.Kafka.Workers(); cluster.ObservationVersion != "brokers" || group != "a-mm2" || statuses != "mm2-status.a.internal" || offsets != "mm2-offsets.a.internal" {
 		t.Errorf("%s %s %s %s", cluster.ObservationVersion, group, statuses, offsets)
 	}
-	if again := mustLoad(t, string(config.Masked())).Clusters()[0]; again.Kafka.MirrorMaker2.Source != "a" || again.ObservationVersion != "brokers" {
+	if again := mustLoad(t, string(config.Masked())).Clusters[0]; again.Kafka.MirrorMaker2.Source != "a" || again.ObservationVersion != "brokers" {
 		t.Errorf("what is shown is another cluster: %+v", again)
 	}
 }

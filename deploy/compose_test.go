@@ -75,7 +75,7 @@ func TestComposeHostsAreServices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, cluster := range cfg.Clusters() {
+	for _, cluster := range cfg.Clusters {
 		for _, url := range cluster.URLs {
 			if _, ok := all[url.Hostname()]; !ok {
 				t.Errorf("the exporter asks %s, which is no service", url)

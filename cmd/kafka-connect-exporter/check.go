@@ -45,7 +45,7 @@ func (c checkCommand) Run(ctx context.Context, sys system) error {
 	if err != nil {
 		return err
 	}
-	for _, warning := range cfg.Warnings() {
+	for _, warning := range cfg.Warnings {
 		fmt.Fprintln(sys.Stderr, "kafka-connect-exporter: warning: "+warning)
 	}
 	if err := app.Validate(cfg, promslog.NewNopLogger()); err != nil {
@@ -70,7 +70,7 @@ func (c checkCommand) Run(ctx context.Context, sys system) error {
 		fmt.Fprintln(sys.Stdout, "discovery: FAILED: not everything could be listed; serve says why in its log")
 		verdict = errTrouble
 	}
-	if cfg.Discovery() != nil && found.Complete && len(found.Clusters)+len(found.Refused) == 0 {
+	if cfg.Discovery != nil && found.Complete && len(found.Clusters)+len(found.Refused) == 0 {
 		fmt.Fprintln(sys.Stdout, "discovery: ok, but no resource was found")
 	}
 	for _, refused := range found.Refused {

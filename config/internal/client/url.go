@@ -59,3 +59,22 @@ func oneAddress(text string) error {
 	}
 	return nil
 }
+
+// A URL is the base of a service, without userinfo, query and trailing slash.
+type URL struct{ *url.URL }
+
+// UnmarshalText parses it. Its errors never repeat it.
+func (u *URL) UnmarshalText(text []byte) error {
+	parsed, user, err := ParseURL(string(text))
+	if err != nil {
+		return err
+	}
+	if user != nil {
+		return errors.New("must not carry a user and password")
+	}
+	u.URL = parsed
+	return nil
+}
+
+// MarshalText is String.
+func (u URL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	commoncfg "github.com/prometheus/common/config"
@@ -72,34 +73,24 @@ func Child(node *yaml.Node, key string) *yaml.Node {
 
 // Nearest returns the candidate that name is most likely a slip of, or "".
 func Nearest(name string, candidates []string) string {
-	best, bestDistance := "", min(2, len(name)/3)+1
-	for _, candidate := range candidates {
-		if distance := editDistance(name, candidate); distance < bestDistance {
-			best, bestDistance = candidate, distance
+	for letters := range min(2, len(name)/3) + 1 {
+		if i := slices.IndexFunc(candidates, func(candidate string) bool { return near(name, candidate, letters) }); i >= 0 {
+			return candidates[i]
 		}
 	}
-	return best
+	return ""
 }
 
-// editDistance is the number of letters to insert, delete or replace.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+// near tells whether a becomes b by so many letters that are inserted, deleted or
+// replaced.
+func near(a, b string, letters int) bool {
+	for a != "" && b != "" && a[0] == b[0] {
+		a, b = a[1:], b[1:]
 	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
+	if a == "" || b == "" {
+		return len(a)+len(b) <= letters
 	}
-	return row[len(b)]
+	return letters > 0 && (near(a[1:], b, letters-1) || near(a, b[1:], letters-1) || near(a[1:], b[1:], letters-1))
 }
 
 // OneLine makes an error of a library fit for a single line.

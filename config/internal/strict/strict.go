@@ -37,6 +37,8 @@ const (
 	maxBytes = 16 << 20
 	// maxDepth is more than twice what the deepest field needs.
 	maxDepth = 32
+	// maxPatterns bounds what it costs to compile a list of them.
+	maxPatterns = 200
 )
 
 // A Document is a file that was decoded. It knows on which line each of its fields
@@ -96,19 +98,14 @@ func Decode(file string, content []byte, needs string, variable func(name string
 
 // Default is what an empty block of a type says.
 func Default[T any]() (block T) {
-	if err := Empty[T]().Decode(&block); err != nil {
-		panic(fmt.Sprintf("decode the defaults: %v", err)) // They are constants.
+	body, err := (&Document{lines: map[string]int{}}).resolve(&yaml.Node{Kind: yaml.MappingNode}, Field{Type: reflect.TypeFor[T]()}, "", 0)
+	if err == nil {
+		err = body.Decode(&block)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("fill in the defaults: %v", err)) // They are constants.
 	}
 	return block
-}
-
-// Empty is the tree of an empty block of a type, defaults filled in.
-func Empty[T any]() *yaml.Node {
-	body, err := (&Document{lines: map[string]int{}}).resolve(&yaml.Node{Kind: yaml.MappingNode}, Field{Type: reflect.TypeFor[T]()}, "", 0)
-	if err != nil {
-		panic(fmt.Sprintf("fill in the defaults: %v", err))
-	}
-	return body
 }
 
 var (
@@ -230,12 +227,6 @@ func (d *Document) resolve(node *yaml.Node, as Field, path string, depth int) (*
 	return d.scalar(node, as, path)
 }
 
-// A limited type says how many of its values a list may have, and else what is
-// wrong.
-type limited interface {
-	Limit() (items int, wrong string)
-}
-
 func (d *Document) list(node *yaml.Node, as Field, path string, depth int) (*yaml.Node, error) {
 	if node.Kind != yaml.SequenceNode {
 		return nil, d.errorAt(node, path, "must be a list, such as [a, b]")
@@ -243,10 +234,8 @@ func (d *Document) list(node *yaml.Node, as Field, path string, depth int) (*yam
 	if as.Type.Kind() == reflect.Slice { // else anything, of any list
 		as.Type = as.Type.Elem()
 	}
-	if limited, ok := reflect.TypeAssert[limited](reflect.Zero(as.Type)); ok {
-		if most, wrong := limited.Limit(); len(node.Content) > most {
-			return nil, d.errorAt(node, path, "%s", wrong)
-		}
+	if as.Type == reflect.TypeFor[Pattern]() && len(node.Content) > maxPatterns {
+		return nil, d.errorAt(node, path, "has more than %d patterns: join some with |", maxPatterns)
 	}
 	list := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: node.Line}
 	for i, item := range node.Content {
@@ -308,18 +297,16 @@ func wrongScalar(value *yaml.Node, as reflect.Type) string {
 		}
 		return ""
 	}
-	_, knownVersion := commoncfg.TLSVersions[value.Value]
-	_, notURL := url.Parse(value.Value)
-	switch {
-	case as == reflect.TypeFor[commoncfg.TLSVersion]():
-		if !knownVersion {
-			return "must be TLS10, TLS11, TLS12 or TLS13"
-		}
-	case as == reflect.TypeFor[commoncfg.URL]() && notURL != nil:
+	_, version := commoncfg.TLSVersions[value.Value]
+	_, err := url.Parse(value.Value)
+	switch kind := as.Kind(); {
+	case as == reflect.TypeFor[commoncfg.TLSVersion]() && !version:
+		return "must be TLS10, TLS11, TLS12 or TLS13"
+	case as == reflect.TypeFor[commoncfg.URL]() && err != nil:
 		return "is no URL; special characters of a user or password must be percent-encoded"
-	case as.Kind() == reflect.Bool && value.Decode(new(bool)) != nil:
+	case kind == reflect.Bool && value.Decode(new(bool)) != nil:
 		return "must be true or false"
-	case as.Kind() == reflect.Int && (value.Tag != "!!int" || value.Decode(new(int)) != nil):
+	case kind == reflect.Int && (value.Tag != "!!int" || value.Decode(new(int)) != nil):
 		return "must be a whole number"
 	}
 	return ""
