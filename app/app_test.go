@@ -19,6 +19,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"go.uber.org/goleak"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
@@ -29,7 +30,8 @@ import (
 
 func TestMain(m *testing.M) {
 	testmain.Draw(30) // Each is a history of a cluster, and has observers of its own.
-	testmain.Run(m, 16)
+	testmain.Parallel(16)
+	goleak.VerifyTestMain(m)
 }
 
 // program is an exporter that runs in this process.

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kversion"
+	"go.uber.org/goleak"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testmain"
@@ -24,7 +25,10 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/kafka/kafkatest"
 )
 
-func TestMain(m *testing.M) { testmain.Run(m, 8) }
+func TestMain(m *testing.M) {
+	testmain.Parallel(8)
+	goleak.VerifyTestMain(m)
+}
 
 func observer(t *testing.T, c *kafkatest.Cluster, change ...func(*kafka.Options)) *kafka.Observer {
 	t.Helper()

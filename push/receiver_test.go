@@ -23,6 +23,7 @@ import (
 	collector "go.opentelemetry.io/proto/slim/otlp/collector/metrics/v1"
 	common "go.opentelemetry.io/proto/slim/otlp/common/v1"
 	metrics "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
+	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
@@ -33,7 +34,10 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testmain"
 )
 
-func TestMain(m *testing.M) { testmain.Run(m, 8) }
+func TestMain(m *testing.M) {
+	testmain.Parallel(8)
+	goleak.VerifyTestMain(m)
+}
 
 // parts is a source: each export has so many parts of two points that tell which
 // export they are of.

@@ -18,6 +18,8 @@ import (
 	"time"
 	"unicode"
 
+	"go.uber.org/goleak"
+
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/exposition"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
@@ -25,7 +27,10 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testmain"
 )
 
-func TestMain(m *testing.M) { testmain.Run(m, 4) }
+func TestMain(m *testing.M) {
+	testmain.Parallel(4)
+	goleak.VerifyTestMain(m)
+}
 
 // observer is a cluster that answers as a test wants.
 type observer struct {

@@ -11,6 +11,7 @@ import (
 
 // What is linked may be handed on with the exporter: permissive licences alone.
 func TestLicences(t *testing.T) {
+	t.Parallel()
 	output, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}\t{{.Dir}}{{end}}", ".").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -21,11 +21,13 @@ import (
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testlog"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testmain"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into testdata/script")
 
 func TestMain(m *testing.M) {
+	testmain.Parallel(4)
 	testscript.Main(m, map[string]func(){"kafka-connect-exporter": func() { os.Exit(run()) }})
 }
 
@@ -184,6 +186,7 @@ func background(t *testing.T, sys system, arguments ...string) (stop func() int)
 }
 
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	out := &testlog.Log{}
 	stop := background(t, system{Stdout: out, Stderr: io.Discard}, "demo", "--web.listen-address=127.0.0.1:0", "--log.level=error")
 	address := out.Await(t, `(http://\S+)/metrics`)

@@ -417,6 +417,7 @@ users: [{name: u, user: {token: %q}}]
 // a command prints, not on a page or in a format of the metrics, not by OTLP, not
 // in the log at its most talkative, not in what is printed of the goroutines.
 func TestSecretsComeOutNowhere(t *testing.T) {
+	t.Parallel()
 	v := newVault(t)
 	file, environ, arguments, sent := v.house()
 	command := func(arguments ...string) *exec.Cmd {

@@ -21,6 +21,7 @@ import (
 // A log that nobody reads holds no scrape up, one whose reader has gone ends
 // nothing (SIGPIPE), and neither keeps the program from ending.
 func TestNobodyReadsTheLog(t *testing.T) {
+	t.Parallel()
 	c := connecttest.NewCluster(connecttest.Options{Version: "2.2.2"})
 	for i := range 100 {
 		c.Create(connecttest.Connector{Name: fmt.Sprintf("connector-%03d", i), Class: "org.example.Sink", Type: "sink", Tasks: 1})
@@ -76,6 +77,7 @@ func TestNobodyReadsTheLog(t *testing.T) {
 
 // A command that prints to somebody who does not read ends soon when it is told to.
 func TestNobodyReadsWhatIsPrinted(t *testing.T) {
+	t.Parallel()
 	c := connecttest.NewCluster(connecttest.Options{Version: "2.2.2"})
 	for i := range 2000 { // More than a pipe holds (64 KiB).
 		c.Create(connecttest.Connector{Name: fmt.Sprintf("connector-%04d", i), Class: "org.example.Sink", Type: "sink", Tasks: 1})

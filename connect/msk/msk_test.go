@@ -18,13 +18,18 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest/observertest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/msk/msktest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testmain"
 )
 
-func TestMain(m *testing.M) { testmain.Run(m, 16) }
+func TestMain(m *testing.M) {
+	testmain.Parallel(16)
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	keyID  = "AKIATESTTESTTEST"

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	commoncfg "github.com/prometheus/common/config"
+	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -30,7 +31,8 @@ import (
 
 func TestMain(m *testing.M) {
 	testmain.Draw(30) // Each is a history of a cluster, observed.
-	testmain.Run(m, 16)
+	testmain.Parallel(16)
+	goleak.VerifyTestMain(m)
 }
 
 // serve puts workers of a simulated cluster on loopback; none named serves all.

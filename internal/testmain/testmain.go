@@ -1,33 +1,26 @@
-// Package testmain is how the tests of a package begin.
+// Package testmain sets how the tests of a package run, where their flags do not.
 package testmain
 
 import (
 	"flag"
-	"fmt"
 	"os"
-	"testing"
-
-	"go.uber.org/goleak"
+	"strconv"
 )
 
-// Run runs tests and looks for goroutines that they leave behind. At the same time
-// run as many of those that are parallel: they wait, and need no processor.
-func Run(m *testing.M, parallel int) {
-	flag.Parse()
-	set("test.parallel", fmt.Sprint(parallel))
-	goleak.VerifyTestMain(m)
-}
+// Parallel lets so many parallel tests run at the same time: most of them wait, and
+// need no processor.
+func Parallel(tests int) { set("test.parallel", tests) }
 
 // Draw has properties tried with fewer cases than rapid's hundred, unless
-// RAPID_CHECKS or -rapid.checks says otherwise.
+// RAPID_CHECKS says otherwise.
 func Draw(cases int) {
 	if os.Getenv("RAPID_CHECKS") == "" {
-		set("rapid.checks", fmt.Sprint(cases))
+		set("rapid.checks", cases)
 	}
 }
 
-func set(name, value string) {
-	if err := flag.Set(name, value); err != nil {
+func set(name string, value int) {
+	if err := flag.Set(name, strconv.Itoa(value)); err != nil {
 		panic(err)
 	}
 }
