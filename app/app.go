@@ -70,9 +70,10 @@ type Options struct {
 	// nil.
 	Ready func([]net.Addr)
 
-	// For tests: stopLimit unless 0, and [config.Load] unless nil.
-	stopLimit time.Duration
-	load      func(config.Sources) (*config.Config, error)
+	// For tests: stopLimit unless 0, the timeout of the API server's calls unless 0,
+	// and [config.Load] unless nil.
+	stopLimit, apiTimeout time.Duration
+	load                  func(config.Sources) (*config.Config, error)
 }
 
 // errStarting is why the exporter is not ready before startup_validation is

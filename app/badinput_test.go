@@ -65,6 +65,7 @@ func TestOddAnswersThatAreBorne(t *testing.T) {
 // The deadline of the scrape is kept although a cluster never answers and its
 // own timeout is far away.
 func TestScrapeTimeoutIsKept(t *testing.T) {
+	t.Parallel()
 	hanging, well := cluster("4.3.1"), cluster("4.3.1")
 	hanging.SetFault(connecttest.Match{}, connecttest.Hang(nil))
 	p := start(t, Options{Web: web.Options{TimeoutOffset: 500 * time.Millisecond}, Sources: fromFile(file(t,

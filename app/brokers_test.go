@@ -35,6 +35,7 @@ func brokersOf(t *testing.T, client []kgo.Opt, options ...kfake.Opt) (*kafkatest
 // What the brokers know stands beside what REST tells, and goes on when REST does
 // not answer; a cluster without REST is seen by them alone.
 func TestBrokers(t *testing.T) {
+	t.Parallel()
 	brokers, block := brokersOf(t, nil)
 	rest := cluster("4.3.1")
 	configuration := file(t, "snapshot_max_age: 0s\nclusters:\n- {name: both, urls: [%q], %s}\n- {name: down, urls: ['http://127.0.0.1:1'], %s}\n- {name: alone, observation_version: brokers, %s}\n- {name: without, urls: [%q]}\n",

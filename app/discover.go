@@ -153,8 +153,9 @@ func parsedSelectors(d *config.Discovery) (selectors []kubernetes.Selector, file
 	return selectors, files, nil
 }
 
-// newDiscoverer begins to search; nil where nothing is to be found.
-func newDiscoverer(d *config.Discovery, version string, instruments *self.Instruments, logger *slog.Logger) (*discoverer, error) {
+// newDiscoverer begins to search; nil where nothing is to be found. Calls of the API
+// server take timeout at most, unless that is zero.
+func newDiscoverer(d *config.Discovery, version string, timeout time.Duration, instruments *self.Instruments, logger *slog.Logger) (*discoverer, error) {
 	if d == nil {
 		return nil, nil
 	}
@@ -170,7 +171,7 @@ func newDiscoverer(d *config.Discovery, version string, instruments *self.Instru
 	if len(selectors) > 0 {
 		if f.client, err = kubernetes.Start(kubernetes.Options{
 			Kubeconfig: d.Kubeconfig, Selectors: selectors, Registry: f.registry, UserAgent: strings.TrimSuffix("kafka-connect-exporter/"+version, "/"),
-			Failed: instruments.DiscoveryFailed, Logger: logger,
+			Timeout: timeout, Failed: instruments.DiscoveryFailed, Logger: logger,
 		}); err != nil {
 			f.cancel()
 			return nil, err

@@ -100,7 +100,7 @@ func TestResourceFilesThatBreak(t *testing.T) {
 	}
 	write(t, one, "%s", resource("a")+resource("b"))
 	write(t, two, "%s", resource("c"))
-	f, err := newDiscoverer(cfg.Discovery, "", nil, slog.New(slog.DiscardHandler))
+	f, err := newDiscoverer(cfg.Discovery, "", 0, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

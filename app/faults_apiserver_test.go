@@ -1,16 +1,17 @@
 package app
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"path/filepath"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/discovery/kubernetes"
 )
 
@@ -49,28 +50,27 @@ func apiServer(url string) http.Handler {
 	})
 }
 
-// apiServerFaults lets each fault stand before an API server, for an exporter of its own
-// that has a configured cluster beside it, and tells what becomes of it: the reason
-// that is counted. When it is over, the cluster that is found there is whole.
-func apiServerFaults(t *testing.T, rows map[string]trouble, tell func(trouble, became string)) {
+// An apiServerTry is a fault at an API server.
+type apiServerTry struct {
+	*spoilt
+	trouble, url string
+	authority    string        // of its certificate, "" without TLS
+	timeout      time.Duration // of its calls, 0 is the usual one
+	never        bool          // nobody answers, ever
+}
+
+// apiServerTries are the faults of an API server, each at one of its own. good,
+// authority and bad are those of [tlsTroubles].
+func apiServerTries(t *testing.T, rows map[string]trouble, good *tls.Config, authority string, bad map[string]*tls.Config) (tries []apiServerTry) {
 	t.Helper()
-	url := worker(t, cluster("4.3.1"), 0)
-	type tried struct {
-		*spoilt
-		*program
-		trouble string
-	}
-	var all []tried
-	for _, name := range slices.Sorted(maps.Keys(rows)) {
-		switch trouble := rows[name]; {
-		case trouble.heavy, trouble.waits: // The reader is another, and has half a minute.
-			continue
-		case name == "404 of a worker that starts", strings.HasPrefix(name, "resets"):
-			continue // Nothing is wrong with the first; client-go tries the others again for long.
+	well := apiServer(worker(t, cluster("4.3.1"), 0))
+	for name, trouble := range rows {
+		if trouble.heavy {
+			continue // The reader is another; it has bounds and tests of its own.
 		}
-		fault := rows[name].fault
+		faulty := trouble.spoils().fault
 		s := &spoilt{fault: func(next http.Handler) http.Handler {
-			faulty := fault(next)
+			faulty := faulty(next)
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Query().Get("watch") != "" {
 					next.ServeHTTP(w, r) // A watch has no end that what edits could wait for.
@@ -79,53 +79,85 @@ func apiServerFaults(t *testing.T, rows map[string]trouble, tell func(trouble, b
 				faulty.ServeHTTP(w, r)
 			})
 		}}
-		s.on.Store(true)
+		made := apiServerTry{spoilt: s, trouble: name, url: s.serve(t, well)}
+		if trouble.waits || name == "resets" { // client-go tries that again by itself.
+			made.timeout = 3 * time.Second
+		}
+		tries = append(tries, made)
+	}
+	for name, config := range bad {
+		s := &spoilt{fault: connecttest.Redirect("http://127.0.0.1:1/hunter2")}
+		tries = append(tries, apiServerTry{spoilt: s, trouble: name, url: overTLS(t, s, good, config, well), authority: authority})
+	}
+	for name, address := range nowhere() {
+		tries = append(tries, apiServerTry{spoilt: &spoilt{}, trouble: name, url: "http://" + address, never: true})
+	}
+	return tries
+}
+
+// apiServerFaults lets each fault stand before an API server, for an exporter of its own
+// that has a configured cluster beside it, and tells what becomes of it: the reason
+// that is counted. When it is over, the cluster that is found there is whole.
+func apiServerFaults(t *testing.T, tries []apiServerTry, tell func(trouble, became string)) {
+	t.Helper()
+	url := worker(t, cluster("4.3.1"), 0)
+	var sides sync.WaitGroup
+	for _, try := range tries {
 		kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-		write(t, kubeconfig, `{apiVersion: v1, kind: Config, current-context: x, clusters: [{name: x, cluster: {server: %q}}],
-			users: [{name: x, user: {token: hunter2}}], contexts: [{name: x, context: {cluster: x, user: x, namespace: data}}]}`, s.serve(t, apiServer(url)))
-		all = append(all, tried{s, start(t, Options{Sources: fromFile(file(t,
-			"snapshot_max_age: 0s\ndiscovery: {kubeconfig: %q, kubernetes: [{kinds: [kafkaconnects.kafka.strimzi.io]}]}\nclusters:\n- {name: well, urls: [%q]}\n", kubeconfig, url))}), name})
+		write(t, kubeconfig, `{apiVersion: v1, kind: Config, current-context: x, clusters: [{name: x, cluster: {server: %q, certificate-authority: %q}}],
+			users: [{name: x, user: {token: hunter2}}], contexts: [{name: x, context: {cluster: x, user: x, namespace: data}}]}`, try.url, try.authority)
+		try.on.Store(true)
+		p := start(t, Options{apiTimeout: try.timeout, Sources: fromFile(file(t,
+			"snapshot_max_age: 0s\ndiscovery: {kubeconfig: %q, kubernetes: [{kinds: [kafkaconnects.kafka.strimzi.io]}]}\nclusters:\n- {name: well, urls: [%q]}\n", kubeconfig, url))})
+		sides.Go(func() { tell(try.trouble, apiServerBecame(t, p, try)) })
 	}
-	const up = "kafka_connect_discovery_up"
-	found := func(got series) bool { return got[`kafka_connect_up{connect_cluster="data/found"}`] == 1 }
-	deadline := time.Now().Add(30 * time.Second)
-	until := func(a tried, what string, is func(got series) bool) series {
-		t.Helper()
-		for {
-			began := time.Now()
-			got := a.scrape("/metrics")
-			if took := time.Since(began); got[`kafka_connect_up{connect_cluster="well"}`] != 1 || took > 10*time.Second {
-				t.Errorf("%s: the configured cluster is not whole, or not in time: %v", a.trouble, took)
+	sides.Wait()
+}
+
+// apiServerBecame waits for what becomes of a fault, lets it be over and waits for the
+// cluster that is found then.
+func apiServerBecame(t *testing.T, p *program, try apiServerTry) (became string) {
+	t.Helper()
+	const (
+		found, failed, absent = `"what was found is watched" clusters=2`, "resources cannot be watched", "resource is not installed"
+
+		up = "kafka_connect_discovery_up"
+	)
+	scrape := func() series {
+		began := time.Now()
+		got := p.scrape("/metrics")
+		if took := time.Since(began); got[`kafka_connect_up{connect_cluster="well"}`] != 1 || took > 10*time.Second {
+			t.Errorf("%s: the configured cluster is not whole, or not in time: %v", try.trouble, took)
+		}
+		return got
+	}
+	whole := func(got series) bool {
+		return got[`kafka_connect_up{connect_cluster="data/found"}`] == 1 && got[up] == 1
+	}
+	happened := p.logs.Await(t, found+"|"+failed+"|"+absent)
+	switch got := scrape(); {
+	case happened == found && whole(got):
+		became = "whole"
+	case happened == absent && got[up] == 1:
+		became = "none is found"
+	case happened == failed && got[up] == 0:
+		for _, reason := range kubernetes.Reasons() {
+			if got[fmt.Sprintf("kafka_connect_discovery_errors_total{reason=%q}", reason)] > 0 {
+				became = reason
 			}
-			if is(got) {
-				return got
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: %s: not within 30 s: %v", a.trouble, what, got)
-			}
-			time.Sleep(10 * time.Millisecond) // Until it has asked.
 		}
 	}
-	for _, a := range all {
-		became := "whole"
-		until(a, "a failure is counted, or nothing fails", func(got series) bool {
-			for _, reason := range kubernetes.Reasons() {
-				if got[fmt.Sprintf("kafka_connect_discovery_errors_total{reason=%q}", reason)] > 0 {
-					became = reason
-					return got[up] == 0
-				}
-			}
-			return found(got) && got[up] == 1
-		})
-		tell(a.trouble, became)
+	if became == "" {
+		t.Errorf("%s: after %q there is no reason: %v", try.trouble, happened, p.logs)
 	}
-	for _, a := range all {
-		a.on.Store(false)
-	}
-	for _, a := range all {
-		until(a, "the cluster is found", func(got series) bool { return found(got) && got[up] == 1 })
-		if strings.Contains(a.logs.String(), "hunter2") || strings.Contains(a.get("/metrics").body, "hunter2") {
-			t.Errorf("%s: what was sent or answered is shown", a.trouble)
+	if try.on.Store(false); !try.never {
+		p.logs.Await(t, found)
+		if !whole(scrape()) {
+			t.Errorf("%s: not whole again: %v", try.trouble, p.logs)
 		}
 	}
+	if strings.Contains(p.logs.String(), "hunter2") || strings.Contains(p.get("/metrics").body, "hunter2") {
+		t.Errorf("%s: what was sent or answered is shown", try.trouble)
+	}
+	return became
 }

@@ -212,7 +212,7 @@ func brokerTries(t *testing.T, good *tls.Config, authority string, bad map[strin
 		if security != "" {
 			block = strings.TrimSuffix(block, "}") + security
 		}
-		tries = append(tries, try{l.spoilt, name + " at brokers", name, brokersDoor, fmt.Sprintf("urls: [%q], %s", rest, block), false, l.answer == nil, brokersBecame})
+		tries = append(tries, try{spoilt: l.spoilt, cluster: name + " at brokers", trouble: name, door: brokersDoor, lines: fmt.Sprintf("urls: [%q], %s", rest, block), old: l.answer == nil, became: brokersBecame})
 	}
 	troubles := wireTroubles()
 	for _, name := range slices.Sorted(maps.Keys(troubles)) {
@@ -228,9 +228,9 @@ func brokerTries(t *testing.T, good *tls.Config, authority string, bad map[strin
 			add(name, &wires{good: good, bad: config})
 		}
 	}
-	for name, address := range map[string]string{"nobody listens": "127.0.0.1:1", "a name that nobody knows": "nobody.invalid:9092"} {
+	for name, address := range nowhere() {
 		lines := fmt.Sprintf("urls: [%q], kafka: {bootstrap_servers: [%q], group_id: connect-orders, status_storage_topic: orders-status}", rest, address)
-		tries = append(tries, try{&spoilt{}, name + " at brokers", name, brokersDoor, lines, true, false, brokersBecame})
+		tries = append(tries, try{spoilt: &spoilt{}, cluster: name + " at brokers", trouble: name, door: brokersDoor, lines: lines, never: true, became: brokersBecame})
 	}
 	return tries, slow
 }

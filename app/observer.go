@@ -40,7 +40,7 @@ type Found struct {
 // Clusters makes an observer of each configured cluster, and of those that
 // discovery finds within some seconds, or until ctx ends.
 func Clusters(ctx context.Context, cfg *config.Config, logger *slog.Logger) (Found, error) {
-	finder, err := newDiscoverer(cfg.Discovery, "", nil, logger)
+	finder, err := newDiscoverer(cfg.Discovery, "", 0, nil, logger)
 	if err != nil {
 		return Found{}, err
 	}

@@ -148,7 +148,7 @@ func (w *watch) find(cfg *config.Config) (*discoverer, error) {
 	if w.finder != nil && w.finder.settings.Same(cfg.Discovery) {
 		return w.finder, nil
 	}
-	return newDiscoverer(cfg.Discovery, version.Version, w.instruments, w.options.Logger)
+	return newDiscoverer(cfg.Discovery, version.Version, w.options.apiTimeout, w.instruments, w.options.Logger)
 }
 
 // follow takes over what a discoverer finds from now on.
@@ -175,6 +175,7 @@ func (w *watch) follow(finder *discoverer) {
 		}
 		w.clusters = next
 		w.fleet.Replace(next.list(wishes))
+		w.options.Logger.Debug("what was found is watched", "clusters", len(next))
 	})
 }
 

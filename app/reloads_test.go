@@ -13,6 +13,7 @@ import (
 // A reload shows no outage that was none, whatever it changes of a cluster while
 // a scrape of it is under way.
 func TestReloadsDuringScrapes(t *testing.T) {
+	t.Parallel()
 	slow := cluster("4.3.1")
 	slow.SetFault(connecttest.Match{}, connecttest.Delay(5*time.Millisecond))
 	url := worker(t, slow, 0)

@@ -53,7 +53,7 @@ func TestSecretsOfResources(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	finder, err := newDiscoverer(cfg.Discovery, "", nil, slog.New(slog.DiscardHandler))
+	finder, err := newDiscoverer(cfg.Discovery, "", 0, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

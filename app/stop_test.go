@@ -19,6 +19,7 @@ import (
 // A scrape that hangs, a receiver that hangs, and a reload that hangs have one
 // budget together.
 func TestStopHasOneBudget(t *testing.T) {
+	t.Parallel()
 	c := cluster("4.3.1")
 	pushed := make(chan struct{}, 1)
 	released := make(chan struct{})
@@ -34,7 +35,7 @@ func TestStopHasOneBudget(t *testing.T) {
 	}))
 	defer receiver.Close()
 	defer close(released)
-	const budget = time.Second
+	const budget = 2 * time.Second
 	p := start(t, Options{stopLimit: budget, Sources: fromFile(file(t,
 		"clusters: [{name: orders, urls: [%q]}]\notlp: {endpoint: %q, interval: 1h, timeout: 1m}\n", worker(t, c, 0), receiver.URL))})
 	asked := make(chan struct{}, 10)

@@ -91,6 +91,7 @@ func seen(s *connect.Snapshot) string {
 // say the same of it: which connectors and tasks there are, in which states, where,
 // and why they failed.
 func TestViewsAgree(t *testing.T) {
+	t.Parallel()
 	brokers := kafkatest.New(t, nil)
 	rapid.Check(t, func(rt *rapid.T) {
 		w := &watchedCluster{

@@ -21,7 +21,7 @@ import (
 
 // maxServiceBytes bounds one answer of the API: that of a Kafka service lists
 // all its topics.
-const maxServiceBytes = 64 << 20
+const maxServiceBytes = 32 << 20
 
 // service is what is read of Aiven's ServiceGet.
 type service struct {

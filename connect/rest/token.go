@@ -32,6 +32,8 @@ type authorized struct {
 	next   http.RoundTripper
 	config *commoncfg.OAuth2
 	client *http.Client // for the token endpoint
+	// timeout of a fetch. The client has none: with two the error would depend on which is first.
+	timeout time.Duration
 
 	mu       sync.Mutex
 	secret   string
@@ -58,8 +60,8 @@ func newAuthorized(next http.RoundTripper, config *commoncfg.OAuth2, timeout tim
 		return nil, fmt.Errorf("oauth2: %w", err)
 	}
 	return &authorized{
-		next: next, config: config,
-		client: &http.Client{Transport: &upright{transport}, Timeout: timeout, CheckRedirect: within(errTokenRedirect)},
+		next: next, config: config, timeout: timeout,
+		client: &http.Client{Transport: &upright{transport}, CheckRedirect: within(errTokenRedirect)},
 	}, nil
 }
 
@@ -114,10 +116,10 @@ func (a *authorized) get(ctx context.Context) (*oauth2.Token, error) {
 	}
 }
 
-// fetch asks the token endpoint. Its time is that of the client: others than the
-// one who began may wait for it.
+// fetch asks the token endpoint. It has a time of its own: others than the one who began
+// may wait for it.
 func (a *authorized) fetch(f *fetch, source tokenSource) {
-	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), oauth2.HTTPClient, a.client), a.client.Timeout)
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), oauth2.HTTPClient, a.client), a.timeout)
 	defer cancel()
 	f.token, f.err = source.TokenSource(ctx).Token()
 	if f.err != nil {

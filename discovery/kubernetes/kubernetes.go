@@ -5,6 +5,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,7 +42,7 @@ import (
 )
 
 const (
-	// listTimeout bounds each call that is no watch.
+	// listTimeout bounds each call that is no watch, unless Options say otherwise.
 	listTimeout = 30 * time.Second
 	// watchTimeout bounds how long a watch may take to begin: some proxies hold it
 	// back until the first event, and there is one each minute (a bookmark).
@@ -94,6 +95,8 @@ type Options struct {
 	Registry  *discovery.Registry
 	// UserAgent that the API server's audit log shows.
 	UserAgent string
+	// Timeout of each call that is no watch; 30 s if zero.
+	Timeout time.Duration
 	// Failed is told the reason of each failed call; may be nil.
 	Failed func(reason string)
 	Logger *slog.Logger
@@ -138,6 +141,7 @@ type Client struct {
 func Start(options Options) (*Client, error) { return start(options, usualPace()) }
 
 func start(options Options, pace pace) (*Client, error) {
+	options.Timeout = cmp.Or(options.Timeout, listTimeout)
 	loading := clientcmd.NewDefaultClientConfigLoadingRules()
 	loading.ExplicitPath = options.Kubeconfig
 	kubeconfig := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loading, &clientcmd.ConfigOverrides{})
@@ -343,7 +347,7 @@ func pause(ctx context.Context, d time.Duration) {
 // served returns the preferred version of a kind among those that the server
 // has, "" if it has none.
 func (c *Client) served(ctx context.Context, kind discovery.Kind) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
 	for _, version := range kind.Versions() {
 		text, err := c.raw.Get().AbsPath("/apis", kind.Group, version).Do(ctx).Raw()
@@ -417,7 +421,7 @@ func (f *follower) reflect(ctx context.Context, version string) (verb string, er
 	var silent atomic.Bool
 	reflector := cache.NewReflectorWithOptions(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			ctx, cancel := context.WithTimeout(ctx, listTimeout)
+			ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
 			defer cancel()
 			options.LabelSelector = selector
 			initial, watching = nil, nil // What was tried before was to have the list by a watch.
