@@ -107,6 +107,7 @@ type Observer struct {
 	listAsk    beside.Ask
 	sites      []*site
 	foreign    []string
+	fewSince   time.Time // since when less than half of the connectors are listed
 	failing    bool
 	fellBack   bool
 	same       same
@@ -187,7 +188,7 @@ func (o *Observer) Observe(ctx context.Context, report func(connect.Request)) (*
 	d.snapshot = &connect.Snapshot{Provider: o.options.Provider, HasTasks: true}
 	d.collect()
 	d.askSites()
-	if err := d.observe(ctx); err != nil {
+	if err := d.observeStarted(ctx); err != nil {
 		if !o.failing {
 			o.resetSites() // It may come back as another version of itself.
 		}
