@@ -77,7 +77,7 @@ type Found struct {
 func (s *Selector) Cluster(found Found) (Cluster, error) {
 	settings, at := s.Settings, origin{s.Place, found.Origin, s.files}
 	settings.Name, settings.Provider, settings.URLs, settings.Labels = found.Name, found.Provider, found.URLs, s.labels(found.Labels)
-	l := &loader{sources: s.loader.sources, environment: s.loader.environment, names: map[string]string{}}
+	l := &loader{sources: s.loader.sources, environment: s.loader.environment, standard: s.loader.standard, names: map[string]string{}}
 	if found.Idle {
 		if err := cmp.Or(l.name(found.Name, at), labels(&settings, at)); err != nil {
 			return Cluster{}, err

@@ -24,7 +24,7 @@ import (
 // It keeps no state: to reload is to load again. Relative paths in the file are
 // relative to the file's directory. An error is one line.
 func Load(sources Sources) (*Config, error) {
-	l := &loader{sources: sources, environment: newEnvironment(sources.Environ), names: map[string]string{}}
+	l := &loader{sources: sources, environment: newEnvironment(sources.Environ), standard: defaultCluster(), names: map[string]string{}}
 	l.config.effective = strict.Default[document]()
 	if err := l.load(); err != nil {
 		return nil, errors.New(strict.OneLine(err))
@@ -37,6 +37,8 @@ type loader struct {
 	sources     Sources
 	environment *environment
 	config      Config
+	// standard is a cluster of which nothing is said.
+	standard Settings
 	// names of clusters, with where each was given.
 	names map[string]string
 }

@@ -45,12 +45,12 @@ const (
 	wantedARN    = "must be an ARN, such as arn:aws:iam::123456789012:role/reader"
 )
 
-func validateMSK(_ *loader, settings *Settings, _ *Cluster, at origin) error {
+func validateMSK(l *loader, settings *Settings, _ *Cluster, at origin) error {
 	block := settings.MSK
 	return cmp.Or(
 		at.When(block.Region == "", "msk.region", "is required, such as eu-west-1"),
 		at.When(!regionName.MatchString(block.Region), "msk.region", wantedRegion),
 		at.When(block.RoleARN != "" && !strings.HasPrefix(block.RoleARN, "arn:"), "msk.role_arn", wantedARN),
-		at.When(settings.Parallelism != defaultCluster().Parallelism && !block.Describe, "parallelism", "MSK Connect is called for single connectors only with msk.describe: true: add that or remove this"),
+		at.When(settings.Parallelism != l.standard.Parallelism && !block.Describe, "parallelism", "MSK Connect is called for single connectors only with msk.describe: true: add that or remove this"),
 	)
 }

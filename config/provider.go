@@ -90,7 +90,7 @@ func (l *loader) provider(settings *Settings, cluster *Cluster, at origin) error
 	if settings.ObservationVersion == versionBrokers && chosen.name == ProviderConnect {
 		chosen = brokersAlone()
 	}
-	if err := chosen.refuse(settings, at); err != nil {
+	if err := l.refuse(chosen, settings, at); err != nil {
 		return err
 	}
 	if settings.ObservationVersion == versionBrokers && chosen.name != ProviderConnect {
@@ -100,10 +100,9 @@ func (l *loader) provider(settings *Settings, cluster *Cluster, at origin) error
 }
 
 // refuse refuses a setting that does nothing here.
-func (p provider) refuse(settings *Settings, at origin) error {
-	standard := defaultCluster()
+func (l *loader) refuse(p provider, settings *Settings, at origin) error {
 	for _, choice := range choices() {
-		if why, refused := p.cannot[choice.field]; refused && choice.made(settings, &standard) {
+		if why, refused := p.cannot[choice.field]; refused && choice.made(settings, &l.standard) {
 			field, _, _ := strings.Cut(choice.field, " ")
 			return at.Wrong(field, "%s", why)
 		}

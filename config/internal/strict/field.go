@@ -19,6 +19,9 @@ type Field struct {
 	Tag  reflect.StructTag
 	// file says that texts here are paths of files.
 	file bool
+	// fields of a struct that is walked, and the type of further ones.
+	fields []Field
+	rest   reflect.Type
 }
 
 // Fields returns the fields of a struct as YAML has them, and the type of further
@@ -30,7 +33,7 @@ func Fields(as reflect.Type) (all []Field, rest reflect.Type) {
 		case !field.IsExported() && !field.Anonymous:
 		case !strings.Contains(options, "inline"):
 			file := strings.HasSuffix(name, "_file") || strings.HasSuffix(name, "_files") || field.Tag.Get("path") != "" || name == "files" && as == reflect.TypeFor[commoncfg.Header]()
-			all = append(all, Field{name, field.Type, field.Tag, file})
+			all = append(all, Field{Key: name, Type: field.Type, Tag: field.Tag, file: file})
 		case field.Type.Kind() == reflect.Map:
 			rest = field.Type.Elem()
 		default:

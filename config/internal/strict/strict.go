@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/url"
 	"path/filepath"
 	"reflect"
@@ -52,7 +51,7 @@ type Document struct {
 	variable func(name string) (string, bool)
 	root     reflect.Type
 	lines    map[string]int
-	files    map[string]string
+	files    []File // sorted
 	// values and bytes count what the file stands for.
 	values, bytes int
 }
@@ -62,7 +61,7 @@ type Document struct {
 // of the file's tree whose shape is checked: its own errors have no place, and
 // quote.
 func Decode(file string, content []byte, needs string, variable func(name string) (string, bool), out any) (*Document, error) {
-	d := &Document{file: file, variable: variable, root: reflect.TypeOf(out).Elem(), lines: map[string]int{}, files: map[string]string{}}
+	d := &Document{file: file, variable: variable, root: reflect.TypeOf(out).Elem(), lines: map[string]int{}}
 	if bytes.ContainsRune(content, 0) {
 		return nil, fmt.Errorf("%s: is not valid YAML: it is no text", file)
 	}
@@ -90,6 +89,7 @@ func Decode(file string, content []byte, needs string, variable func(name string
 	} else if !errors.Is(err, io.EOF) {
 		return nil, d.syntaxError(content, err)
 	}
+	slices.SortFunc(d.files, func(a, b File) int { return strings.Compare(a.Field, b.Field) })
 	if err := d.Body.Decode(out); err != nil {
 		return nil, fmt.Errorf("%s:%d: cannot be decoded: look for values of the wrong kind", file, body.Line)
 	}
@@ -170,10 +170,13 @@ type File struct{ Field, Path string }
 
 // Files are those that a block names, in the order of its fields' names.
 func (d *Document) Files(block string) (all []File) {
-	for _, path := range slices.Sorted(maps.Keys(d.files)) {
-		if field, inside := strings.CutPrefix(path, block+"."); inside {
-			all = append(all, File{field, d.files[path]})
+	first, _ := slices.BinarySearchFunc(d.files, block+".", func(file File, block string) int { return strings.Compare(file.Field, block) })
+	for _, file := range d.files[first:] {
+		field, inside := strings.CutPrefix(file.Field, block+".")
+		if !inside {
+			break
 		}
+		all = append(all, File{field, file.Path})
 	}
 	return all
 }
@@ -279,7 +282,7 @@ func (d *Document) scalar(node *yaml.Node, as Field, path string) (*yaml.Node, e
 	}
 	if as.file && value.Value != "" {
 		value.Value = commoncfg.JoinDir(filepath.Dir(d.file), value.Value)
-		d.files[path] = value.Value
+		d.files = append(d.files, File{path, value.Value})
 	}
 	return value, nil
 }
@@ -319,8 +322,8 @@ func (d *Document) mapping(node *yaml.Node, as Field, path string, depth int) (*
 	if as.Type.Kind() != reflect.Struct {
 		return out, d.fill(out, map[string]int{}, node, as, path, depth)
 	}
-	all, _ := Fields(as.Type)
-	if err := d.short(out, node, as, all, path); err != nil {
+	as.fields, as.rest = Fields(as.Type)
+	if err := d.short(out, node, as, path); err != nil {
 		return nil, err
 	}
 	if len(out.Content) == 0 {
@@ -328,13 +331,14 @@ func (d *Document) mapping(node *yaml.Node, as Field, path string, depth int) (*
 			return nil, err
 		}
 	}
-	for _, field := range all {
-		standard := &yaml.Node{Kind: yaml.ScalarNode, Value: field.Tag.Get("default")}
-		if standard.Value == "{}" {
-			standard.Kind = yaml.MappingNode
-		}
-		if standard.Value == "" || Child(out, field.Key) != nil {
+	for _, field := range as.fields {
+		value := field.Tag.Get("default")
+		if value == "" || Child(out, field.Key) != nil {
 			continue
+		}
+		standard := &yaml.Node{Kind: yaml.ScalarNode, Value: value}
+		if value == "{}" {
+			standard.Kind = yaml.MappingNode
 		}
 		if err := d.add(out, &yaml.Node{Value: field.Key}, standard, field, Join(path, field.Key), depth); err != nil {
 			return nil, err
@@ -350,12 +354,12 @@ func (d *Document) mapping(node *yaml.Node, as Field, path string, depth int) (*
 }
 
 // short takes a single value for the field of a block that it may stand for.
-func (d *Document) short(out, node *yaml.Node, as Field, all []Field, path string) error {
-	i := slices.IndexFunc(all, func(f Field) bool { return f.Key == as.Tag.Get("short") })
-	if node.Kind != yaml.ScalarNode || i < 0 || all[i].Type.Kind() == reflect.Bool && node.ShortTag() != "!!bool" {
+func (d *Document) short(out, node *yaml.Node, as Field, path string) error {
+	i := slices.IndexFunc(as.fields, func(f Field) bool { return f.Key == as.Tag.Get("short") })
+	if node.Kind != yaml.ScalarNode || i < 0 || as.fields[i].Type.Kind() == reflect.Bool && node.ShortTag() != "!!bool" {
 		return nil
 	}
-	one := all[i]
+	one := as.fields[i]
 	list := one.Type.Kind() == reflect.Slice
 	if list {
 		one.Type = one.Type.Elem()
@@ -463,14 +467,13 @@ func (d *Document) merge(out *yaml.Node, known map[string]int, node *yaml.Node, 
 func (d *Document) field(key, value *yaml.Node, as Field, path string) (Field, error) {
 	switch as.Type.Kind() {
 	case reflect.Struct:
-		known, rest := Fields(as.Type)
-		if i := slices.IndexFunc(known, func(f Field) bool { return f.Key == key.Value }); i >= 0 {
-			return known[i], nil
+		if i := slices.IndexFunc(as.fields, func(f Field) bool { return f.Key == key.Value }); i >= 0 {
+			return as.fields[i], nil
 		}
-		if rest == nil {
-			return Field{}, d.unknownField(key, value, known, path)
+		if as.rest == nil {
+			return Field{}, d.unknownField(key, value, as.fields, path)
 		}
-		return Field{Type: rest}, nil
+		return Field{Type: as.rest}, nil
 	case reflect.Map:
 		if isNull(value) {
 			return Field{}, d.errorAt(key, path, "a name here has no value; a value with , or # must stand in quotes")
