@@ -221,21 +221,8 @@ func (e *environment) cluster(id string) (candidate, error) {
 
 // stores puts what the Java stores hold into TLS settings, as PEM.
 func (c *environmentCluster) stores(prefix, variables string, tls *commoncfg.TLSConfig) error {
-	for _, store := range []struct {
-		name string
-		use  func(file []byte, password string) error
-	}{
-		{"_TRUSTSTORE", func(file []byte, password string) (err error) {
-			tls.CA, err = java.TrustStore(file, password)
-			return err
-		}},
-		{"_KEYSTORE", func(file []byte, password string) error {
-			cert, key, err := java.KeyStore(file, password)
-			tls.Cert, tls.Key = cert, commoncfg.Secret(key)
-			return err
-		}},
-	} {
-		location, password, name := c.given[variables+store.name+"_LOCATION"], c.given[variables+store.name+"_PASSWORD"], prefix+variables+store.name
+	for _, store := range []string{"_TRUSTSTORE", "_KEYSTORE"} {
+		location, password, name := c.given[variables+store+"_LOCATION"], c.given[variables+store+"_PASSWORD"], prefix+variables+store
 		if location == "" {
 			if password != "" {
 				c.warn("%s_PASSWORD is ignored: %[1]s_LOCATION is not set", name)
@@ -243,8 +230,14 @@ func (c *environmentCluster) stores(prefix, variables string, tls *commoncfg.TLS
 			continue
 		}
 		file, err := safefile.Read(location, safefile.MaxSecret)
-		if err == nil {
-			err = store.use(file, password)
+		switch {
+		case err != nil:
+		case store == "_TRUSTSTORE":
+			tls.CA, err = java.TrustStore(file, password)
+		default:
+			var key string
+			tls.Cert, key, err = java.KeyStore(file, password)
+			tls.Key = commoncfg.Secret(key)
 		}
 		if errors.Is(err, java.ErrPassword) {
 			return fmt.Errorf("%s_PASSWORD: does not open %s", name, location)

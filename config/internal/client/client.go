@@ -69,15 +69,18 @@ func checkHeaders(headers *commoncfg.Headers, block string, at strict.Place) err
 		if !httpguts.ValidHeaderFieldName(name) {
 			return at.Wrong(block, "a name here is that of no HTTP header: it must consist of letters, digits and -")
 		}
-		for i, value := range headers.Headers[name].Values {
-			if err := CheckHeader(value, strict.Item(block+"."+name+".values", i), at); err != nil {
-				return err
-			}
+		header := headers.Headers[name]
+		if err := cmp.Or(checkEach(header.Values, block+"."+name+".values", at), checkEach(header.Secrets, block+"."+name+".secrets", at)); err != nil {
+			return err
 		}
-		for i, value := range headers.Headers[name].Secrets {
-			if err := CheckHeader(string(value), strict.Item(block+"."+name+".secrets", i), at); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+func checkEach[S ~string](values []S, field string, at strict.Place) error {
+	for i, value := range values {
+		if err := CheckHeader(string(value), strict.Item(field, i), at); err != nil {
+			return err
 		}
 	}
 	return nil
