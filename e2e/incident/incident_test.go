@@ -374,6 +374,37 @@ func (p *parts) placed(t *testing.T, on *kafka.Worker) {
 	})
 }
 
+// follows makes a worker one that does not lead: where the leader leaves, the next one
+// knows of no lost work, and hands everything out at once. Whoever was there first
+// leads, unless it was too busy for a heartbeat.
+func (p *parts) follows(t *testing.T, w *kafka.Worker) {
+	t.Helper()
+	admin, err := kafka.NewAdmin(p.bootstrap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	eventually(t, w.ID()+" does not lead", func(ctx context.Context) error {
+		leader, err := admin.Leader(ctx, orders)
+		if err == nil && strings.Contains(leader, w.ID()) {
+			terminate(t, w)
+			ready(t, w)
+			err = fmt.Errorf("it leads")
+		}
+		return err
+	})
+}
+
+// terminate ends a worker in good order.
+func terminate(t *testing.T, w *kafka.Worker) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := w.Terminate(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // ready starts workers and waits for them.
 func ready(t *testing.T, workers ...*kafka.Worker) {
 	t.Helper()
@@ -390,58 +421,20 @@ var mixed = alert("KafkaConnectMixedWorkerVersions", "info", orders)
 // done.
 func (p *parts) playTermination(t *testing.T) {
 	left := p.workers[1]
-	p.placed(t, left)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := left.Terminate(ctx); err != nil {
-		t.Fatal(err)
-	}
-	// What a worker's answer says to be unassigned, of those that nothing else ails.
-	// Where most tasks do not run it is a page; a connector whose tasks run is not.
+	p.follows(t, left)
 	var unassigned []labels
 	many := 0 // connectors that do not work
-	eventually(t, "connectors and tasks are unassigned", func(ctx context.Context) error {
-		statuses, err := p.workers[0].Statuses(ctx)
-		if err != nil {
-			return err
+	for attempt := 1; len(unassigned) == 0; attempt++ {
+		switch attempt {
+		case 1:
+		case 4:
+			t.Fatal("nothing is unassigned, each time")
+		default:
+			ready(t, left)
 		}
-		unassigned, many = nil, 0
-		for _, s := range statuses {
-			broken := 0
-			for _, task := range s.Tasks {
-				if task.State == "FAILED" || task.State == "UNASSIGNED" {
-					broken++
-				}
-			}
-			if s.Connector.State == "FAILED" || 2*broken > len(s.Tasks) {
-				many++
-			}
-		}
-		stopped, running := 0, 0
-		for _, name := range []string{steady, partly, paused, few, flapping, restarted} {
-			s := statuses[name]
-			var tasks []labels
-			for _, task := range s.Tasks {
-				if task.State == "UNASSIGNED" {
-					tasks = append(tasks, alert("KafkaConnectUnassigned", "warning", orders, "connector", name, "state", "unassigned", "task", fmt.Sprint(task.ID)))
-				}
-			}
-			if 2*len(tasks) > len(s.Tasks) {
-				stopped++
-				unassigned = append(unassigned, alert("KafkaConnectTasksNotRunning", "critical", orders, "connector", name))
-				continue
-			}
-			unassigned = append(unassigned, tasks...)
-			if s.Connector.State == "UNASSIGNED" {
-				running++
-				unassigned = append(unassigned, alert("KafkaConnectUnassigned", "warning", orders, "connector", name, "state", "unassigned"))
-			}
-		}
-		if stopped == 0 || running == 0 {
-			return fmt.Errorf("only %v", unassigned)
-		}
-		return nil
-	})
+		p.placed(t, left)
+		unassigned, many = p.leaves(t, left)
+	}
 	t.Logf("%d connectors and tasks are unassigned, %d connectors do not work", len(unassigned), many)
 	// The worker may have had so many that the headline speaks for each.
 	if many >= 5 {
@@ -464,6 +457,61 @@ func (p *parts) playTermination(t *testing.T) {
 		t.Errorf("the description does not count the versions: %s", text)
 	}
 	p.resolved(t, alert("KafkaConnectFlapping", "warning", orders, "connector", flapping))
+}
+
+// leaves ends a worker in good order, and returns the alerts about what is unassigned
+// then, of what nothing else ails, and how many connectors do not work. There are none
+// where nothing of that ran on it, or all was handed out at once.
+func (p *parts) leaves(t *testing.T, left *kafka.Worker) (unassigned []labels, many int) {
+	t.Helper()
+	names := []string{steady, partly, paused, few, flapping, restarted}
+	terminate(t, left)
+	seen, since := "", time.Now()
+	eventually(t, "what is unassigned stays the same", func(ctx context.Context) error {
+		statuses, err := p.workers[0].Statuses(ctx)
+		if err != nil {
+			return err
+		}
+		unassigned, many = nil, 0
+		for _, s := range statuses {
+			broken := 0
+			for _, task := range s.Tasks {
+				if task.State == "FAILED" || task.State == "UNASSIGNED" {
+					broken++
+				}
+			}
+			if s.Connector.State == "FAILED" || 2*broken > len(s.Tasks) {
+				many++
+			}
+		}
+		for _, name := range names {
+			s := statuses[name]
+			// Where most tasks do not run it is a page; a connector whose tasks run is not.
+			var tasks []labels
+			for _, task := range s.Tasks {
+				if task.State == "UNASSIGNED" {
+					tasks = append(tasks, alert("KafkaConnectUnassigned", "warning", orders, "connector", name, "state", "unassigned", "task", fmt.Sprint(task.ID)))
+				}
+			}
+			if 2*len(tasks) > len(s.Tasks) {
+				unassigned = append(unassigned, alert("KafkaConnectTasksNotRunning", "critical", orders, "connector", name))
+				continue
+			}
+			unassigned = append(unassigned, tasks...)
+			if s.Connector.State == "UNASSIGNED" {
+				unassigned = append(unassigned, alert("KafkaConnectUnassigned", "warning", orders, "connector", name, "state", "unassigned"))
+			}
+		}
+		// The worker has written all of it when it ends; it is read one by one.
+		if now := fmt.Sprint(unassigned); now != seen {
+			seen, since = now, time.Now()
+		}
+		if time.Since(since) < 2*time.Second {
+			return fmt.Errorf("%s since %v", seen, since)
+		}
+		return nil
+	})
+	return unassigned, many
 }
 
 // playKill ends the older worker as a crash does; it comes back upgraded.
