@@ -252,6 +252,9 @@ func (c *client) get(ctx context.Context, base *url.URL, call call) (code int, s
 		if body.err != nil && !errors.Is(body.err, io.ErrUnexpectedEOF) {
 			return response.StatusCode, 0, waiting, TransportError(ctx, body.err)
 		}
+		if errors.Is(err, connect.Decode) && strings.Contains(response.Header.Get("Content-Type"), "html") {
+			err = errPage
+		}
 		return response.StatusCode, 0, waiting, err
 	}
 	return response.StatusCode, 0, waiting, nil
@@ -290,6 +293,9 @@ func newStatusError(code int, text []byte) *statusError {
 	e.plugin = code == http.StatusInternalServerError && bytes.Contains(text, []byte("Failed to find any class that implements"))
 	return e
 }
+
+// errPage is what a login, a proxy or some other server answers with.
+var errPage = fmt.Errorf("%w: the answer is a page, not JSON: check the URL, and what stands before it", connect.Decode)
 
 // body is the reading side of an answer: it counts, keeps the reason why
 // reading ended, and stops at the limit.

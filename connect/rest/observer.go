@@ -405,6 +405,9 @@ func (d *draft) observe(ctx context.Context) error {
 		if err == nil {
 			d.sayFallback(false, nil)
 		}
+		if of, ok := errors.AsType[*statusError](err); ok && of.plugin && ctx.Err() == nil {
+			err = fmt.Errorf("%w; observation version 1 or auto shows the others", err)
+		}
 		return err
 	}
 	var status *statusError

@@ -230,7 +230,7 @@ func TestMissingPlugin(t *testing.T) {
 	c.Create(connecttest.Connector{Name: "orphan", Class: "org.apache.kafka.connect.file.FileStreamSinkConnector", Tasks: 1})
 	c.RemovePlugin(c.Workers()[0], "org.apache.kafka.connect.file.FileStreamSinkConnector")
 	urls := serve(t, c)
-	if _, err := observe(t, newObserver(t, urls, version(Version2))); !errors.Is(err, connect.HTTPStatus) || !strings.Contains(err.Error(), "plugin is missing") {
+	if _, err := observe(t, newObserver(t, urls, version(Version2))); !errors.Is(err, connect.HTTPStatus) || !strings.Contains(err.Error(), "plugin is missing on this worker; observation version 1 or auto shows the others") {
 		t.Errorf("version 2: %v", err)
 	}
 	for _, v := range []string{VersionAuto, Version1} {
@@ -1113,6 +1113,22 @@ func TestUnobservedAreLogged(t *testing.T) {
 		if strings.Count(text, "connectors cannot be observed") != 1 || !strings.Contains(text, "count=9") || !strings.Contains(text, "reason=decode") ||
 			!strings.Contains(text, "c0") || !strings.Contains(text, "c4") || strings.Contains(text, "c5") || strings.Contains(text, "\x1b") {
 			t.Errorf("version %s: %s", v, text)
+		}
+	}
+}
+
+// A login or a proxy that answers 200 with a page is called by its name.
+func TestPageForAnAnswer(t *testing.T) {
+	for kind, want := range map[string]string{"text/html; charset=utf-8": "the answer is a page", "application/json": "not valid JSON at byte 0"} {
+		at := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			_, _ = w.Write([]byte("<html>login</html>"))
+		}))
+		for _, v := range []string{Version1, Version2, VersionAuto} {
+			_, err := observe(t, newObserver(t, []*url.URL{at}, version(v)))
+			if !errors.Is(err, connect.Decode) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s, version %s: %v", kind, v, err)
+			}
 		}
 	}
 }
