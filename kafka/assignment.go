@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"hash/maphash"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
@@ -30,7 +31,8 @@ type memberAssignment struct {
 
 var errAssignment = errors.New("an assignment of another form than workers write")
 
-func decodeMetadata(source []byte) (memberMetadata, error) {
+// decodeMetadata and what it calls hash the names of connectors by a seed.
+func decodeMetadata(source []byte, seed maphash.Seed) (memberMetadata, error) {
 	r := kbin.Reader{Src: source}
 	version := r.Int16()
 	m := memberMetadata{url: r.String(), configOffset: r.Int64()}
@@ -42,7 +44,7 @@ func decodeMetadata(source []byte) (memberMetadata, error) {
 		return memberMetadata{}, errAssignment
 	}
 	if len(current) > 0 {
-		decoded, err := decodeAssignment(current)
+		decoded, err := decodeAssignment(current, seed)
 		if err != nil {
 			return memberMetadata{}, err
 		}
@@ -51,16 +53,16 @@ func decodeMetadata(source []byte) (memberMetadata, error) {
 	return m, nil
 }
 
-func decodeAssignment(source []byte) (memberAssignment, error) {
+func decodeAssignment(source []byte, seed maphash.Seed) (memberAssignment, error) {
 	r := kbin.Reader{Src: source}
 	version := r.Int16()
 	_ = r.Int16() // error
 	a := memberAssignment{leader: r.String()}
 	_ = r.String() // the leader's URL
 	a.configOffset = r.Int64()
-	a.given = decodeWork(&r)
+	a.given = decodeWork(&r, seed)
 	if version >= 1 {
-		a.revoked = decodeWork(&r)
+		a.revoked = decodeWork(&r, seed)
 		a.delay = time.Duration(r.Int32()) * time.Millisecond
 	}
 	if !r.Ok() {
@@ -69,9 +71,9 @@ func decodeAssignment(source []byte) (memberAssignment, error) {
 	return a, nil
 }
 
-func decodeWork(r *kbin.Reader) (work []taskID) {
+func decodeWork(r *kbin.Reader, seed maphash.Seed) (work []taskID) {
 	for range max(0, r.ArrayLen()) {
-		connector := r.String()
+		connector := maphash.Bytes(seed, r.Span(int(r.Int16())))
 		for range max(0, r.ArrayLen()) {
 			work = append(work, taskID{connector, int(r.Int32())})
 		}

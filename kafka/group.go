@@ -51,8 +51,9 @@ type workGroup struct {
 	// first seen.
 	delay     time.Duration
 	delayedAt time.Time
-	seed      maphash.Seed
 	hash      uint64
+	// seed of all hashes here.
+	seed maphash.Seed
 	// told stands for the last answer, and change for what is known since it.
 	told   uint64
 	change int
@@ -76,9 +77,11 @@ func newWorkGroup(id string) *workGroup {
 	return &workGroup{id: id, seed: maphash.MakeSeed(), lost: map[taskID]lostTask{}}
 }
 
-// A taskID names a task; task -1 is the connector itself.
+// A taskID names a task; task -1 is the connector itself. The connector is a hash of its
+// name: there is one of these for each task that there is, and the garbage collector
+// need not look into them.
 type taskID struct {
-	connector string
+	connector uint64
 	task      int
 }
 
@@ -172,7 +175,7 @@ func (g *workGroup) take(group *kmsg.DescribeGroupsResponseGroup, now time.Time)
 		m := &group.Members[i]
 		w := &worker{client: m.ClientID, host: strings.TrimPrefix(m.ClientHost, "/")}
 		members[m.MemberID] = w
-		metadata, err := decodeMetadata(m.ProtocolMetadata)
+		metadata, err := decodeMetadata(m.ProtocolMetadata, g.seed)
 		if !stable || err != nil {
 			if before := g.members[m.MemberID]; before != nil {
 				*w = *before
@@ -190,7 +193,7 @@ func (g *workGroup) take(group *kmsg.DescribeGroupsResponseGroup, now time.Time)
 				w.work[task] = struct{}{}
 			}
 		}
-		delta, err := decodeAssignment(m.MemberAssignment)
+		delta, err := decodeAssignment(m.MemberAssignment, g.seed)
 		if err != nil {
 			continue
 		}

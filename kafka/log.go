@@ -24,6 +24,8 @@ type statusLog struct {
 	tellTopics bool
 
 	connectors map[string]*logged
+	// shared are statuses that lines have, or had.
+	shared map[status]*status
 	// gone are the counts of connectors that were deleted.
 	gone map[string]goneCounts
 	// changed are the connectors whose events have to be made anew.
@@ -50,6 +52,7 @@ type counts struct {
 
 // logged is a connector as the log tells of it.
 type logged struct {
+	name string
 	counts
 	// has tells that the connector itself has a status.
 	has    bool
@@ -63,11 +66,12 @@ type loggedTask struct {
 	line
 }
 
-// A line is the status of a connector or a task.
+// A line is the status of a connector or a task. Equal statuses share their memory: there
+// is a line for each task that there is, and few statuses.
 type line struct {
-	status
-	// since is the time of the first record with this state.
-	since time.Time
+	*status
+	// since is the time of the first record with this state, in milliseconds.
+	since int64
 	// restarting tells that a restart was asked for and counted, and that nothing
 	// has come up since.
 	restarting bool
@@ -76,7 +80,7 @@ type line struct {
 func newStatusLog(keep func(string) bool, tellTopics bool) *statusLog {
 	return &statusLog{
 		keep: keep, tellTopics: tellTopics, decoder: newStatusDecoder(),
-		connectors: map[string]*logged{}, gone: map[string]goneCounts{}, changed: map[string]struct{}{},
+		connectors: map[string]*logged{}, shared: map[status]*status{}, gone: map[string]goneCounts{}, changed: map[string]struct{}{},
 	}
 }
 
@@ -107,24 +111,25 @@ func (l *statusLog) take(record *kgo.Record, isNew bool) {
 		}
 		return
 	}
-	var s status
+	var s *status
 	if k.kind != ofTopic {
-		var err error
-		if s, err = l.decoder.decode(record.Value); err != nil {
+		decoded, err := l.decoder.decode(record.Value)
+		if err != nil {
 			l.undecoded++
 			return
 		}
+		s = l.share(decoded)
 	}
 	if c == nil {
 		name := string(k.connector)
 		if l.keep != nil && !l.keep(name) {
 			return
 		}
-		c = &logged{counts: l.gone[name].counts}
+		c = &logged{name: name, counts: l.gone[name].counts}
 		delete(l.gone, name)
 		l.connectors[name] = c
 	}
-	l.changed[string(k.connector)] = struct{}{}
+	l.changed[c.name] = struct{}{}
 	switch k.kind {
 	case ofConnector:
 		c.connector(s, record.Timestamp, isNew)
@@ -136,6 +141,18 @@ func (l *statusLog) take(record *kgo.Record, isNew bool) {
 		}
 		c.topics[l.decoder.strings.of(k.topic)] = struct{}{}
 	}
+}
+
+// share returns a status that all lines with the same have.
+func (l *statusLog) share(s status) *status {
+	if known := l.shared[s]; known != nil {
+		return known
+	}
+	if len(l.shared) >= maxInterned {
+		clear(l.shared)
+	}
+	l.shared[s] = &s
+	return &s
 }
 
 // remove takes a tombstone.
@@ -150,9 +167,9 @@ func (l *statusLog) remove(c *logged, k key, at time.Time) {
 	case ofTopic:
 		delete(c.topics, string(k.topic))
 	}
-	l.changed[string(k.connector)] = struct{}{}
+	l.changed[c.name] = struct{}{}
 	if !c.has && len(c.tasks) == 0 && len(c.topics) == 0 {
-		l.drop(string(k.connector), at)
+		l.drop(c.name, at)
 	}
 }
 
@@ -169,7 +186,7 @@ func (c *logged) find(id int) (at int, found bool) {
 	return slices.BinarySearchFunc(c.tasks, id, func(t loggedTask, id int) int { return cmp.Compare(t.id, id) })
 }
 
-func (c *logged) connector(s status, at time.Time, isNew bool) {
+func (c *logged) connector(s *status, at time.Time, isNew bool) {
 	if isNew {
 		if c.has && c.line.state != s.state {
 			c.stateChanges++
@@ -182,7 +199,7 @@ func (c *logged) connector(s status, at time.Time, isNew bool) {
 	c.has = true
 }
 
-func (c *logged) task(id int, s status, at time.Time, isNew bool) {
+func (c *logged) task(id int, s *status, at time.Time, isNew bool) {
 	i, found := c.find(id)
 	if !found {
 		c.tasks = slices.Insert(c.tasks, i, loggedTask{id: id})
@@ -204,9 +221,9 @@ func (c *logged) task(id int, s status, at time.Time, isNew bool) {
 }
 
 // put makes s the status; its state began before where it is the same.
-func (l *line) put(s status, at time.Time, had bool) {
+func (l *line) put(s *status, at time.Time, had bool) {
 	if !had || l.state != s.state {
-		l.since = at
+		l.since = at.UnixMilli()
 	}
 	l.status = s
 }
@@ -216,7 +233,7 @@ func (l *line) put(s status, at time.Time, had bool) {
 // fails after it had failed, or after the same worker had put it down in the same
 // generation. That is what POST …/tasks/N/restart writes; where a rebalance moves a task,
 // the generation is another.
-func restarted(before, now status) bool {
+func restarted(before, now *status) bool {
 	if now.state != connect.StateRunning && now.state != connect.StateFailed {
 		return false
 	}
@@ -245,31 +262,41 @@ func (l *statusLog) publish(now time.Time) {
 	} else {
 		l.events = maps.Clone(l.events)
 	}
+	// What changes together shares its memory: that is all of it at first, and the garbage
+	// collector has less to do with few large pieces.
+	alive, tasks := 0, 0
 	for name := range l.changed {
 		if c := l.connectors[name]; c != nil {
-			l.events[name] = c.events(l.tellTopics)
-		} else {
-			delete(l.events, name)
+			alive, tasks = alive+1, tasks+len(c.tasks)
 		}
+	}
+	events, taskEvents := make([]connect.Events, 0, alive), make([]connect.TaskEvents, 0, tasks)
+	for name := range l.changed {
+		c := l.connectors[name]
+		if c == nil {
+			delete(l.events, name)
+			continue
+		}
+		begin := len(taskEvents)
+		for i := range c.tasks {
+			t := &c.tasks[i]
+			taskEvents = append(taskEvents, connect.TaskEvents{ID: t.id, State: t.state, Since: time.UnixMilli(t.since)})
+		}
+		events = append(events, c.events(taskEvents[begin:len(taskEvents):len(taskEvents)], l.tellTopics))
+		l.events[name] = &events[len(events)-1]
 	}
 	l.changed = map[string]struct{}{}
 	l.revision = connect.NewRevision()
 }
 
-func (c *logged) events(topics bool) *connect.Events {
-	e := &connect.Events{
+func (c *logged) events(tasks []connect.TaskEvents, topics bool) connect.Events {
+	e := connect.Events{
 		StateChanges: c.stateChanges, Failures: c.failures,
 		TaskStateChanges: c.taskStateChanges, TaskFailures: c.taskFailures, TaskRestarts: c.taskRestarts,
+		Tasks: tasks,
 	}
 	if c.has {
-		e.State, e.Since = c.line.state, c.line.since
-	}
-	if len(c.tasks) > 0 {
-		e.Tasks = make([]connect.TaskEvents, len(c.tasks))
-		for i := range c.tasks {
-			t := &c.tasks[i]
-			e.Tasks[i] = connect.TaskEvents{ID: t.id, State: t.state, Since: t.since}
-		}
+		e.State, e.Since = c.line.state, time.UnixMilli(c.line.since)
 	}
 	if topics && len(c.topics) > 0 {
 		e.Topics = slices.Sorted(maps.Keys(c.topics))

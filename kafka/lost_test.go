@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"hash/maphash"
 	"maps"
 	"testing"
 	"time"
@@ -27,10 +28,11 @@ func TestTasksThatAreLostOnALiveWorker(t *testing.T) {
 			MemberID: "a", ClientID: "connect-" + name, ProtocolMetadata: metadata, MemberAssignment: given,
 		}}}
 	}
-	running := maps.All(map[taskID]string{{"x", 0}: name, {"x", 1}: name})
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	revision := connect.NewRevision()
 	g := newWorkGroup("g")
+	x := maphash.String(g.seed, "x")
+	running := maps.All(map[taskID]string{{x, 0}: name, {x, 1}: name})
 	for _, step := range []struct {
 		after time.Duration
 		group *kmsg.DescribeGroupsResponseGroup

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"log/slog"
 	"maps"
@@ -305,7 +306,7 @@ const (
 // the other observer, or from the status topic.
 func (o *Observer) follow(ctx context.Context, r *reading, rest *connect.Snapshot) {
 	if g := o.group; g != nil && r.brokers.Group != nil {
-		running, revision := o.running(rest)
+		running, revision := o.running(rest, g.seed)
 		r.brokers.OrphanedTasks = g.orphans(running, revision, time.Now())
 		r.brokers.DuplicatedTasks = g.duplicated
 	}
@@ -439,13 +440,15 @@ func known(kind string) string {
 }
 
 // running walks the tasks that are said to run: by the status topic where it is
-// known, else by the last snapshot of the other observer.
-func (o *Observer) running(rest *connect.Snapshot) (iter.Seq2[taskID, string], connect.Revision) {
+// known, else by the last snapshot of the other observer. The names of their connectors
+// are hashed by the seed.
+func (o *Observer) running(rest *connect.Snapshot, seed maphash.Seed) (iter.Seq2[taskID, string], connect.Revision) {
 	if o.status != nil && o.status.caughtUp {
 		return func(yield func(taskID, string) bool) {
 			for name, c := range o.log.connectors {
+				connector := maphash.String(seed, name)
 				for i := range c.tasks {
-					if t := &c.tasks[i]; t.state == connect.StateRunning && !yield(taskID{name, t.id}, t.worker) {
+					if t := &c.tasks[i]; t.state == connect.StateRunning && !yield(taskID{connector, t.id}, t.worker) {
 						return
 					}
 				}
@@ -458,8 +461,9 @@ func (o *Observer) running(rest *connect.Snapshot) (iter.Seq2[taskID, string], c
 	return func(yield func(taskID, string) bool) {
 		for i := range rest.Connectors {
 			c := &rest.Connectors[i]
+			connector := maphash.String(seed, c.Name)
 			for j := range c.Tasks {
-				if t := &c.Tasks[j]; t.State == connect.StateRunning && !yield(taskID{c.Name, t.ID}, t.Worker) {
+				if t := &c.Tasks[j]; t.State == connect.StateRunning && !yield(taskID{connector, t.ID}, t.Worker) {
 					return
 				}
 			}
