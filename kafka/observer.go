@@ -15,6 +15,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -216,36 +217,46 @@ func (o *Observer) read(ctx context.Context) *reading {
 	if metadata.ClusterID != nil {
 		r.clusterID = *metadata.ClusterID
 	}
-	if o.status != nil {
-		group.Go(func() {
-			undecoded, unread := o.log.undecoded, o.status.unread
-			err := o.status.read(ctx, o.client, metadata)
-			r.failed(err)
-			if r.status = err == nil; o.log.undecoded > undecoded {
-				r.failed(fmt.Errorf("read topic %s: %w: %d records are not what workers write", o.status.name, connect.Decode, o.log.undecoded-undecoded))
-			}
-			r.failed(o.status.left(unread))
-			if o.log.statuses == 0 && o.log.others > 0 {
-				r.failed(o.status.another("status.storage.topic", "there is no status in it, but other records"))
-			}
-		})
-	}
-	for _, offsets := range o.offsets {
-		group.Go(func() {
-			unread := offsets.topic.unread
-			r.failed(offsets.topic.read(ctx, o.client, metadata))
-			r.failed(offsets.topic.left(unread))
-			if offsets.offsets == 0 && offsets.others > 0 {
-				r.failed(offsets.topic.another("offset.storage.topic", "there is no offset in it, but other records"))
-			}
-		})
-	}
+	o.readTopics(ctx, r, metadata)
 	group.Wait()
 	if o.status != nil && o.status.caughtUp {
 		o.log.publish(time.Now())
 		r.brokers.Events, r.brokers.EventsRevision, r.brokers.TellsTopics = o.log.events, o.log.revision, o.options.ConnectorTopics
 	}
 	return r
+}
+
+// readTopics reads the status topic and the offset topics.
+func (o *Observer) readTopics(ctx context.Context, r *reading, metadata *kmsg.MetadataResponse) {
+	var topics []*topic
+	if o.status != nil {
+		topics = append(topics, o.status)
+	}
+	for _, name := range sortedKeys(o.offsets) {
+		topics = append(topics, &o.offsets[name].topic)
+	}
+	undecoded, unread := o.log.undecoded, make([]int, len(topics))
+	for i, t := range topics {
+		unread[i] = t.unread
+	}
+	errs := read(ctx, o.client, metadata, topics)
+	for i, t := range topics {
+		r.failed(errs[i])
+		r.failed(t.left(unread[i]))
+	}
+	if o.status != nil {
+		if r.status = errs[0] == nil; o.log.undecoded > undecoded {
+			r.failed(fmt.Errorf("read topic %s: %w: %d records are not what workers write", o.status.name, connect.Decode, o.log.undecoded-undecoded))
+		}
+		if o.log.statuses == 0 && o.log.others > 0 {
+			r.failed(o.status.another("status.storage.topic", "there is no status in it, but other records"))
+		}
+	}
+	for _, offsets := range o.offsets {
+		if offsets.offsets == 0 && offsets.others > 0 {
+			r.failed(offsets.topic.another("offset.storage.topic", "there is no offset in it, but other records"))
+		}
+	}
 }
 
 // topicsOfOffsets follows which offset topics there are: the workers' and those of

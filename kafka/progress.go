@@ -25,8 +25,7 @@ type offsetLog struct {
 
 func newOffsetLog(name string) *offsetLog {
 	l := &offsetLog{decoder: newStatusDecoder(), committed: map[string]time.Time{}}
-	// Sources with exactly-once support commit in transactions (KIP-618).
-	l.topic = topic{name: name, committed: true, take: l.take, restart: l.restart}
+	l.topic = topic{name: name, take: l.take, restart: l.restart}
 	return l
 }
 

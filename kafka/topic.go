@@ -30,12 +30,10 @@ const (
 )
 
 // A topic is read by its offsets, from the beginning and without a group, each
-// time up to where it ended when that was asked. Nothing runs in between, and
-// nothing is fetched ahead.
+// time up to where it ended when that was asked. Nothing runs in between, nothing
+// is fetched ahead, and of transactions only what is committed is taken.
 type topic struct {
 	name string
-	// committed reads only what transactions have committed.
-	committed bool
 	// take is told of each record in the order of its partition; isNew is false
 	// for what was there when reading began. The record is wiped after it.
 	take func(record *kgo.Record, isNew bool)
@@ -65,53 +63,68 @@ type partition struct {
 	failed int64
 }
 
-// read reads what there is. It goes on where it stopped when time is up.
-func (t *topic) read(ctx context.Context, client *kgo.Client, metadata *kmsg.MetadataResponse) error {
-	doing, right := "read topic "+t.name, "READ and DESCRIBE on topic "+t.name
-	if err := t.follow(metadata); err != nil {
-		return explain(doing, right, err)
-	}
-	for i := range t.partitions {
-		t.partitions[i].end = -1
-	}
-	for attempt := 0; ; {
-		if t.partitions == nil {
-			fresh, err := describe(ctx, client, t.name)
-			if err == nil {
-				err = t.follow(fresh)
-			}
-			if err != nil {
-				return explain(doing, right, err)
-			}
+// read reads what there is in topics, and returns an error or nil for each. It goes on
+// where it stopped when time is up.
+func read(ctx context.Context, client *kgo.Client, metadata *kmsg.MetadataResponse, topics []*topic) []error {
+	errs := make([]error, len(topics))
+	for i, t := range topics {
+		errs[i] = t.follow(metadata)
+		for i := range t.partitions {
+			t.partitions[i].end = -1
 		}
-		progress, err := t.round(ctx, client)
+	}
+	// Most of the time there is nothing new: one request tells that of all topics.
+	first := round(ctx, client, topics)
+	var group sync.WaitGroup
+	for i, t := range topics {
+		group.Go(func() {
+			if errs[i] == nil {
+				errs[i] = t.goOn(ctx, client, first[t])
+			}
+			if errs[i] != nil {
+				errs[i] = explain("read topic "+t.name, "READ and DESCRIBE on topic "+t.name, errs[i])
+			}
+		})
+	}
+	group.Wait()
+	return errs
+}
+
+// goOn reads on after a round.
+func (t *topic) goOn(ctx context.Context, client *kgo.Client, r result) error {
+	for attempt := 0; ; r = round(ctx, client, []*topic{t})[t] {
 		switch {
-		case errors.Is(err, errDone):
+		case errors.Is(r.err, errDone):
 			t.caughtUp = true
 			return nil
 		case ctx.Err() != nil:
-			return explain(doing, right, ctx.Err())
-		case progress:
+			return ctx.Err()
+		case r.progress:
 			attempt = 0
 			continue
 		}
-		if attempt++; attempt >= fetchAttempts || err != nil && !mayMend(err) {
-			return explain(doing, right, cmp.Or(err, errStuck))
+		if attempt++; attempt >= fetchAttempts || r.err != nil && !mayMend(r.err) {
+			return cmp.Or(r.err, errStuck)
 		}
-		if err == nil {
+		switch {
+		case r.err == nil:
 			continue
-		}
-		if errors.Is(err, kerr.OffsetOutOfRange) {
-			err = t.find(ctx, client)
-		} else {
-			pause(ctx, fetchPatience)
-			var fresh *kmsg.MetadataResponse
-			if fresh, err = describe(ctx, client, t.name); err == nil {
-				err = t.follow(fresh)
+		case errors.Is(r.err, kerr.OffsetOutOfRange):
+			if err := t.find(ctx, client); err != nil {
+				return err
 			}
+			if t.partitions != nil {
+				continue
+			}
+		default:
+			pause(ctx, fetchPatience)
+		}
+		fresh, err := describe(ctx, client, t.name)
+		if err == nil {
+			err = t.follow(fresh)
 		}
 		if err != nil {
-			return explain(doing, right, err)
+			return err
 		}
 	}
 }
@@ -196,32 +209,51 @@ func (t *topic) begin() {
 	t.restart()
 }
 
-// round asks each leader once for what is missing. It returns errDone when
-// nothing is, else whether something came, and the first error.
-func (t *topic) round(ctx context.Context, client *kgo.Client) (progress bool, err error) {
-	byLeader := map[int32][]*partition{}
-	for i := range t.partitions {
-		if p := &t.partitions[i]; p.err != nil {
-			err = cmp.Or(err, p.err)
-		} else if p.end < 0 || p.position < p.end {
-			byLeader[p.leader] = append(byLeader[p.leader], p)
+// A result is what came of a round for a topic.
+type result struct {
+	// progress tells whether something came.
+	progress bool
+	// err is the first error; errDone when nothing is missing.
+	err error
+}
+
+// wanted are the partitions of a topic that a leader is asked for.
+type wanted struct {
+	topic      *topic
+	partitions []*partition
+}
+
+// round asks each leader once for what is missing of topics.
+func round(ctx context.Context, client *kgo.Client, topics []*topic) map[*topic]result {
+	results := make(map[*topic]result, len(topics))
+	byLeader := map[int32][]wanted{}
+	for _, t := range topics {
+		r := result{}
+		missing := map[int32][]*partition{}
+		for i := range t.partitions {
+			if p := &t.partitions[i]; p.err != nil {
+				r.err = cmp.Or(r.err, p.err)
+			} else if p.end < 0 || p.position < p.end {
+				missing[p.leader] = append(missing[p.leader], p)
+			}
 		}
-	}
-	if len(byLeader) == 0 {
-		if err == nil {
-			err = errDone
+		if len(missing) == 0 && r.err == nil {
+			r.err = errDone
 		}
-		return false, err
+		for leader, partitions := range missing {
+			byLeader[leader] = append(byLeader[leader], wanted{t, partitions})
+		}
+		results[t] = r
 	}
 	type answer struct {
-		partitions []*partition
-		response   *kmsg.FetchResponse
-		err        error
+		wanted   []wanted
+		response *kmsg.FetchResponse
+		err      error
 	}
 	answers := make(chan answer, len(byLeader))
 	var group sync.WaitGroup
 	for leader, wanted := range byLeader {
-		request := t.request(wanted)
+		request := fetch(wanted)
 		group.Go(func() {
 			response, err := client.Broker(int(leader)).RetriableRequest(ctx, request)
 			fetched, _ := response.(*kmsg.FetchResponse)
@@ -235,45 +267,57 @@ func (t *topic) round(ctx context.Context, client *kgo.Client) (progress bool, e
 		if a.err == nil && a.response != nil {
 			a.err = kerr.ErrorForCode(a.response.ErrorCode)
 		}
-		if a.err != nil {
-			err = cmp.Or(err, a.err)
-			continue
-		}
-		for i := range a.response.Topics {
-			fetched := &a.response.Topics[i]
-			for j := range fetched.Partitions {
-				came, failed := t.took(a.partitions, &fetched.Partitions[j], decompressor)
-				progress, err = progress || came, cmp.Or(err, failed)
+		for _, w := range a.wanted {
+			r := results[w.topic]
+			r.err = cmp.Or(r.err, a.err)
+			if a.err == nil {
+				r = w.topic.takeAll(w.partitions, a.response, decompressor, r)
 			}
+			results[w.topic] = r
 		}
 	}
-	return progress, err
+	return results
 }
 
-// request asks for a few partitions from where they were read to, at once: how
-// far there is to go stands in the answer.
-func (t *topic) request(wanted []*partition) *kmsg.FetchRequest {
+// fetch asks for partitions from where they were read to, at once: how far there is to go
+// stands in the answer.
+func fetch(all []wanted) *kmsg.FetchRequest {
 	request := kmsg.NewPtrFetchRequest()
 	request.ReplicaID = -1
 	request.MaxBytes = fetchBytes
 	request.SessionEpoch = -1
-	if t.committed {
-		request.IsolationLevel = 1
+	request.IsolationLevel = 1 // What is committed.
+	for _, w := range all {
+		of := kmsg.NewFetchRequestTopic()
+		of.Topic, of.TopicID = w.topic.name, w.topic.id
+		for _, p := range w.partitions {
+			asked := kmsg.NewFetchRequestTopicPartition()
+			asked.Partition, asked.FetchOffset, asked.PartitionMaxBytes = p.id, p.position, partitionBytes
+			asked.CurrentLeaderEpoch = -1
+			of.Partitions = append(of.Partitions, asked)
+			if p.end >= 0 {
+				// It was told that there is more: a broker may need a moment for it.
+				request.MaxWaitMillis, request.MinBytes = int32(fetchPatience.Milliseconds()), 1
+			}
+		}
+		request.Topics = append(request.Topics, of)
 	}
-	of := kmsg.NewFetchRequestTopic()
-	of.Topic, of.TopicID = t.name, t.id
-	for _, p := range wanted {
-		asked := kmsg.NewFetchRequestTopicPartition()
-		asked.Partition, asked.FetchOffset, asked.PartitionMaxBytes = p.id, p.position, partitionBytes
-		asked.CurrentLeaderEpoch = -1
-		of.Partitions = append(of.Partitions, asked)
-		if p.end >= 0 {
-			// It was told that there is more: a broker may need a moment for it.
-			request.MaxWaitMillis, request.MinBytes = int32(fetchPatience.Milliseconds()), 1
+	return request
+}
+
+// takeAll takes what was fetched of the topic.
+func (t *topic) takeAll(wanted []*partition, response *kmsg.FetchResponse, decompressor kgo.Decompressor, r result) result {
+	for i := range response.Topics {
+		fetched := &response.Topics[i]
+		if fetched.Topic != t.name && (fetched.Topic != "" || fetched.TopicID != t.id) {
+			continue
+		}
+		for j := range fetched.Partitions {
+			came, failed := t.took(wanted, &fetched.Partitions[j], decompressor)
+			r.progress, r.err = r.progress || came, cmp.Or(r.err, failed)
 		}
 	}
-	request.Topics = append(request.Topics, of)
-	return request
+	return r
 }
 
 // took takes what was fetched of one partition.
@@ -284,7 +328,7 @@ func (t *topic) took(wanted []*partition, fetched *kmsg.FetchResponseTopicPartit
 	}
 	p := wanted[at]
 	end := fetched.HighWatermark
-	if t.committed && fetched.LastStableOffset >= 0 {
+	if fetched.LastStableOffset >= 0 {
 		end = fetched.LastStableOffset
 	}
 	if err := kerr.ErrorForCode(fetched.ErrorCode); err != nil {
@@ -301,12 +345,8 @@ func (t *topic) took(wanted []*partition, fetched *kmsg.FetchResponseTopicPartit
 		p.end = end
 	}
 	defer clear(fetched.RecordBatches) // Traces quote passwords: nothing of them stays.
-	isolation := kgo.ReadUncommitted()
-	if t.committed {
-		isolation = kgo.ReadCommitted()
-	}
 	records, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
-		Offset: p.position, IsolationLevel: isolation, Topic: t.name, Partition: p.id,
+		Offset: p.position, IsolationLevel: kgo.ReadCommitted(), Topic: t.name, Partition: p.id,
 	}, fetched, decompressor, nil)
 	t.bytes += int64(len(fetched.RecordBatches))
 	for _, record := range records.Records {

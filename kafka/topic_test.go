@@ -37,7 +37,7 @@ func TestDamagedBatch(t *testing.T) {
 			topic := topic{name: "t", take: func(*kgo.Record, bool) { t.Error("a record is taken") }}
 			p := &partition{position: 5, begun: 0, end: -1, failed: -1}
 			for range 2 {
-				answer := &kmsg.FetchResponseTopicPartition{HighWatermark: 20, RecordBatches: append([]byte(nil), test.batch...)}
+				answer := &kmsg.FetchResponseTopicPartition{HighWatermark: 20, LastStableOffset: -1, RecordBatches: append([]byte(nil), test.batch...)}
 				progress, err := topic.took([]*partition{p}, answer, kgo.DefaultDecompressor())
 				if progress != (p.position > 5) || err != nil && !errors.Is(err, connect.Decode) {
 					t.Errorf("%t, %v", progress, err)
