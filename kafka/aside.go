@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// asideDelay is for how long what is large is left alone: the snapshot that asks for it, and
+// what becomes of it, shall have the processors to themselves.
+const asideDelay = 100 * time.Millisecond
+
 // An aside is something that takes longer the larger a cluster is. Where it is
 // small, each snapshot waits for it; where it is large, it is read beside the snapshots,
 // for a fiftieth of the time at most, and they take what was read last.
@@ -39,13 +43,18 @@ func (a *aside[T]) get(ctx context.Context, limit time.Duration, small bool, rea
 		return last
 	}
 	// It goes on when the snapshot is over: the scrape that asked for it has gone by then.
-	reading, stop := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	known, last := a.known, a.last
+	var delay time.Duration
+	if known {
+		delay = asideDelay
+	}
+	reading, stop := context.WithTimeout(context.WithoutCancel(ctx), delay+limit)
 	a.running, a.stop = true, stop
 	finished := make(chan struct{})
 	a.done.Go(func() {
 		defer close(finished)
 		defer stop()
+		pause(reading, delay)
 		start := time.Now()
 		got := read(reading)
 		a.mu.Lock()

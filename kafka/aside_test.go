@@ -41,6 +41,10 @@ func TestAside(t *testing.T) {
 		if got := get(false, 100*time.Millisecond); got != 2 {
 			t.Errorf("large: %d", got)
 		}
+		if got := get(false, 100*time.Millisecond); got != 2 || reads.Load() != 2 {
+			t.Errorf("before it is read: %d after %d reads", got, reads.Load())
+		}
+		time.Sleep(asideDelay + time.Millisecond)
 		if got := get(false, 100*time.Millisecond); got != 2 || reads.Load() != 3 {
 			t.Errorf("while it is read: %d after %d reads", got, reads.Load())
 		}
@@ -52,6 +56,7 @@ func TestAside(t *testing.T) {
 		if got := get(false, time.Hour); got != 3 {
 			t.Errorf("later: %d", got)
 		}
+		time.Sleep(asideDelay + time.Millisecond)
 		if reads.Load() != 4 {
 			t.Errorf("%d reads", reads.Load())
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -47,25 +48,21 @@ func (r *lagReader) read(ctx context.Context, client *kgo.Client, groups []sinkG
 		r.ends = nil
 		return nil, false, nil
 	}
-	admin := kadm.NewClient(client)
 	names := make([]string, len(groups))
 	for i := range groups {
 		names[i] = groups[i].group
 	}
 	slices.Sort(names)
-	commits := admin.FetchManyOffsets(ctx, slices.Compact(names)...)
+	commits := commitsOf(ctx, client, slices.Compact(names))
 	topics := map[string]struct{}{}
 	for i := range groups {
 		commit := commits[groups[i].group]
-		if errors.Is(commit.Err, kerr.GroupIDNotFound) {
-			continue // It has not begun to read, or is no sink.
-		}
-		if commit.Err != nil {
-			err = cmp.Or(err, explain("read the commits of group "+groups[i].group, "DESCRIBE on groups connect-*", commit.Err))
+		if commit.err != nil {
+			err = cmp.Or(err, explain("read the commits of group "+groups[i].group, "DESCRIBE on groups connect-*", commit.err))
 			continue
 		}
-		for topic := range commit.Fetched {
-			topics[topic] = struct{}{}
+		for j := range commit.topics {
+			topics[commit.topics[j].Topic] = struct{}{}
 		}
 		for _, topic := range groups[i].topics {
 			topics[topic] = struct{}{}
@@ -74,6 +71,7 @@ func (r *lagReader) read(ctx context.Context, client *kgo.Client, groups []sinkG
 	if len(topics) == 0 {
 		return nil, false, err
 	}
+	admin := kadm.NewClient(client)
 	ends, failed := admin.ListEndOffsets(ctx, sortedKeys(topics)...)
 	if failed == nil && passes(ends) {
 		pause(ctx, leaderPatience)
@@ -90,10 +88,10 @@ func (r *lagReader) read(ctx context.Context, client *kgo.Client, groups []sinkG
 	partitions := 0
 	for i := range groups {
 		commit := commits[groups[i].group]
-		if commit.Err != nil && !errors.Is(commit.Err, kerr.GroupIDNotFound) {
+		if commit.err != nil {
 			continue
 		}
-		sink, failed := r.sink(&groups[i], commit.Fetched, ends, now)
+		sink, failed := r.sink(&groups[i], commit.topics, ends, now)
 		err = cmp.Or(err, failed)
 		if errors.Is(failed, connect.Unavailable) {
 			continue // A sum without a partition that has no leader just now would be another.
@@ -112,6 +110,42 @@ func (r *lagReader) read(ctx context.Context, client *kgo.Client, groups []sinkG
 	return sinks, limited, err
 }
 
+// A groupCommits is what a group has committed; none, if it is not there: it has not begun to
+// read, or is that of no sink.
+type groupCommits struct {
+	topics []kmsg.OffsetFetchResponseGroupTopic
+	err    error
+}
+
+// commitsOf asks for the commits of many groups, and returns those that have any.
+func commitsOf(ctx context.Context, client *kgo.Client, groups []string) map[string]groupCommits {
+	request := kmsg.NewPtrOffsetFetchRequest()
+	request.Groups = make([]kmsg.OffsetFetchRequestGroup, len(groups))
+	for i, name := range groups {
+		request.Groups[i].Default()
+		request.Groups[i].Group = name
+	}
+	all := map[string]groupCommits{}
+	for _, shard := range client.RequestSharded(ctx, request) {
+		if shard.Err != nil {
+			for _, group := range shard.Req.(*kmsg.OffsetFetchRequest).Groups {
+				all[group.Group] = groupCommits{err: shard.Err}
+			}
+			continue
+		}
+		response := shard.Resp.(*kmsg.OffsetFetchResponse)
+		for i := range response.Groups {
+			group := &response.Groups[i]
+			err := kerr.ErrorForCode(group.ErrorCode)
+			if errors.Is(err, kerr.GroupIDNotFound) || err == nil && len(group.Topics) == 0 {
+				continue
+			}
+			all[group.Group] = groupCommits{group.Topics, err}
+		}
+	}
+	return all
+}
+
 // leaderPatience is longer than what is known of the partitions' leaders is used for.
 const leaderPatience = 2 * metadataAge
 
@@ -128,11 +162,16 @@ func passes(ends kadm.ListedOffsets) (found bool) {
 }
 
 // sink tells how far one group has come.
-func (r *lagReader) sink(group *sinkGroup, commits kadm.OffsetResponses, ends kadm.ListedOffsets, now time.Time) (sink connect.Sink, err error) {
+func (r *lagReader) sink(group *sinkGroup, commits []kmsg.OffsetFetchResponseGroupTopic, ends kadm.ListedOffsets, now time.Time) (sink connect.Sink, err error) {
 	sink = connect.Sink{Connector: group.connector}
-	topics := map[string]struct{}{}
-	for topic := range commits {
-		topics[topic] = struct{}{}
+	topics, committed := map[string]struct{}{}, map[topicPartition]int64{}
+	for i := range commits {
+		topics[commits[i].Topic] = struct{}{}
+		for j := range commits[i].Partitions {
+			if p := &commits[i].Partitions[j]; p.ErrorCode == 0 && p.Offset >= 0 {
+				committed[topicPartition{commits[i].Topic, p.Partition}] = p.Offset
+			}
+		}
 	}
 	for _, topic := range group.topics {
 		topics[topic] = struct{}{}
@@ -148,20 +187,20 @@ func (r *lagReader) sink(group *sinkGroup, commits kadm.OffsetResponses, ends ka
 				}
 				continue
 			}
-			commit, found := commits[topic][id]
-			if !found || commit.Err != nil || commit.At < 0 {
+			commit, found := committed[topicPartition{topic, id}]
+			if !found {
 				sink.Uncommitted++
 				continue
 			}
-			lag := max(0, end.Offset-commit.At)
+			lag := max(0, end.Offset-commit)
 			sink.Lag += lag
-			sink.Committed += commit.At
+			sink.Committed += commit
 			sink.HasCommits = true
 			sink.Partitions = append(sink.Partitions, connect.PartitionLag{Topic: topic, Partition: int(id), Lag: lag})
 			if lag == 0 {
 				continue
 			}
-			since, known := r.ends[topicPartition{topic, id}].at(commit.At, now)
+			since, known := r.ends[topicPartition{topic, id}].at(commit, now)
 			if unknown = unknown || !known; known {
 				sink.Seconds = max(sink.Seconds, now.Sub(since).Seconds())
 			}
