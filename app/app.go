@@ -70,6 +70,10 @@ type Options struct {
 	// nil.
 	Ready func([]net.Addr)
 
+	// Brokers is told whether the brokers behind any cluster are read, at the start and
+	// when the clusters have changed; it may be nil.
+	Brokers func(bool)
+
 	// For tests: stopLimit unless 0, the timeout of the API server's calls unless 0,
 	// and [config.Load] unless nil.
 	stopLimit, apiTimeout time.Duration

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -90,5 +91,30 @@ func TestBrokers(t *testing.T) {
 		if strings.Contains(p.logs.String(), secret) || strings.Contains(p.get("/").body, secret) || strings.Contains(p.get("/metrics").body, secret) {
 			t.Errorf("%s is shown", secret)
 		}
+	}
+}
+
+// Who runs the exporter is told whether brokers are read, as the clusters change.
+func TestWhetherBrokersAreRead(t *testing.T) {
+	told := make(chan bool, 10)
+	name := file(t, "clusters: [{name: a, urls: ['http://127.0.0.1:1']}]\n")
+	p := start(t, Options{Sources: fromFile(name), Brokers: func(any bool) { told <- any }})
+	check := func(want bool) {
+		t.Helper()
+		if len(told) != 1 || <-told != want {
+			t.Errorf("it is not told once that it is %t", want)
+		}
+	}
+	check(false)
+	for _, want := range []bool{true, false} {
+		block := ""
+		if want {
+			block = ", kafka: {bootstrap_servers: ['127.0.0.1:1'], group_id: g}"
+		}
+		write(t, name, "clusters: [{name: a, urls: ['http://127.0.0.1:1']%s}]\n", block)
+		if a := p.do(http.MethodPost, "/-/reload"); a.status != http.StatusOK {
+			t.Fatalf("reload: %d %s", a.status, a.body)
+		}
+		check(want)
 	}
 }

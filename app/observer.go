@@ -139,6 +139,16 @@ func (c clusters) reconcile(wishes []wish, logger *slog.Logger) (clusters, error
 	return next, nil
 }
 
+// brokered tells whether the brokers behind any of them are read.
+func (c clusters) brokered() bool {
+	for _, cluster := range c {
+		if cluster.settings.Kafka != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // closeBut closes the observers that others do not have.
 func (c clusters) closeBut(others clusters) {
 	for name, cluster := range c {

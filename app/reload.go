@@ -85,6 +85,7 @@ func newWatch(ctx context.Context, o Options, own *self.Metrics) (*watch, error)
 	w.fleet = fleet.New(w.clusters.list(wishes), fleet.Options{
 		SnapshotMaxAge: cfg.SnapshotMaxAge, Timeout: scrapeLimit, Recorder: w.instruments, Logger: o.Logger,
 	})
+	w.tell()
 	w.apply(cfg)
 	if w.pushing, err = w.pushing.reconcile(cfg, w); err != nil {
 		w.finder.stop()
@@ -173,10 +174,23 @@ func (w *watch) follow(finder *discoverer) {
 			w.options.Logger.Error("clusters that were found cannot be watched", "err", err)
 			return
 		}
-		w.clusters = next
-		w.fleet.Replace(next.list(wishes))
+		w.observe(next, wishes)
 		w.options.Logger.Debug("what was found is watched", "clusters", len(next))
 	})
+}
+
+// observe has other clusters observed from now on.
+func (w *watch) observe(next clusters, wishes []wish) {
+	w.clusters = next
+	w.fleet.Replace(next.list(wishes))
+	w.tell()
+}
+
+// tell says whether brokers are read.
+func (w *watch) tell() {
+	if w.options.Brokers != nil {
+		w.options.Brokers(w.clusters.brokered())
+	}
 }
 
 // close ends the push, then the fleet that it sends of.
@@ -270,8 +284,7 @@ func (w *watch) load(ctx context.Context) error {
 		next.closeBut(w.clusters)
 		return err
 	}
-	w.clusters = next
-	w.fleet.Replace(next.list(wishes))
+	w.observe(next, wishes)
 	w.fleet.SetSnapshotMaxAge(cfg.SnapshotMaxAge)
 	w.apply(cfg)
 	if finder != w.finder {

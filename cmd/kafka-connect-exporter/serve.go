@@ -65,5 +65,6 @@ func (c serveCommand) Run(ctx context.Context, sys system) error {
 		// What the start needed is not needed again.
 		Ready:      func([]net.Addr) { debug.FreeOSMemory() },
 		AutoReload: autoReload,
+		Brokers:    collectGarbage,
 	})
 }
