@@ -1,12 +1,14 @@
 package bench
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -53,9 +55,15 @@ func brokersOf(t testing.TB, connectors, tasks int) *kafkatest.Cluster {
 	return c
 }
 
-func options(c *kafkatest.Cluster, o connect.Observer) kafka.Options {
+// costConnectors and costTasks are of the cluster that is measured.
+const costConnectors, costTasks = 10_000, 4
+
+// asPrometheus asks as Prometheus does.
+var asPrometheus = accept("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.3", "gzip")
+
+func options(brokers []string, o connect.Observer) kafka.Options {
 	return kafka.Options{
-		Name: "cluster-0", Observer: o, BootstrapServers: c.ListenAddrs(),
+		Name: "cluster-0", Observer: o, BootstrapServers: brokers,
 		Group: kafkatest.Group, StatusTopic: kafkatest.StatusTopic, OffsetsTopic: kafkatest.OffsetsTopic, MaxLagPartitions: 5000,
 	}
 }
@@ -63,11 +71,10 @@ func options(c *kafkatest.Cluster, o connect.Observer) kafka.Options {
 // BenchmarkBrokers is what reading the brokers adds to a scrape in which nothing
 // changed.
 func BenchmarkBrokers(b *testing.B) {
-	const connectors, tasks = 10_000, 4
-	cluster := connecttest.Large(connectors, tasks)
+	cluster := connecttest.Large(costConnectors, costTasks)
 	worker := httptest.NewServer(cluster.Handler(cluster.Workers()[0]))
 	defer worker.Close()
-	brokers := brokersOf(b, connectors, tasks)
+	brokers := brokersOf(b, costConnectors, costTasks)
 	zipped := http.Header{"Accept-Encoding": {"gzip"}}
 	scrape := func(b *testing.B, wrap func(connect.Observer) connect.Observer) {
 		exporter := exporterAround(b, []string{worker.URL}, rest.Version2, time.Hour, wrap)
@@ -78,7 +85,7 @@ func BenchmarkBrokers(b *testing.B) {
 	}
 	with := func(b *testing.B) func(connect.Observer) connect.Observer {
 		return func(o connect.Observer) connect.Observer {
-			observer, err := kafka.New(options(brokers, o))
+			observer, err := kafka.New(options(brokers.ListenAddrs(), o))
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -90,27 +97,22 @@ func BenchmarkBrokers(b *testing.B) {
 }
 
 // Reading the brokers of 10,000 connectors has a ceiling: two seconds for the
-// 100,000 records of a status topic, 32 MB of memory, a fifth of the time that a scrape
-// takes in which nothing changed, and somewhat more of its processor time. Where scrapes
-// are so far apart that each asks for the group's assignments, the processor time
-// doubles at most.
+// 100,000 records of a status topic, 32 MB of memory, and a fifth of the time that a
+// scrape takes in which nothing changed, whether scrapes follow upon each other or are so
+// far apart that each asks for all the work of the group.
 func TestBrokersCost(t *testing.T) {
 	inBench(t)
-	const connectors, tasks = 10_000, 4
-	cluster := connecttest.Large(connectors, tasks)
-	worker := httptest.NewServer(cluster.Handler(cluster.Workers()[0]))
-	defer worker.Close()
-	brokers := brokersOf(t, connectors, tasks)
+	parts := startParts(t)
 	least := time.Hour
 	for range 3 {
-		observer, err := kafka.New(options(brokers, nil))
+		observer, err := kafka.New(options(parts.Brokers, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
 		start := time.Now()
 		snapshot, err := observer.Observe(t.Context(), nil)
 		least = min(least, time.Since(start))
-		if err != nil || len(snapshot.Connectors) != connectors {
+		if err != nil || len(snapshot.Connectors) != costConnectors {
 			t.Fatal(err)
 		}
 		observer.Close()
@@ -119,83 +121,151 @@ func TestBrokersCost(t *testing.T) {
 	if least > 2*time.Second {
 		t.Errorf("it takes %v", least)
 	}
-	scraped := func(wrap func(connect.Observer) connect.Observer) func() {
-		address := exporterAround(t, []string{worker.URL}, rest.Version2, time.Hour, wrap).URL + "/metrics"
-		return func() { download(t, address, http.Header{"Accept-Encoding": {"gzip"}}) }
-	}
-	alone := scraped(func(o connect.Observer) connect.Observer { return o })
-	beside := scraped(func(o connect.Observer) connect.Observer {
-		observer, err := kafka.New(options(brokers, o))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return observer
-	})
-	// A scrape is done by the exporter, the worker that it asks, the brokers and who
-	// scrapes: all of them are this process, so its processor time is that of all.
-	wall, processor := 10.0, 10.0
-	for range 5 {
-		w, p := compared(t, 300, 0, alone, beside)
-		wall, processor = min(wall, w), min(processor, p)
-	}
-	if wall > 1.2 || processor > 1.3 {
-		t.Errorf("with the brokers a scrape takes %.2f times as long, and %.2f times the processor time", wall, processor)
-	}
-	// So far apart that the group is asked for all its work in each.
-	if _, processor := compared(t, 40, 150*time.Millisecond, alone, beside); processor > 2 {
-		t.Errorf("with the brokers and their large answer a scrape takes %.2f times the processor time", processor)
-	}
 	binary := build(t)
-	block := fmt.Sprintf("kafka: {bootstrap_servers: ['%s'], group_id: %s, status_storage_topic: %s, offset_storage_topic: %s}",
-		strings.Join(brokers.ListenAddrs(), "','"), kafkatest.Group, kafkatest.StatusTopic, kafkatest.OffsetsTopic)
-	peak := func(more string) int {
+	block := fmt.Sprintf(", kafka: {bootstrap_servers: ['%s'], group_id: %s, status_storage_topic: %s, offset_storage_topic: %s}",
+		strings.Join(parts.Brokers, "','"), kafkatest.Group, kafkatest.StatusTopic, kafkatest.OffsetsTopic)
+	var flags [2]string // without the brokers, and with them
+	for i, more := range []string{"", block} {
 		file := filepath.Join(t.TempDir(), "clusters.yml")
-		if err := os.WriteFile(file, fmt.Appendf(nil, "clusters:\n- {name: default, urls: [%q]%s}\nsnapshot_max_age: 0s\n", worker.URL, more), 0o600); err != nil {
+		if err := os.WriteFile(file, fmt.Appendf(nil, "clusters:\n- {name: default, urls: [%q]%s}\nsnapshot_max_age: 0s\n", parts.Worker, more), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		least := 1 << 40
-		for range 3 { // A garbage collector that gets no processor is late.
-			least = min(least, peakMemoryOf(t, binary, "--config.file="+file, []http.Header{accept("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.3", "gzip")}))
-		}
-		return least
+		flags[i] = "--config.file=" + file
 	}
-	without, with := peak(""), peak(", "+block)
-	t.Logf("peak resident memory %.1f MB, with the brokers %.1f MB", float64(without)/(1<<20), float64(with)/(1<<20))
-	if with-without > 32<<20 {
-		t.Errorf("the brokers need %d bytes", with-without)
+	var peak [2]int
+	for i := range peak {
+		peak[i] = 1 << 40
+		for range 3 { // A garbage collector that gets no processor is late.
+			peak[i] = min(peak[i], peakMemoryOf(t, binary, flags[i], []http.Header{asPrometheus}))
+		}
+	}
+	t.Logf("peak resident memory %.1f MB, with the brokers %.1f MB", float64(peak[0])/(1<<20), float64(peak[1])/(1<<20))
+	if peak[1]-peak[0] > 32<<20 {
+		t.Errorf("the brokers need %d bytes", peak[1]-peak[0])
+	}
+	for _, pace := range []struct {
+		pause time.Duration
+		times int
+	}{{0, 300}, {150 * time.Millisecond, 80}, {time.Second, 20}} {
+		wall := compared(t, pace.times, pace.pause, binary, flags)
+		for range 2 { // What else the machine does only adds.
+			if wall > 1.2 {
+				wall = min(wall, compared(t, pace.times, pace.pause, binary, flags))
+			}
+		}
+		if wall > 1.2 {
+			t.Errorf("scrapes %v apart: with the brokers one takes %.2f times as long", pace.pause, wall)
+		}
 	}
 }
 
-// compared returns how many times as long one takes as the other, and how many
-// times the processor time, by so many scrapes of each: turn about, so that what
-// else the machine does is shared out, with a pause before each.
-func compared(t *testing.T, times int, pause time.Duration, alone, beside func()) (wall, processor float64) {
+// compared returns how many times as long a scrape takes with one configuration as with
+// another, by so many scrapes of each: turn about, so that what else the machine does is
+// shared out, with a pause before each.
+func compared(t *testing.T, times int, pause time.Duration, binary string, flags [2]string) (wall float64) {
 	t.Helper()
-	var took, spent [2][]time.Duration
-	runtime.GC()
-	for range times {
-		for i, scrape := range []func(){alone, beside} {
-			time.Sleep(pause)
-			start, before := time.Now(), processorTime()
-			scrape()
-			took[i], spent[i] = append(took[i], time.Since(start)), append(spent[i], processorTime()-before)
+	var (
+		pids    [2]int
+		scrapes [2]func()
+		before  [2]time.Duration
+		took    [2][]time.Duration
+		spent   [2]time.Duration
+	)
+	for i := range scrapes {
+		process, address := start(t, binary, flags[i])
+		defer func() { _ = process.Process.Kill() }()
+		pids[i], scrapes[i] = process.Process.Pid, func() { download(t, "http://"+address+"/metrics", asPrometheus) }
+		for range 20 {
+			scrapes[i]()
 		}
+		before[i] = processorTimeOf(t, pids[i])
 	}
-	// What is read beside the snapshots, and the garbage that is collected, falls
-	// into few of them: of the processor time, the mean.
-	mean := func(all []time.Duration) time.Duration {
-		var sum time.Duration
-		for _, d := range all {
-			sum += d
+	for range times {
+		for i, scrape := range scrapes {
+			time.Sleep(pause)
+			start := time.Now()
+			scrape()
+			took[i] = append(took[i], time.Since(start))
 		}
-		return sum / time.Duration(len(all))
 	}
 	for i := range took {
 		slices.Sort(took[i])
+		spent[i] = (processorTimeOf(t, pids[i]) - before[i]) / time.Duration(times)
 	}
-	w, p := [2]time.Duration{took[0][times/2], took[1][times/2]}, [2]time.Duration{mean(spent[0]), mean(spent[1])}
-	wall, processor = float64(w[1])/float64(w[0]), float64(p[1])/float64(p[0])
-	t.Logf("scrapes %v apart: one takes %v, with the brokers %v (%.2f); processor time %v, with the brokers %v (%.2f)",
-		pause, w[0], w[1], wall, p[0], p[1], processor)
-	return wall, processor
+	ratio := func(a, b time.Duration) float64 { return float64(b) / float64(a) }
+	median := [2]time.Duration{took[0][times/2], took[1][times/2]}
+	wall = ratio(median[0], median[1])
+	t.Logf("scrapes %v apart: one takes %v, with the brokers %v (%.2f); the exporter's processor time %v, with the brokers %v (%.2f)",
+		pause, median[0], median[1], wall, spent[0], spent[1], ratio(spent[0], spent[1]))
+	return wall
+}
+
+// processorTimeOf is the processor time that all threads of a process had so far.
+func processorTimeOf(t *testing.T, pid int) (sum time.Duration) {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil || len(threads) == 0 {
+		t.Skipf("no /proc to read the processor time of a process from: %v", err)
+	}
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
+		var had time.Duration
+		if _, scanned := fmt.Sscan(string(text), &had); err != nil || scanned != nil {
+			t.Fatal(err, scanned)
+		}
+		sum += had
+	}
+	return sum
+}
+
+// parts are the other sides of an exporter: a worker, and the brokers behind it.
+type parts struct {
+	Worker  string
+	Brokers []string
+}
+
+// partsVariable is set where the test binary is to be the parts.
+const partsVariable = "BENCH_PARTS"
+
+// startParts starts them in a process of their own, so that none of their work is taken
+// for the exporter's.
+func startParts(t *testing.T) (p parts) {
+	t.Helper()
+	command := exec.Command(os.Args[0], "-test.run=^TestParts$")
+	command.Env = append(os.Environ(), partsVariable+"=1")
+	command.Stderr = os.Stderr
+	input, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = input.Close()
+		_ = command.Wait()
+	})
+	if err := json.NewDecoder(output).Decode(&p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestParts is no test: it is the parts, until its input ends.
+func TestParts(t *testing.T) {
+	if os.Getenv(partsVariable) == "" {
+		t.Skip("TestBrokersCost runs it")
+	}
+	cluster := connecttest.Large(costConnectors, costTasks)
+	worker := httptest.NewServer(cluster.Handler(cluster.Workers()[0]))
+	defer worker.Close()
+	brokers := brokersOf(t, costConnectors, costTasks)
+	if err := json.NewEncoder(os.Stdout).Encode(parts{worker.URL, brokers.ListenAddrs()}); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
 }
