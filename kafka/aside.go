@@ -11,7 +11,7 @@ import (
 const asideDelay = 100 * time.Millisecond
 
 // An aside is something that takes longer the larger a cluster is. Where it is
-// small, each snapshot waits for it; where it is large, it is read beside the snapshots,
+// small, each snapshot waits for it; where it is large, it is read between the snapshots,
 // for a fiftieth of the time at most, and they take what was read last.
 type aside[T any] struct {
 	mu      sync.Mutex
