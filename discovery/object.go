@@ -89,25 +89,27 @@ func ParseKinds(name string) ([]Kind, error) {
 	return nil, fmt.Errorf("%q is none of %s, and no resource with its group such as kafkaconnects.eventstreams.ibm.com", name, strings.Join(KindNames(), ", "))
 }
 
-// Versions that are understood, the preferred one first.
-func (k Kind) Versions() []string {
-	switch k.Shape {
-	case AivenConnect, AivenKafka:
-		return []string{"v1alpha1"}
-	case ConfluentConnect, ConfluentTask:
-		return []string{"v1beta1"}
-	default:
-		return []string{"v1", "v1beta2"}
-	}
+// shapes are what is known of each: the versions that are understood, the preferred
+// one first; the kind in a manifest; and what reduces a resource.
+var shapes = map[Shape]struct {
+	versions []string
+	kind     string
+	reduce   func(tree, *Object)
+}{
+	StrimziConnect:   {[]string{"v1", "v1beta2"}, "KafkaConnect", strimziConnect},
+	StrimziMirror:    {[]string{"v1", "v1beta2"}, "KafkaMirrorMaker2", strimziMirror},
+	StrimziConnector: {[]string{"v1", "v1beta2"}, "KafkaConnector", strimziConnector},
+	AivenConnect:     {[]string{"v1alpha1"}, "KafkaConnect", aivenConnect},
+	AivenKafka:       {[]string{"v1alpha1"}, "Kafka", aivenKafka},
+	ConfluentConnect: {[]string{"v1beta1"}, "Connect", confluentConnect},
+	ConfluentTask:    {[]string{"v1beta1"}, "Connector", confluentConnector},
 }
 
+// Versions that are understood, the preferred one first.
+func (k Kind) Versions() []string { return shapes[k.Shape].versions }
+
 // KindName is the kind in a manifest.
-func (k Kind) KindName() string {
-	return map[Shape]string{
-		StrimziConnect: "KafkaConnect", StrimziMirror: "KafkaMirrorMaker2", StrimziConnector: "KafkaConnector",
-		AivenConnect: "KafkaConnect", AivenKafka: "Kafka", ConfluentConnect: "Connect", ConfluentTask: "Connector",
-	}[k.Shape]
-}
+func (k Kind) KindName() string { return shapes[k.Shape].kind }
 
 // IsCluster tells whether such a resource is a cluster; others are connectors.
 func (k Kind) IsCluster() bool { return k.Shape != StrimziConnector && k.Shape != ConfluentTask }
@@ -185,11 +187,6 @@ func Reduce(kind Kind, resource map[string]any) *Object {
 		Key:    Key{Kind: kind, Namespace: t.text("metadata", "namespace"), Name: t.text("metadata", "name")},
 		Labels: t.texts("metadata", "labels"),
 	}
-	reduce := map[Shape]func(tree, *Object){
-		StrimziConnect: strimziConnect, StrimziMirror: strimziMirror, StrimziConnector: strimziConnector,
-		AivenConnect: aivenConnect, AivenKafka: aivenKafka,
-		ConfluentConnect: confluentConnect, ConfluentTask: confluentConnector,
-	}[kind.Shape]
 	if kind.IsCluster() {
 		o.Cluster = &ClusterSpec{Resource: connect.OperatorResource{
 			Group: kind.Group, Kind: kind.KindName(), Namespace: o.Namespace, Name: o.Name,
@@ -198,7 +195,7 @@ func Reduce(kind Kind, resource map[string]any) *Object {
 	} else {
 		o.Connector = &ConnectorSpec{State: connect.OperatorConnector{Name: o.Name}}
 	}
-	reduce(t, o)
+	shapes[kind.Shape].reduce(t, o)
 	return o
 }
 
@@ -247,11 +244,10 @@ func (t tree) under(path ...string) tree {
 // text is the string at a path, "" if there is none or if it is too long to be
 // shown.
 func (t tree) text(path ...string) string {
-	text, _ := t.at(path...).(string)
-	if len(text) > maxText {
-		return ""
+	if text := t.address(path...); len(text) <= maxText {
+		return strings.ToValidUTF8(text, "\uFFFD")
 	}
-	return strings.ToValidUTF8(text, "\uFFFD")
+	return ""
 }
 
 // address is the text at a path, which is asked and not shown: the list of a

@@ -3,6 +3,7 @@ package web
 import (
 	"bufio"
 	"context"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -43,19 +44,24 @@ func (s *server) expose(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	if r.Method == http.MethodHead {
 		return
 	}
-	// An answer has many small parts, and net/http a small buffer.
-	buffered := s.buffers.Get().(*bufio.Writer)
-	defer func() {
-		buffered.Reset(nil) // Of the request nothing is kept.
-		s.buffers.Put(buffered)
-	}()
-	buffered.Reset(w)
-	if err = answer.Write(buffered); err == nil {
-		err = buffered.Flush()
-	}
-	if err != nil {
+	if err := s.buffered(w, answer.Write); err != nil {
 		s.Logger.Debug("the scraper has gone or does not read", "err", err)
 	}
+}
+
+// buffered writes by a buffer: an answer has many small parts, and net/http a small
+// one of its own.
+func (s *server) buffered(w io.Writer, write func(io.Writer) error) error {
+	buffer := s.buffers.Get().(*bufio.Writer)
+	defer func() {
+		buffer.Reset(nil) // Of the request nothing is kept.
+		s.buffers.Put(buffer)
+	}()
+	buffer.Reset(w)
+	if err := write(buffer); err != nil {
+		return err
+	}
+	return buffer.Flush()
 }
 
 // render makes an answer. Few are made at the same time, because each takes a

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bufio"
 	"crypto/rand"
 	_ "embed" // The pages are part of the binary.
 	"html/template"
@@ -58,13 +57,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request, name string, frame
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+frame.Nonce+"'; script-src 'nonce-"+frame.Nonce+
 		"'; connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	buffered := s.buffers.Get().(*bufio.Writer)
-	defer func() {
-		buffered.Reset(nil) // Of the page nothing is kept.
-		s.buffers.Put(buffered)
-	}()
-	buffered.Reset(w)
-	end := func() error { return nil }
+	to, end := io.Writer(w), func() error { return nil }
 	h.Add("Vary", "Accept-Encoding")
 	if acceptsGzip(r.Header) {
 		h.Set("Content-Encoding", "gzip")
@@ -74,13 +67,9 @@ func (s *server) page(w http.ResponseWriter, r *http.Request, name string, frame
 			s.compressors.Put(compressor)
 		}()
 		compressor.Reset(w)
-		buffered.Reset(compressor)
-		end = compressor.Close
+		to, end = compressor, compressor.Close
 	}
-	err := pages.ExecuteTemplate(connect.EscapeWriter{Writer: buffered}, name, data)
-	if err == nil {
-		err = buffered.Flush()
-	}
+	err := s.buffered(to, func(out io.Writer) error { return pages.ExecuteTemplate(connect.EscapeWriter{Writer: out}, name, data) })
 	if err == nil {
 		err = end()
 	}

@@ -77,12 +77,9 @@ func (s *server) probeCluster(w http.ResponseWriter, r *http.Request, name strin
 }
 
 func existing(names []string) string {
-	list := names
-	if len(list) > maxNamesShown {
-		list = list[:maxNamesShown]
-	}
+	list, more := firstOf(names, maxNamesShown)
 	text := "The clusters are: " + strings.Join(list, ", ")
-	if more := len(names) - len(list); more > 0 {
+	if more > 0 {
 		text += fmt.Sprintf(", and %d more", more)
 	}
 	return text + "."

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -156,15 +155,8 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// refresh is the taking of snapshots for the status page: one at a time for all
-// who look at it.
-type refresh struct {
-	mu    sync.Mutex
-	ended chan struct{} // nil if there is none
-}
-
-// refreshOld takes snapshots of clusters of which there was none for a while, and
-// waits for them.
+// refreshOld takes snapshots of clusters of which there was none for a while, once
+// for all who look at the page, and waits for them.
 func (s *server) refreshOld(ctx context.Context) {
 	var old []string
 	for _, result := range s.Fleet.Last() {
@@ -175,25 +167,14 @@ func (s *server) refreshOld(ctx context.Context) {
 	if len(old) == 0 {
 		return
 	}
-	s.refresh.mu.Lock()
-	ended := s.refresh.ended
-	if ended == nil {
-		ended = make(chan struct{})
-		s.refresh.ended = ended
-		go func() {
-			// Who asked first may leave, and others wait.
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(statusPatience, s.Limit))
-			defer cancel()
-			s.Fleet.Refresh(ctx, old...)
-			s.refresh.mu.Lock()
-			defer s.refresh.mu.Unlock()
-			s.refresh.ended = nil
-			close(ended)
-		}()
-	}
-	s.refresh.mu.Unlock()
+	refreshed := s.refreshing.DoChan("", func() (any, error) {
+		// Who asked first may leave, and others wait.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(statusPatience, s.Limit))
+		defer cancel()
+		return s.Fleet.Refresh(ctx, old...), nil
+	})
 	select {
-	case <-ended:
+	case <-refreshed:
 	case <-ctx.Done():
 	}
 }

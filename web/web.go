@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/exposition"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/fleet"
@@ -113,7 +114,7 @@ type server struct {
 	// for one that is made ahead, parted for the requests that go on though their
 	// client has closed its side.
 	rendering, preparing, parted chan struct{}
-	refresh                      refresh
+	refreshing                   singleflight.Group
 	describing                   sync.Mutex // a status page
 	// buffers are what answers are written through, compressors what pages are.
 	buffers, compressors sync.Pool

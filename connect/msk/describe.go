@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kafkaconnect"
 	"github.com/aws/aws-sdk-go-v2/service/kafkaconnect/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
@@ -45,37 +46,32 @@ func (o *Observer) refreshDescriptions(ctx context.Context, listed []types.Conne
 	var mutex sync.Mutex
 	var firstErr error
 	var stop atomic.Bool // throttled: every further call makes it worse
-	var workers sync.WaitGroup
-	queue := make(chan *types.ConnectorSummary)
-	for range min(o.options.Parallelism, len(wanted)) {
-		workers.Go(func() {
-			for summary := range queue {
-				if stop.Load() || ctx.Err() != nil {
-					continue
-				}
-				d, err := o.describeOne(ctx, summary)
-				mutex.Lock()
-				if err == nil {
-					current[aws.ToString(summary.ConnectorArn)] = d
-				} else {
-					err, throttled := o.explain("describe a connector", "kafkaconnect:DescribeConnector", err), throttled(err)
-					// Gone since it was listed: the next list says so.
-					if connect.ReasonOf(err) != connect.NotFound && firstErr == nil {
-						firstErr = err
-					}
-					if throttled {
-						stop.Store(true)
-					}
-				}
-				mutex.Unlock()
+	var calls errgroup.Group
+	calls.SetLimit(o.options.Parallelism)
+	for _, summary := range wanted {
+		calls.Go(func() error {
+			if stop.Load() || ctx.Err() != nil {
+				return nil
 			}
+			d, err := o.describeOne(ctx, summary)
+			mutex.Lock()
+			defer mutex.Unlock()
+			if err == nil {
+				current[aws.ToString(summary.ConnectorArn)] = d
+				return nil
+			}
+			if throttled(err) {
+				stop.Store(true)
+			}
+			err = o.explain("describe a connector", "kafkaconnect:DescribeConnector", err)
+			// Gone since it was listed: the next list says so.
+			if connect.ReasonOf(err) != connect.NotFound && firstErr == nil {
+				firstErr = err
+			}
+			return nil
 		})
 	}
-	for _, summary := range wanted {
-		queue <- summary
-	}
-	close(queue)
-	workers.Wait()
+	_ = calls.Wait() // What fails costs no other.
 	o.warn(&o.noDescriptions, "descriptions", firstErr)
 }
 

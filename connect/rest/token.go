@@ -15,6 +15,7 @@ import (
 	commoncfg "github.com/prometheus/common/config"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
@@ -35,23 +36,16 @@ type authorized struct {
 	// timeout of a fetch. The client has none: with two the error would depend on which is first.
 	timeout time.Duration
 
-	mu       sync.Mutex
-	secret   string
-	source   tokenSource // for secret
-	token    *oauth2.Token
-	fetching *fetch
+	fetching singleflight.Group // by secret; all who need a token wait for it
+
+	mu     sync.Mutex
+	secret string
+	token  *oauth2.Token // for secret
 }
 
 // tokenSource is what both grant types have.
 type tokenSource interface {
 	TokenSource(context.Context) oauth2.TokenSource
-}
-
-// fetch is a token that is being fetched; all who need it wait for it.
-type fetch struct {
-	done  chan struct{}
-	token *oauth2.Token
-	err   error
 }
 
 func newAuthorized(next http.RoundTripper, config *commoncfg.OAuth2, timeout time.Duration) (http.RoundTripper, error) {
@@ -94,43 +88,35 @@ func (a *authorized) get(ctx context.Context) (*oauth2.Token, error) {
 		}
 	}
 	a.mu.Lock()
-	if a.source == nil || secret != a.secret {
-		a.secret, a.source, a.token, a.fetching = secret, newSource(a.config, secret), nil, nil
-	}
-	if a.token.Valid() {
-		defer a.mu.Unlock()
-		return a.token, nil
-	}
-	f := a.fetching
-	if f == nil {
-		f = &fetch{done: make(chan struct{})}
-		a.fetching = f
-		go a.fetch(f, a.source) //nolint:gosec // Others than the one who began may wait for it.
-	}
+	known, token := a.secret, a.token
 	a.mu.Unlock()
+	if secret == known && token.Valid() {
+		return token, nil
+	}
 	select {
-	case <-f.done:
-		return f.token, f.err
+	case fetched := <-a.fetching.DoChan(secret, func() (any, error) { return a.fetch(secret) }):
+		if fetched.Err != nil {
+			return nil, fetched.Err
+		}
+		return fetched.Val.(*oauth2.Token), nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: ask the OAuth 2.0 token endpoint: no complete answer in time", connect.Timeout)
 	}
 }
 
-// fetch asks the token endpoint. It has a time of its own: others than the one who began
-// may wait for it.
-func (a *authorized) fetch(f *fetch, source tokenSource) {
+// fetch asks the token endpoint. It has a time of its own: others than the one who
+// began may wait for it.
+func (a *authorized) fetch(secret string) (*oauth2.Token, error) {
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), oauth2.HTTPClient, a.client), a.timeout)
 	defer cancel()
-	f.token, f.err = source.TokenSource(ctx).Token()
-	if f.err != nil {
-		f.err = tokenError(ctx, f.err)
+	token, err := newSource(a.config, secret).TokenSource(ctx).Token()
+	if err != nil {
+		return nil, tokenError(ctx, err)
 	}
 	a.mu.Lock()
-	if a.fetching == f { // not for another secret by now
-		a.token, a.fetching = f.token, nil
-	}
-	a.mu.Unlock()
-	close(f.done)
+	defer a.mu.Unlock()
+	a.secret, a.token = secret, token
+	return token, nil
 }
 
 // grantJWT is the grant type of RFC 7523, as the library spells it.
