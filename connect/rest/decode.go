@@ -298,7 +298,7 @@ func (d *decoder) status(e *entry) error {
 				return err
 			}
 			e.status.State, e.status.Worker, e.status.Version, e.status.Failure =
-				d.options.dialect.connectorState(line.state), line.worker, line.version, line.failure
+				stateOf(d.options.dialect.ConnectorState, line.state), line.worker, line.version, line.failure
 			return nil
 		case 1:
 			return d.statusTasks(e)
@@ -336,7 +336,7 @@ func (d *decoder) statusTasks(e *entry) error {
 			spoil(&e.bad, connect.TooLarge)
 			return nil
 		}
-		state, failure := d.options.dialect.taskState(line.state), line.failure
+		state, failure := stateOf(d.options.dialect.TaskState, line.state), line.failure
 		if d.options.dialect.TaskFailure != nil {
 			failure = d.options.dialect.TaskFailure(line.state)
 		}

@@ -23,16 +23,10 @@ type Dialect struct {
 	TaskFailure func(word string) connect.Failure
 }
 
-func (d Dialect) connectorState(word string) connect.State {
-	if d.ConnectorState != nil {
-		return d.ConnectorState(word)
+// stateOf maps a word by one of these.
+func stateOf(parse func(word string) connect.State, word string) connect.State {
+	if parse == nil {
+		parse = connect.ParseState
 	}
-	return connect.ParseState(word)
-}
-
-func (d Dialect) taskState(word string) connect.State {
-	if d.TaskState != nil {
-		return d.TaskState(word)
-	}
-	return connect.ParseState(word)
+	return parse(word)
 }

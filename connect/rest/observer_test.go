@@ -89,7 +89,7 @@ func requestTimeout(d time.Duration) func(*Options) {
 // observe takes one snapshot with the deadline of an ordinary scrape.
 func observe(t testing.TB, o *Observer) (*connect.Snapshot, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 9500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return o.Observe(ctx, nil)
 }

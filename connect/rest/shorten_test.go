@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
@@ -51,7 +52,7 @@ func TestHugeTrace(t *testing.T) {
 		c.Create(connecttest.Connector{Name: "x", Tasks: 1})
 		c.Create(connecttest.Connector{Name: "y", Tasks: 1})
 		c.FailTask("x", 0, "org.apache.kafka.connect.errors.DataException: "+strings.Repeat("hunter2 ", size/8)+"\nCaused by: a.B: c")
-		o := newObserver(t, serve(t, c)[:1], version(Version2))
+		o := newObserver(t, serve(t, c)[:1], version(Version2), requestTimeout(time.Minute))
 		s, err := observe(t, o)
 		if err != nil { // Only where it is not held whole, and only once.
 			if size < wholeLimit {

@@ -40,7 +40,8 @@ type authorized struct {
 
 	mu     sync.Mutex
 	secret string
-	token  *oauth2.Token // for secret
+	source tokenSource // for secret; it knows how the endpoint wants to be asked
+	token  *oauth2.Token
 }
 
 // tokenSource is what both grant types have.
@@ -88,13 +89,16 @@ func (a *authorized) get(ctx context.Context) (*oauth2.Token, error) {
 		}
 	}
 	a.mu.Lock()
-	known, token := a.secret, a.token
+	if a.source == nil || secret != a.secret {
+		a.secret, a.source, a.token = secret, newSource(a.config, secret), nil
+	}
+	source, token := a.source, a.token
 	a.mu.Unlock()
-	if secret == known && token.Valid() {
+	if token.Valid() {
 		return token, nil
 	}
 	select {
-	case fetched := <-a.fetching.DoChan(secret, func() (any, error) { return a.fetch(secret) }):
+	case fetched := <-a.fetching.DoChan(secret, func() (any, error) { return a.fetch(source) }):
 		if fetched.Err != nil {
 			return nil, fetched.Err
 		}
@@ -106,16 +110,18 @@ func (a *authorized) get(ctx context.Context) (*oauth2.Token, error) {
 
 // fetch asks the token endpoint. It has a time of its own: others than the one who
 // began may wait for it.
-func (a *authorized) fetch(secret string) (*oauth2.Token, error) {
+func (a *authorized) fetch(source tokenSource) (*oauth2.Token, error) {
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), oauth2.HTTPClient, a.client), a.timeout)
 	defer cancel()
-	token, err := newSource(a.config, secret).TokenSource(ctx).Token()
+	token, err := source.TokenSource(ctx).Token()
 	if err != nil {
 		return nil, tokenError(ctx, err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.secret, a.token = secret, token
+	if a.source == source { // not for another secret by now
+		a.token = token
+	}
 	return token, nil
 }
 

@@ -38,8 +38,8 @@ func (d *draft) version1(ctx context.Context, list []listed) error {
 	statuses := make([]entry, len(names))
 	errs := make([]error, len(names))
 	var tasks atomic.Int64
-	d.inFlight(len(names), func(i int, pool *decoderPool) {
-		statuses[i], errs[i] = d.one(ctx, "status", names[i], "/status", (*decoder).status, pool)
+	d.inFlight(len(names), func(i int, strings *interner) {
+		statuses[i], errs[i] = d.one(ctx, "status", names[i], "/status", (*decoder).status, strings)
 		if int(tasks.Add(int64(len(statuses[i].status.Tasks)))) > d.decoding.maxTasks {
 			statuses[i], errs[i] = entry{}, connect.TooLarge
 		}
@@ -113,11 +113,11 @@ func (d *draft) version1Info() {
 	progress := d.progress
 	d.infoAsk.Start(d.background, func(ctx context.Context) (func(), time.Duration, error) {
 		var hung atomic.Bool
-		d.inFlight(len(wanted), func(i int, pool *decoderPool) {
+		d.inFlight(len(wanted), func(i int, strings *interner) {
 			if ctx.Err() != nil || hung.Load() {
 				return
 			}
-			e, err := d.one(ctx, "info", wanted[i], "", (*decoder).info, pool)
+			e, err := d.one(ctx, "info", wanted[i], "", (*decoder).info, strings)
 			if errors.Is(err, connect.Timeout) {
 				hung.Store(true)
 			}
@@ -143,22 +143,19 @@ func tick(progress chan<- struct{}) {
 	}
 }
 
-// decoderPool is what the calls of one goroutine share.
-type decoderPool struct{ strings *interner }
-
 // inFlight runs n calls, as many at a time as the parallelism allows.
-func (o *Observer) inFlight(n int, run func(i int, pool *decoderPool)) {
+func (o *Observer) inFlight(n int, run func(i int, strings *interner)) {
 	var next atomic.Int64
 	var wait sync.WaitGroup
 	for range min(n, o.options.Parallelism) {
 		wait.Go(func() {
-			pool := &decoderPool{strings: newInterner()}
+			strings := newInterner() // Those of one goroutine share it.
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= n {
 					return
 				}
-				run(i, pool)
+				run(i, strings)
 			}
 		})
 	}
@@ -166,13 +163,13 @@ func (o *Observer) inFlight(n int, run func(i int, pool *decoderPool)) {
 }
 
 // one asks for the status or the info of one connector.
-func (o *Observer) one(ctx context.Context, endpoint, name, suffix string, read func(*decoder, *entry) error, pool *decoderPool) (entry, error) {
+func (o *Observer) one(ctx context.Context, endpoint, name, suffix string, read func(*decoder, *entry) error, strings *interner) (entry, error) {
 	var e entry
 	err := o.client.do(ctx, call{
 		endpoint: endpoint, connector: name, path: "/connectors/" + escape(name) + suffix,
 		decode: func(r io.Reader) error {
 			e = entry{name: name}
-			d := newDecoder(r, pool.strings, o.decoding)
+			d := newDecoder(r, strings, o.decoding)
 			return d.decodeOne(&e, func(e *entry) error { return read(d, e) })
 		},
 	}, o.reports.Report)
