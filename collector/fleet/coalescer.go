@@ -232,7 +232,7 @@ func (c *coalescer) start(w *caller) *flight {
 	if f.observer == nil {
 		f.renew = c.Renew
 	}
-	f.ctx.AfterFunc(func() {
+	context.AfterFunc(f.ctx, func() {
 		if errors.Is(f.ctx.Err(), context.DeadlineExceeded) {
 			grace := min(maxGrace, time.Since(f.start)/10)
 			time.AfterFunc(grace/2, func() {

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -60,23 +61,19 @@ func (f *flight) listed() []connect.Request {
 // beginning: who joins may give more. Its Deadline is what an observer may plan
 // with, and may be later than its end.
 type flightContext struct {
-	done chan struct{}
+	context.Context
+	finish context.CancelCauseFunc
 
 	mu    sync.Mutex
 	plan  time.Time // Deadline
 	end   time.Time
 	timer *time.Timer
-	err   error
-	// after are what [context.AfterFunc] and derived contexts want to have called.
-	after map[*func()]struct{}
 }
 
-// newFlightContext returns a context that ends at end, or with its parent. The
-// parent's values are not its own.
+// newFlightContext returns a context that ends at end, or with its parent.
 func newFlightContext(parent context.Context, end, plan time.Time) *flightContext {
-	c := &flightContext{done: make(chan struct{}), end: end, plan: plan, after: map[*func()]struct{}{}}
-	stop := context.AfterFunc(parent, c.cancel)
-	c.AfterFunc(func() { stop() })
+	c := &flightContext{end: end, plan: plan}
+	c.Context, c.finish = context.WithCancelCause(parent)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timer = time.AfterFunc(time.Until(end), c.expire)
@@ -90,37 +87,13 @@ func (c *flightContext) Deadline() (time.Time, bool) {
 	return c.plan, true
 }
 
-// Done implements context.Context.
-func (c *flightContext) Done() <-chan struct{} { return c.done }
-
-// Err implements context.Context.
+// Err implements context.Context. What derives from it tells the same by
+// [context.Cause].
 func (c *flightContext) Err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
-}
-
-// Value implements context.Context.
-func (c *flightContext) Value(any) any { return nil }
-
-// AfterFunc lets contexts that derive from this one end with it without a
-// goroutine for each, see [context.AfterFunc].
-func (c *flightContext) AfterFunc(f func()) (stop func() bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.err != nil {
-		go f()
-		return func() bool { return false }
+	if errors.Is(context.Cause(c.Context), context.DeadlineExceeded) {
+		return context.DeadlineExceeded
 	}
-	key := &f
-	c.after[key] = struct{}{}
-	return func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		_, pending := c.after[key]
-		delete(c.after, key)
-		return pending
-	}
+	return c.Context.Err()
 }
 
 // extend moves the end, and the deadline to plan with, to this if it is later.
@@ -136,36 +109,18 @@ func (c *flightContext) extend(end time.Time) {
 }
 
 // cancel ends it at once.
-func (c *flightContext) cancel() { c.finish(context.Canceled) }
+func (c *flightContext) cancel() {
+	c.timer.Stop()
+	c.finish(nil)
+}
 
 // expire ends it if it was not extended meanwhile.
 func (c *flightContext) expire() {
 	c.mu.Lock()
-	left := time.Until(c.end)
-	if left > 0 && c.err == nil {
+	defer c.mu.Unlock()
+	if left := time.Until(c.end); left > 0 && c.Context.Err() == nil {
 		c.timer.Reset(left)
-		c.mu.Unlock()
 		return
 	}
-	c.mu.Unlock()
 	c.finish(context.DeadlineExceeded)
-}
-
-func (c *flightContext) finish(err error) {
-	c.mu.Lock()
-	if c.err != nil {
-		c.mu.Unlock()
-		return
-	}
-	c.err = err
-	after := c.after
-	c.after = nil
-	if c.timer != nil {
-		c.timer.Stop()
-	}
-	close(c.done)
-	c.mu.Unlock()
-	for f := range after {
-		(*f)()
-	}
 }
