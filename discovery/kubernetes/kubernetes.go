@@ -468,12 +468,12 @@ func (f *follower) reflect(ctx context.Context, version string) (verb string, er
 			} else {
 				f.well(ctx)
 			}
-			return newPruned(watched, func() {
+			return stopping{watched, func() {
 				for _, timer := range timers {
 					timer.Stop()
 				}
 				end(nil)
-			}), nil
+			}}, nil
 		},
 	}, nil, store{f.options.Registry, f.source, func() {
 		if initial != nil && initial.Stop() {
@@ -496,47 +496,21 @@ func asked(options metav1.ListOptions) time.Duration {
 	return time.Duration(*options.TimeoutSeconds) * time.Second
 }
 
-// pruned is a watch whose objects are pruned as they come. (The library's own
-// filter waits for ever for a reader who has gone.)
-type pruned struct {
+// stopping is a watch; stopped is called when it is stopped.
+type stopping struct {
 	watch.Interface
-	result  chan watch.Event
-	ended   chan struct{}
-	end     sync.Once
 	stopped func()
 }
 
-// newPruned returns w, pruned; stopped is called when it is stopped.
-func newPruned(w watch.Interface, stopped func()) *pruned {
-	p := &pruned{Interface: w, result: make(chan watch.Event), ended: make(chan struct{}), stopped: stopped}
-	go func() {
-		defer close(p.result)
-		for event := range w.ResultChan() {
-			if object, ok := event.Object.(*unstructured.Unstructured); ok && event.Type != watch.Bookmark {
-				prune(object)
-			}
-			select {
-			case p.result <- event:
-			case <-p.ended:
-				return
-			}
-		}
-	}()
-	return p
-}
-
-// ResultChan implements watch.Interface.
-func (p *pruned) ResultChan() <-chan watch.Event { return p.result }
-
 // Stop implements watch.Interface.
-func (p *pruned) Stop() {
-	p.end.Do(func() { close(p.ended) })
-	p.Interface.Stop()
-	p.stopped()
+func (s stopping) Stop() {
+	s.Interface.Stop()
+	s.stopped()
 }
 
-// prune drops what is large and what may be secret as soon as it is decoded: a
-// connector's configuration, the text of its trace, what was applied last.
+// prune drops what is large and what may be secret of a list as soon as it is
+// decoded: a connector's configuration, the text of its trace, what was applied
+// last.
 func prune(object *unstructured.Unstructured) {
 	for _, path := range [][]string{
 		{"metadata", "managedFields"},
@@ -676,11 +650,19 @@ type store struct {
 }
 
 func (s store) object(from any) (*discovery.Object, error) {
-	resource, ok := from.(*unstructured.Unstructured)
-	if !ok {
-		return nil, fmt.Errorf("a %T is no resource", from)
+	switch from := from.(type) {
+	case *discovery.Object:
+		return from, nil
+	case *unstructured.Unstructured:
+		return discovery.Reduce(s.source.Kind, from.Object), nil
 	}
-	return discovery.Reduce(s.source.Kind, resource.Object), nil
+	return nil, fmt.Errorf("a %T is no resource", from)
+}
+
+// Transformer implements cache.TransformingStore: what comes by a watch before all
+// is there is not kept whole.
+func (s store) Transformer() cache.TransformFunc {
+	return func(from any) (any, error) { return s.object(from) }
 }
 
 // Add implements cache.ReflectorStore.
