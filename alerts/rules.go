@@ -143,7 +143,12 @@ const indent = "\n            "
 // it has beside those of its cluster; known is the metric whose presence ends it,
 // without the labels more.
 func (o Options) held(alert, severity, own, known string, more ...string) string {
-	return o.told(alert+"/"+severity) +
+	return o.hold(alert+"/"+severity, "", own, known, more)
+}
+
+// hold is held of an alert in a state, in any if it is "".
+func (o Options) hold(alert, state, own, known string, more []string) string {
+	return o.alerts(alert, state) +
 		indent + "  and " + ignoring(own) + "cluster:kafka_connect_state:held" +
 		indent + "  unless " + ignoring(without(own, "connector", "task", "worker")) +
 		fmt.Sprintf("max without (%s) (%s)", strings.Join(append([]string{o.fold()}, more...), ", "), known)
@@ -153,13 +158,8 @@ func (o Options) held(alert, severity, own, known string, more ...string) string
 // after it is over: a snapshot that is missing then must not hold it anew, or it
 // would never end where every third one is.
 func (o Options) kept(alert, severity, own, known string, more ...string) string {
-	hold := func(state, known string) string {
-		return o.alerts(alert+"/"+severity, state) +
-			indent + "  and " + ignoring(own) + "cluster:kafka_connect_state:held" +
-			indent + "  unless " + ignoring(without(own, "connector", "task", "worker")) +
-			fmt.Sprintf("max without (%s) (%s)", strings.Join(append([]string{o.fold()}, more...), ", "), known)
-	}
-	return hold("pending", known) + indent + "or" + indent + hold("firing", "last_over_time("+known+"[3m])")
+	alert += "/" + severity
+	return o.hold(alert, "pending", own, known, more) + indent + "or" + indent + o.hold(alert, "firing", own, "last_over_time("+known+"[3m])", more)
 }
 
 // lost are the exporters of whose job there is no target, because it is pushed, or

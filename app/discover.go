@@ -379,12 +379,6 @@ func (f *discoverer) secret(name secretName) secret {
 	return s
 }
 
-// connectionKeys are those of the connection Secret of Aiven's Kafka that are used,
-// without their prefix (controllers/kafka_controller.go of aiven-operator).
-func connectionKeys() []string {
-	return []string{"CONNECT_HOST", "CONNECT_PORT", "USERNAME", "PASSWORD", "CA_CERT"}
-}
-
 // connection is what a connection Secret says; f.mu is held.
 func (f *discoverer) connection(name secretName, prefix string, found *config.Found) error {
 	s := f.secret(name)
@@ -414,7 +408,8 @@ func (f *discoverer) named() map[secretName][]string {
 		case c == nil:
 		case c.ConnectionSecret != "":
 			name := secretName{o.Namespace, c.ConnectionSecret}
-			for _, key := range connectionKeys() {
+			// Those that are used (controllers/kafka_controller.go of aiven-operator).
+			for _, key := range []string{"CONNECT_HOST", "CONNECT_PORT", "USERNAME", "PASSWORD", "CA_CERT"} {
 				all[name] = append(all[name], c.ConnectionPrefix+key)
 			}
 		case c.Aiven != nil && c.Aiven.Token.Name != "":

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -339,7 +341,7 @@ func (w *watch) watchFiles(ctx context.Context) {
 			unsettled, pause = nil, w.options.AutoReload
 		case !changed:
 			unsettled, pause = nil, w.options.AutoReload
-		case unsettled == nil || !unsettled.equal(now):
+		case unsettled == nil || !maps.Equal(unsettled, now):
 			unsettled, pause = now, settle
 		default:
 			_ = w.reload(ctx) // It has said what is wrong.
@@ -357,10 +359,10 @@ func (w *watch) changed(ctx context.Context) (now contents, changed, failed bool
 	case <-ctx.Done():
 		return nil, false, false
 	}
-	names := w.read.names()
+	names := slices.Collect(maps.Keys(w.read))
 	now, err := within(ctx, w.reading, func() contents { return contentsOf(names) })
 	if err != nil {
 		return nil, false, w.failure != nil // Nothing is known of them now.
 	}
-	return now, !now.equal(w.read), w.failure != nil
+	return now, !maps.Equal(now, w.read), w.failure != nil
 }

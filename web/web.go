@@ -160,7 +160,7 @@ func New(o Options) (public, admin http.Handler, err error) {
 
 // health adds what orchestrators ask.
 func (s *server) health(mux *http.ServeMux) {
-	mux.HandleFunc("GET /-/healthy", s.healthy)
+	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { plain(w, "The exporter is healthy.\n") })
 	mux.HandleFunc("GET /-/ready", s.ready)
 }
 
@@ -197,10 +197,6 @@ func around(next http.Handler) http.Handler {
 func plain(w http.ResponseWriter, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, text)
-}
-
-func (s *server) healthy(w http.ResponseWriter, _ *http.Request) {
-	plain(w, "The exporter is healthy.\n")
 }
 
 func (s *server) ready(w http.ResponseWriter, _ *http.Request) {

@@ -116,8 +116,12 @@ func (m *memory) cluster(r *series.Result, b *batch) {
 		known.last = &result
 		m.endBase(known, current, b)
 	} else {
-		if !down && known.base != nil {
-			m.compare(known, current, b)
+		if !down && known.base != nil { // What it had and is not current has ended.
+			at := b.now
+			if !known.since.IsZero() {
+				at = known.since
+			}
+			m.keepAll(known, known.base, known.allStates, current, at, b)
 		}
 		known.base, known.allStates, known.since, known.last = &result, m.allStates, time.Time{}, nil
 	}
@@ -137,15 +141,6 @@ func (m *memory) endBase(known *sent, current map[uint64]struct{}, b *batch) (n 
 		n++
 	})
 	return n
-}
-
-// compare finds the series of the base that are not current.
-func (m *memory) compare(known *sent, current map[uint64]struct{}, b *batch) {
-	at := known.since
-	if at.IsZero() {
-		at = b.now
-	}
-	m.keepAll(known, known.base, known.allStates, current, at, b)
 }
 
 // keepAll keeps the series of a result that are not current. The end of what cannot
