@@ -267,12 +267,14 @@ func groupState(word string) connect.GroupState {
 
 // nameOf returns how a member calls itself in statuses: host and port of the
 // address that it tells the others, or, where it has none (MirrorMaker 2), its
-// client.id. That is connect-<host:port> unless configured.
+// client.id. That is connect-<host:port> unless configured. It is cut where it is longer than
+// what is shown.
 func nameOf(address, client string) string {
+	name := strings.TrimPrefix(client, "connect-")
 	if parsed, err := url.Parse(address); err == nil && parsed.Host != "" {
-		return strings.ToValidUTF8(parsed.Host, "\ufffd")
+		name = parsed.Host
 	}
-	return strings.ToValidUTF8(strings.TrimPrefix(client, "connect-"), "\ufffd")
+	return strings.ToValidUTF8(name[:min(len(name), connect.MaxText)], "\ufffd")
 }
 
 // is tells whether a status that names a worker may mean this member. MirrorMaker

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -30,8 +31,9 @@ type statusLog struct {
 	gone map[string]goneCounts
 	// changed are the connectors whose events have to be made anew.
 	changed map[string]struct{}
-	// undecoded is how many records were not what a worker writes.
-	undecoded int
+	// undecoded is how many records were not what a worker writes, and tooLarge how many
+	// had a longer name than is shown.
+	undecoded, tooLarge int
 	// statuses is how many were about a connector, a task or a topic, and others how
 	// many were not: all of them where the topic is none of statuses.
 	statuses, others int
@@ -111,10 +113,18 @@ func (l *statusLog) take(record *kgo.Record, isNew bool) {
 		}
 		return
 	}
+	if max(len(k.connector), len(k.topic)) > connect.MaxText {
+		l.tooLarge++
+		return
+	}
 	var s *status
 	if k.kind != ofTopic {
 		decoded, err := l.decoder.decode(record.Value)
-		if err != nil {
+		switch {
+		case errors.Is(err, connect.TooLarge):
+			l.tooLarge++
+			return
+		case err != nil:
 			l.undecoded++
 			return
 		}

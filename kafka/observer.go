@@ -235,7 +235,7 @@ func (o *Observer) readTopics(ctx context.Context, r *reading, metadata *kmsg.Me
 	for _, name := range sortedKeys(o.offsets) {
 		topics = append(topics, &o.offsets[name].topic)
 	}
-	undecoded, unread := o.log.undecoded, make([]int, len(topics))
+	undecoded, tooLarge, unread := o.log.undecoded, o.log.tooLarge, make([]int, len(topics))
 	for i, t := range topics {
 		unread[i] = t.unread
 	}
@@ -247,6 +247,9 @@ func (o *Observer) readTopics(ctx context.Context, r *reading, metadata *kmsg.Me
 	if o.status != nil {
 		if r.status = errs[0] == nil; o.log.undecoded > undecoded {
 			r.failed(fmt.Errorf("read topic %s: %w: %d records are not what workers write", o.status.name, connect.Decode, o.log.undecoded-undecoded))
+		}
+		if o.log.tooLarge > tooLarge {
+			r.failed(fmt.Errorf("read topic %s: %w: %d records have a name or a text of more than %d bytes", o.status.name, connect.TooLarge, o.log.tooLarge-tooLarge, connect.MaxText))
 		}
 		if o.log.statuses == 0 && o.log.others > 0 {
 			r.failed(o.status.another("status.storage.topic", "there is no status in it, but other records"))

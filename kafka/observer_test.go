@@ -328,6 +328,35 @@ func TestRecordsThatCannotBeDecoded(t *testing.T) {
 	observe(t, o)
 }
 
+// Names are bounded as those that REST tells.
+func TestNamesThatAreTooLong(t *testing.T) {
+	c := kafkatest.New(t, nil)
+	o := observer(t, c, without(false, true))
+	longest, longer := strings.Repeat("a", connect.MaxText), strings.Repeat("b", connect.MaxText+1)
+	c.Write(
+		running(longest, -1, worker1), running(longest, 0, longest), running(longest, 1, longer),
+		running(longer, -1, worker1), running(longer, 0, worker1), kafkatest.Status{Connector: longer, Task: 0},
+	)
+	c.Produce(&kgo.Record{Topic: kafkatest.StatusTopic, Key: []byte("status-topic-" + longer + ":connector-" + longest), Value: []byte("{}")})
+	c.SetGroup(kafkatest.State{State: "Stable", Members: []kafkatest.Member{{ID: "a", Client: longer}, {ID: "b", URL: "http://" + longer + "/"}}})
+	s, err := o.Observe(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := s.Brokers.Err; !errors.Is(e, connect.TooLarge) || !strings.Contains(e.Error(), " 4 records") || strings.Contains(e.Error(), "bbbb") || s.Brokers.Errors[connect.TooLarge] != 1 {
+		t.Errorf("the error is %.300v", e)
+	}
+	if len(s.Connectors) != 1 || s.Connectors[0].Name != longest || len(s.Connectors[0].Tasks) != 1 {
+		t.Errorf("%d connectors are shown", len(s.Connectors))
+	}
+	for _, m := range s.Brokers.Group.Members {
+		if !strings.HasPrefix(m.Worker, "bbbb") || len(m.Worker) > len("#2")+len("@")+connect.MaxText {
+			t.Errorf("a member is called by %d bytes", len(m.Worker))
+		}
+	}
+	observe(t, o)
+}
+
 // A topic that is there and is another one is no silence: its name is asked about.
 func TestTopicsThatAreOthers(t *testing.T) {
 	c := kafkatest.New(t, nil)

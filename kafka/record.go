@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"unicode/utf8"
@@ -91,11 +92,17 @@ func newStatusDecoder() *statusDecoder {
 // ours to show.
 var errValue = fmt.Errorf("%w: a record of the status topic is not what workers write", connect.Decode)
 
+// errText is a text that is longer than one that is shown.
+var errText = fmt.Errorf("%w: a text of a record of the status topic is longer than %d bytes", connect.TooLarge, connect.MaxText)
+
 // decode reads a value.
 func (d *statusDecoder) decode(value []byte) (status, error) {
 	d.begin(value)
 	s, err := d.object()
-	if err != nil {
+	switch {
+	case errors.Is(err, errText):
+		return status{}, errText
+	case err != nil:
 		return status{}, errValue
 	}
 	s.failure = trace.Settle(s.state, s.failure)
@@ -166,11 +173,17 @@ func (d *statusDecoder) text() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		return d.strings.of(quoted[1 : len(quoted)-1]), nil
+	plain := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(plain, '\\') >= 0 {
+		if d.scratch, err = jsontext.AppendUnquote(d.scratch[:0], quoted); err != nil {
+			return "", err
+		}
+		plain = d.scratch
 	}
-	d.scratch, err = jsontext.AppendUnquote(d.scratch[:0], quoted)
-	return d.strings.of(d.scratch), err
+	if len(plain) > connect.MaxText {
+		return "", errText
+	}
+	return d.strings.of(plain), nil
 }
 
 func (d *statusDecoder) number() (int64, error) {
