@@ -2,13 +2,11 @@ package config
 
 import (
 	"cmp"
-	"fmt"
 	"net/url"
 
 	commoncfg "github.com/prometheus/common/config"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config/internal/client"
-	"github.com/kafka-connect-exporter/kafka-connect-exporter/safefile"
 )
 
 // ProviderAiven is Kafka Connect run by Aiven.
@@ -23,17 +21,6 @@ type Aiven struct {
 	TokenFile string           `yaml:"token_file,omitempty" doc:"File with the API token."`
 	APIURL    URL              `yaml:"api_url" default:"https://api.aiven.io" doc:"Base of the API."`
 	Route     string           `yaml:"route" default:"public" doc:"Network route to the service: public, private, privatelink or dynamic."`
-}
-
-func (a *Aiven) readToken() (string, error) {
-	if a.TokenFile == "" {
-		return string(a.Token), nil
-	}
-	token, err := safefile.ReadSecret(a.TokenFile)
-	if err != nil {
-		return "", fmt.Errorf("read the Aiven token: %w", err)
-	}
-	return token, nil
 }
 
 func aivenProvider() provider {
@@ -68,6 +55,6 @@ func validateAiven(l *loader, settings *Settings, cluster *Cluster, at origin) e
 			return at.Wrong("aiven", "needs an API token: token_file, token, or the variable AIVEN_TOKEN")
 		}
 	}
-	cluster.AivenToken = block.readToken
+	cluster.AivenToken = func() (string, error) { return readSecret(block.Token, block.TokenFile, "read the Aiven token:") }
 	return client.CheckHeader(string(block.Token), "aiven.token", at.Place)
 }

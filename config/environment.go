@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -23,8 +24,6 @@ import (
 // as not set.
 type environment struct {
 	values map[string]string
-	// names, sorted.
-	names []string
 	// used are those that the file refers to.
 	used     map[string]bool
 	warnings []string
@@ -36,10 +35,8 @@ func newEnvironment(environ []string) *environment {
 		name, value, _ := strings.Cut(entry, "=")
 		if _, twice := e.values[name]; !twice && strings.TrimSpace(value) != "" {
 			e.values[name] = value
-			e.names = append(e.names, name)
 		}
 	}
-	slices.Sort(e.names)
 	return e
 }
 
@@ -336,7 +333,7 @@ func (c *environmentCluster) authenticate() error {
 var numbered = regexp.MustCompile(`^(.*)_([0-9]+)$`)
 
 func (e *environment) refuseNumbered() error {
-	for _, name := range e.names {
+	for _, name := range slices.Sorted(maps.Keys(e.values)) {
 		match := numbered.FindStringSubmatch(name)
 		if match == nil {
 			continue
@@ -370,7 +367,7 @@ func (e *environment) warnOfSlips(ids []string) {
 	for _, variable := range variables() {
 		names = append(names, variable.name)
 	}
-	for _, name := range e.names {
+	for _, name := range slices.Sorted(maps.Keys(e.values)) {
 		at := strings.Index(name, "CONNECT_")
 		if at < 0 || at > 0 && name[at-1] != '_' || e.used[name] {
 			continue

@@ -58,14 +58,18 @@ type SinkLag struct {
 // ReadPassword returns the password of PLAIN and SCRAM, read anew where it is in
 // a file, so that it can be changed while the exporter runs.
 func (s *SASL) ReadPassword() (string, error) {
-	if s.PasswordFile == "" {
-		return string(s.Password), nil
+	return readSecret(s.Password, s.PasswordFile, "read the SASL password: "+s.PasswordFile)
+}
+
+func readSecret(value commoncfg.Secret, file, doing string) (string, error) {
+	if file == "" {
+		return string(value), nil
 	}
-	password, err := safefile.ReadSecret(s.PasswordFile)
+	secret, err := safefile.ReadSecret(file)
 	if err != nil {
-		return "", fmt.Errorf("read the SASL password: %s %w", s.PasswordFile, err)
+		return "", fmt.Errorf("%s %w", doing, err)
 	}
-	return password, nil
+	return secret, nil
 }
 
 // Keep says whether the lag of a connector is read.

@@ -7,50 +7,43 @@ import (
 	"strings"
 )
 
-var variableReference = regexp.MustCompile(`^\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+var (
+	references = regexp.MustCompile(`\$\$|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)\})?`)
+	// dollars are those that expand would not leave as they are.
+	dollars = regexp.MustCompile(`\$+\{|\$\$+`)
+)
 
 // expand puts variables of the environment in the place of ${NAME}. "$$" stands
 // for "$", and a "$" before anything else for itself: "^orders$" is as it is. What
 // comes out has at most limit bytes.
-func (d *Document) expand(text string, limit int) (string, error) {
-	before, rest, found := strings.Cut(text, "$")
-	if !found && len(text) <= limit {
+func (d *Document) expand(text string, limit int) (out string, err error) {
+	size := len(text)
+	if size <= limit && !strings.Contains(text, "$") {
 		return text, nil
 	}
-	var out strings.Builder
-	for ; found; before, rest, found = strings.Cut(rest, "$") {
-		if out.WriteString(before); out.Len() > limit {
-			break
-		}
+	out = references.ReplaceAllStringFunc(text, func(reference string) string {
+		value, name := "$", strings.Trim(reference, "${}")
 		switch {
-		case strings.HasPrefix(rest, "$"):
-			out.WriteByte('$')
-			rest = rest[1:]
-		case strings.HasPrefix(rest, "{"):
-			match := variableReference.FindStringSubmatch(rest)
-			if match == nil {
-				return "", errors.New("${ must be followed by the name of a variable and }, such as ${PASSWORD}; $${ stands for ${ itself")
+		case err != nil || size > limit:
+			return ""
+		case name != "":
+			found, set := d.variable(name)
+			if value = found; !set {
+				err = fmt.Errorf("the variable %s is not set, or empty; $${ stands for ${ itself", name)
 			}
-			value, set := d.variable(match[1])
-			if !set {
-				return "", fmt.Errorf("the variable %s is not set, or empty; $${ stands for ${ itself", match[1])
-			}
-			out.WriteString(value)
-			rest = rest[len(match[0]):]
-		default:
-			out.WriteByte('$')
+		case reference != "$$":
+			err = errors.New("${ must be followed by the name of a variable and }, such as ${PASSWORD}; $${ stands for ${ itself")
 		}
+		size += len(value) - len(reference)
+		return value
+	})
+	if err == nil && size > limit {
+		err = fmt.Errorf("with its anchors and variables the file has more than %d MB", maxBytes>>20)
 	}
-	if out.WriteString(before); out.Len() > limit {
-		return "", fmt.Errorf("with its anchors and variables the file has more than %d MB", maxBytes>>20)
-	}
-	return out.String(), nil
+	return out, err
 }
 
 // Unexpanded writes a text so that it is read as it is.
 func Unexpanded(text string) string {
 	return dollars.ReplaceAllStringFunc(text, func(run string) string { return strings.ReplaceAll(run, "$", "$$") })
 }
-
-// dollars are those that expand would not leave as they are.
-var dollars = regexp.MustCompile(`\$+\{|\$\$+`)
