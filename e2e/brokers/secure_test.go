@@ -64,8 +64,13 @@ func TestSecureBroker(t *testing.T) {
 	defer endpoint.Close()
 	oauth := fmt.Sprintf("- name: oauth\n  urls: [%q]\n  kafka: {bootstrap_servers: [%q], group_id: secure, status_storage_topic: secure-status, offset_storage_topic: secure-offsets, tls_config: {ca_file: %q}, sasl: {mechanism: OAUTHBEARER, oauth2: {client_id: scout, client_secret: scout-s3cret, token_url: %q}}}\n",
 		w.URL.String(), secure.Address, secure.Certificate, endpoint.URL)
-	e := p.exporter("exporter", oauth+cluster("scram", "scout", "SCRAM-SHA-512", "password_file: "+password)+cluster("plain", "scout", "PLAIN", "password: scout-s3cret"))
-	for _, cluster := range []string{"scram", "plain", "oauth"} {
+	mutual := func(name, certificate string) string {
+		return fmt.Sprintf("- name: %s\n  urls: [%q]\n  kafka: {bootstrap_servers: [%q], group_id: secure, status_storage_topic: secure-status, offset_storage_topic: secure-offsets, tls_config: {ca_file: %q%s}}\n",
+			name, w.URL.String(), secure.Mutual, secure.Certificate, certificate)
+	}
+	certificate := fmt.Sprintf(", cert_file: %q, key_file: %q", secure.ClientCertificate, secure.ClientKey)
+	e := p.exporter("exporter", oauth+mutual("mutual", certificate)+cluster("scram", "scout", "SCRAM-SHA-512", "password_file: "+password)+cluster("plain", "scout", "PLAIN", "password: scout-s3cret"))
+	for _, cluster := range []string{"scram", "plain", "oauth", "mutual"} {
 		e.expect(1, "kafka_connect_brokers_up", cluster)
 		e.expect(1, "kafka_connect_group_members", cluster)
 		e.expect(0, "kafka_connect_sink_lag_sum", cluster, `connector="sink"`)
@@ -104,6 +109,9 @@ func TestSecureBroker(t *testing.T) {
 		if n := strings.Count(output, "grant "); n != 1 {
 			t.Errorf("%d rights are said to be missing: %s", n, output)
 		}
+	}
+	if output, status := check(mutual("anonymous", "")); status != 2 || !strings.Contains(output, "certificate") {
+		t.Errorf("without a certificate: status %d: %s", status, output)
 	}
 	// The broker that is spoken to without TLS says so.
 	if output, status := check(fmt.Sprintf("- {name: x, urls: [%q], kafka: {bootstrap_servers: [%q], group_id: secure}}\n", w.URL.String(), secure.Address)); status != 2 || !strings.Contains(output, "set tls_config") {

@@ -135,48 +135,63 @@ func (b *Broker) Start(ctx context.Context) (err error) {
 	})
 }
 
-// Secure is a listener with TLS, SASL and ACLs; the other one stays as it is, for
-// workers, and may do everything.
+// Secure are two listeners with TLS and ACLs, one with SASL and one that asks for
+// certificates; that of the workers stays as it is, and may do everything.
 type Secure struct {
 	// Users and their passwords, for PLAIN and SCRAM-SHA-512. By OAUTHBEARER anybody is
 	// who a token says that is not signed (what Kafka has for trying it out).
 	Users map[string]string
 
-	// Address of the listener, and the certificate (PEM) that its clients have to
-	// trust; set by the start.
-	Address, Certificate string
+	// Address of the listener with SASL, that of the one that asks for certificates, and
+	// the certificate (PEM) that their clients have to trust; set by the start.
+	Address, Mutual, Certificate string
+	// ClientCertificate and ClientKey (PEM) of the user scout; set by the start.
+	ClientCertificate, ClientKey string
 }
 
-// apply adds the listener to a broker's properties and returns what its storage
+// apply adds the listeners to a broker's properties and returns what its storage
 // has to be formatted with.
 func (s *Secure) apply(ctx context.Context, ports *process.Ports, directory string, properties map[string]string) (formatting []string, err error) {
-	port, err := ports.Next()
-	if err != nil {
-		return nil, err
+	for _, address := range []*string{&s.Address, &s.Mutual} {
+		port, err := ports.Next()
+		if err != nil {
+			return nil, err
+		}
+		*address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	}
-	s.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	store, certificate, err := keyStore(ctx, directory)
 	if err != nil {
 		return nil, err
 	}
 	s.Certificate = certificate
+	s.ClientCertificate, s.ClientKey = filepath.Join(directory, "client.pem"), filepath.Join(directory, "client.key")
+	if output, err := exec.CommandContext(ctx, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+		"-subj", "/CN=scout", "-days", "2", "-out", s.ClientCertificate, "-keyout", s.ClientKey).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("make a client's certificate: %w\n%s", err, output)
+	}
 	var plain strings.Builder
 	plain.WriteString("org.apache.kafka.common.security.plain.PlainLoginModule required")
 	for _, user := range slices.Sorted(maps.Keys(s.Users)) {
 		fmt.Fprintf(&plain, " user_%s=%q", user, s.Users[user])
 		formatting = append(formatting, "--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", user, s.Users[user]))
 	}
+	for _, listener := range []string{"secure", "mutual"} {
+		prefix := "listener.name." + listener + ".ssl.keystore."
+		properties[prefix+"location"], properties[prefix+"password"], properties[prefix+"type"] = store, storePassword, "PKCS12"
+	}
+	added := ",SECURE://" + s.Address + ",MUTUAL://" + s.Mutual
 	maps.Copy(properties, map[string]string{
-		"listeners":                                           properties["listeners"] + ",SECURE://" + s.Address,
-		"advertised.listeners":                                properties["advertised.listeners"] + ",SECURE://" + s.Address,
-		"listener.security.protocol.map":                      properties["listener.security.protocol.map"] + ",SECURE:SASL_SSL",
+		"listeners":                                           properties["listeners"] + added,
+		"advertised.listeners":                                properties["advertised.listeners"] + added,
+		"listener.security.protocol.map":                      properties["listener.security.protocol.map"] + ",SECURE:SASL_SSL,MUTUAL:SSL",
 		"sasl.enabled.mechanisms":                             "SCRAM-SHA-512,PLAIN,OAUTHBEARER",
 		"listener.name.secure.oauthbearer.sasl.jaas.config":   "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;",
 		"listener.name.secure.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
 		"listener.name.secure.plain.sasl.jaas.config":         plain.String() + ";",
-		"listener.name.secure.ssl.keystore.location":          store,
-		"listener.name.secure.ssl.keystore.password":          storePassword,
-		"listener.name.secure.ssl.keystore.type":              "PKCS12",
+		"listener.name.mutual.ssl.client.auth":                "required",
+		"listener.name.mutual.ssl.truststore.location":        s.ClientCertificate,
+		"listener.name.mutual.ssl.truststore.type":            "PEM",
+		"listener.name.mutual.ssl.principal.mapping.rules":    "RULE:^CN=(.*)$/$1/",
 		"authorizer.class.name":                               "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 		"super.users":                                         "User:ANONYMOUS",
 	})
