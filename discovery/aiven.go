@@ -3,7 +3,6 @@ package discovery
 import (
 	"cmp"
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -107,7 +106,8 @@ type workerSetting struct {
 	preset any
 }
 
-// workerSettingTable has those of Aiven's definition; defaults as it documents them.
+// workerSettingTable has those of Aiven's definition, by name; defaults as it documents
+// them.
 var workerSettingTable = []workerSetting{
 	{"connector_client_config_override_policy", "connector_client_config_override_policy", "None"},
 	{"consumer_auto_offset_reset", "consumer_auto_offset_reset", "earliest"},
@@ -151,7 +151,5 @@ func workerSettings(config tree) (numbers []connect.WorkerSetting, words []conne
 			words = append(words, connect.WorkerChoice{Name: setting.name, Value: value})
 		}
 	}
-	slices.SortFunc(numbers, func(a, b connect.WorkerSetting) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(words, func(a, b connect.WorkerChoice) int { return cmp.Compare(a.Name, b.Name) })
 	return numbers, words
 }

@@ -35,10 +35,15 @@ func NewRegistry() *Registry {
 // one.
 func (r *Registry) Changed() <-chan struct{} { return r.changed }
 
-func (r *Registry) signal() {
-	select {
-	case r.changed <- struct{}{}:
-	default: // One is told already.
+// change makes a change, and tells of it if there was one.
+func (r *Registry) change(make func() (changed bool)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if make() {
+		select {
+		case r.changed <- struct{}{}:
+		default: // One is told already.
+		}
 	}
 }
 
@@ -48,41 +53,33 @@ func (r *Registry) Replace(source Source, objects []*Object) {
 	for _, o := range objects {
 		next[o.Key] = o
 	}
-	r.mu.Lock()
-	same := reflect.DeepEqual(r.sources[source], next)
-	r.sources[source] = next
-	r.mu.Unlock()
-	if !same {
-		r.signal()
-	}
+	r.change(func() bool {
+		before := r.sources[source]
+		r.sources[source] = next
+		return !reflect.DeepEqual(before, next)
+	})
 }
 
 // Set adds an object or replaces the one with its key. One that is as before
 // changes nothing: operators touch their resources often.
 func (r *Registry) Set(source Source, o *Object) {
-	r.mu.Lock()
-	if r.sources[source] == nil {
-		r.sources[source] = map[Key]*Object{}
-	}
-	same := reflect.DeepEqual(r.sources[source][o.Key], o)
-	if !same {
+	r.change(func() bool {
+		if r.sources[source] == nil {
+			r.sources[source] = map[Key]*Object{}
+		}
+		before := r.sources[source][o.Key]
 		r.sources[source][o.Key] = o
-	}
-	r.mu.Unlock()
-	if !same {
-		r.signal()
-	}
+		return !reflect.DeepEqual(before, o)
+	})
 }
 
 // Delete removes an object.
 func (r *Registry) Delete(source Source, key Key) {
-	r.mu.Lock()
-	_, there := r.sources[source][key]
-	delete(r.sources[source], key)
-	r.mu.Unlock()
-	if there {
-		r.signal()
-	}
+	r.change(func() bool {
+		_, there := r.sources[source][key]
+		delete(r.sources[source], key)
+		return there
+	})
 }
 
 // Has tells whether a source has objects.
@@ -94,13 +91,11 @@ func (r *Registry) Has(source Source) bool {
 
 // Drop removes a source with its objects.
 func (r *Registry) Drop(source Source) {
-	r.mu.Lock()
-	there := len(r.sources[source]) > 0
-	delete(r.sources, source)
-	r.mu.Unlock()
-	if there {
-		r.signal()
-	}
+	r.change(func() bool {
+		there := len(r.sources[source]) > 0
+		delete(r.sources, source)
+		return there
+	})
 }
 
 // A Placed object and the settings that found it.
