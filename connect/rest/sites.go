@@ -103,15 +103,21 @@ func (o *Observer) askRoot(ctx context.Context, s *site) (func(), time.Duration,
 	}, rootMaxAge, nil
 }
 
+// healthOf asks a worker whether it can work.
+func (o *Observer) healthOf(ctx context.Context, s *site, timeout time.Duration) (got beside.Health, err error) {
+	got = beside.NoHealth
+	take := func(code int, body []byte) { got = beside.HealthOf(code, body) }
+	err = o.client.once(ctx, s.url, 1, call{
+		endpoint: "health", path: "/health", timeout: timeout, refused: take,
+		decode: whole(func(body []byte) error { take(http.StatusOK, body); return nil }),
+	}, o.reports.Report)
+	return got, err
+}
+
 // askHealth asks a worker whether it can work. One that does not come to an
 // answer within the time that it gives itself cannot.
 func (o *Observer) askHealth(ctx context.Context, s *site) (func(), time.Duration, error) {
-	got := beside.NoHealth
-	take := func(code int, body []byte) { got = beside.HealthOf(code, body) }
-	err := o.client.once(ctx, s.url, 1, call{
-		endpoint: "health", path: "/health", timeout: beside.HealthTimeout, refused: take,
-		decode: whole(func(body []byte) error { take(http.StatusOK, body); return nil }),
-	}, o.reports.Report)
+	got, err := o.healthOf(ctx, s, beside.HealthTimeout)
 	if errors.Is(err, connect.Timeout) && ctx.Err() == nil {
 		got = beside.Unhealthy
 	}

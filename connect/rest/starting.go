@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
@@ -57,11 +56,6 @@ func (d *draft) believe(ctx context.Context) error {
 
 // starting tells whether a worker says so, or nothing for a while.
 func (d *draft) starting(ctx context.Context, s *site) bool {
-	health := beside.NoHealth
-	take := func(code int, body []byte) { health = beside.HealthOf(code, body) }
-	err := d.client.once(ctx, s.url, 1, call{
-		endpoint: "health", path: "/health", timeout: min(beside.Stall, d.options.RequestTimeout), refused: take,
-		decode: whole(func(body []byte) error { take(http.StatusOK, body); return nil }),
-	}, d.reports.Report)
+	health, err := d.healthOf(ctx, s, min(beside.Stall, d.options.RequestTimeout))
 	return health == beside.Unhealthy || errors.Is(err, connect.Timeout)
 }
