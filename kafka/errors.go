@@ -27,8 +27,7 @@ func explain(doing, right string, err error) error {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	reason, why := classify(err)
-	switch {
-	case reason == connect.Forbidden && right != "":
+	if reason == connect.Forbidden && right != "" {
 		why += ": grant " + right
 	}
 	return fmt.Errorf("%s: %w: %s", doing, reason, why)

@@ -12,9 +12,9 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
-// counterMemory is how long the counts of a connector that is gone stay: one that
+// countsRetention is how long the counts of a connector that is gone stay: one that
 // is made again under its name goes on counting.
-const counterMemory = 10 * time.Minute
+const countsRetention = 10 * time.Minute
 
 // A statusLog is what the status topic tells: the last status of each connector
 // and task that is alive, and how often each changed since reading began.
@@ -260,7 +260,7 @@ func restarted(before, now *status) bool {
 // that were told before. now is the time of the snapshot.
 func (l *statusLog) publish(now time.Time) {
 	for name, counts := range l.gone {
-		if now.Sub(counts.at) > counterMemory {
+		if now.Sub(counts.at) > countsRetention {
 			delete(l.gone, name)
 		}
 	}

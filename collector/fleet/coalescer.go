@@ -293,9 +293,11 @@ func (c *coalescer) fly(f *flight) {
 		}
 	}
 	snapshot, err = f.observer.Observe(f.ctx, func(r connect.Request) { c.report(f, r) })
-	known, past := c.known()
+	c.mu.Lock()
+	known, past := c.success, c.history
+	c.mu.Unlock()
 	if snapshot != nil {
-		brokers := verifyBrokers(snapshot.Brokers, brokersOf(known))
+		brokers := verifyBrokers(snapshot.Brokers, known)
 		if brokers != snapshot.Brokers {
 			checked := *snapshot
 			checked.Brokers = brokers
@@ -313,20 +315,6 @@ func (c *coalescer) fly(f *flight) {
 		return
 	}
 	history = past.Next(snapshot, time.Now())
-}
-
-func brokersOf(snapshot *connect.Snapshot) *connect.Brokers {
-	if snapshot == nil {
-		return nil
-	}
-	return snapshot.Brokers
-}
-
-// known returns the last snapshot that was had, and what all came to.
-func (c *coalescer) known() (*connect.Snapshot, series.History) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.success, c.history
 }
 
 // report is told of each API call of a flight.

@@ -162,7 +162,7 @@ func (v *verifier) short(values ...string) {
 // verifyBrokers is verify for what brokers tell, which costs nothing else: it
 // returns that, or why it is none. Events of the revision before are not verified
 // again.
-func verifyBrokers(b, before *connect.Brokers) *connect.Brokers {
+func verifyBrokers(b *connect.Brokers, before *connect.Snapshot) *connect.Brokers {
 	if b == nil {
 		return nil
 	}
@@ -188,7 +188,8 @@ func verifyBrokers(b, before *connect.Brokers) *connect.Brokers {
 			v.short(t.Topic)
 		}
 	}
-	if b.TellsTopics && (before == nil || !before.EventsRevision.Same(b.EventsRevision)) {
+	known := before != nil && before.Brokers != nil && before.Brokers.EventsRevision.Same(b.EventsRevision)
+	if b.TellsTopics && !known {
 		for name, events := range b.Events {
 			if len(events.Topics) > 0 {
 				v.short(name)

@@ -98,14 +98,11 @@ func (p *past) count(before *connect.Connector) {
 	}
 	for i := range p.seen.Tasks {
 		t := &p.seen.Tasks[i]
-		for len(tasks) > 0 && tasks[0].ID < t.ID {
-			tasks = tasks[1:]
-		}
-		if len(tasks) == 0 || tasks[0].ID != t.ID {
+		b := next(&tasks, t.ID, taskID)
+		if b == nil {
 			p.TaskFailures += one(t.State == connect.StateFailed)
 			continue
 		}
-		b := &tasks[0]
 		p.TaskStateChanges += one(t.State != b.State)
 		if !changed(b.State, b.Failure, t.State, t.Failure) {
 			continue
@@ -154,29 +151,34 @@ func (p *past) date(before *past, taken time.Time) {
 		if t.State == connect.StateRunning {
 			continue
 		}
-		tasks = from(tasks, t.ID, func(t *connect.Task) int { return t.ID })
-		known.Tasks = from(known.Tasks, t.ID, func(t *TaskPast) int { return t.ID })
-		events.Tasks = from(events.Tasks, t.ID, func(t *connect.TaskEvents) int { return t.ID })
 		var began, exactly time.Time
-		goesOn := len(tasks) > 0 && tasks[0].ID == t.ID && !changed(tasks[0].State, tasks[0].Failure, t.State, t.Failure)
-		if len(known.Tasks) > 0 && known.Tasks[0].ID == t.ID {
-			began = known.Tasks[0].Since
+		b := next(&tasks, t.ID, taskID)
+		goesOn := b != nil && !changed(b.State, b.Failure, t.State, t.Failure)
+		if k := next(&known.Tasks, t.ID, func(t *TaskPast) int { return t.ID }); k != nil {
+			began = k.Since
 		}
-		exact := len(events.Tasks) > 0 && events.Tasks[0].ID == t.ID && events.Tasks[0].State == t.State
+		e := next(&events.Tasks, t.ID, func(t *connect.TaskEvents) int { return t.ID })
+		exact := e != nil && e.State == t.State
 		if exact {
-			exactly = events.Tasks[0].Since
+			exactly = e.Since
 		}
 		p.Tasks = append(p.Tasks, TaskPast{t.ID, since(goesOn, began, taken, exact, exactly)})
 	}
 }
 
-// from returns what follows of a sorted list, from an id on.
-func from[T any](list []T, id int, of func(*T) int) []T {
-	for len(list) > 0 && of(&list[0]) < id {
-		list = list[1:]
+// next returns what has an id in a sorted list, nil if nothing has, and takes what
+// is before it off the list.
+func next[T any](list *[]T, id int, of func(*T) int) *T {
+	for len(*list) > 0 && of(&(*list)[0]) < id {
+		*list = (*list)[1:]
 	}
-	return list
+	if len(*list) == 0 || of(&(*list)[0]) != id {
+		return nil
+	}
+	return &(*list)[0]
 }
+
+func taskID(t *connect.Task) int { return t.ID }
 
 // since is when a state began: by the brokers if they know, as before if it goes
 // on, else now.
