@@ -253,7 +253,7 @@ type servers struct {
 // start serves on more listeners.
 func (s *servers) start(listeners []net.Listener, handler http.Handler, webConfigFile string, logger *slog.Logger) {
 	s.listeners = append(s.listeners, listeners...)
-	connections := newConnections(maxConnections)
+	connections := newConnections(connectionsOf(descriptors()))
 	for _, listener := range listeners {
 		server := &http.Server{
 			Handler:           handler,

@@ -13,6 +13,10 @@ import (
 // the calls to the clusters need too.
 const maxConnections = 2048
 
+// connectionsOf so many descriptors: a third for each of both, if that is less, so
+// that connections without a request take none from the calls.
+func connectionsOf(descriptors uint64) int { return int(min(maxConnections, descriptors/3)) }
+
 // connections bounds how many there are. Beyond that, the one that has been
 // without a request for the longest makes room for a new one.
 type connections struct {

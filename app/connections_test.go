@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -78,5 +79,17 @@ func TestConnectionsAreBounded(t *testing.T) {
 			t.Errorf("%d connections", n)
 		}
 		c.mu.Unlock()
+	}
+}
+
+// Where the process may have few descriptors, some are left for the clusters.
+func TestConnectionsOfFewDescriptors(t *testing.T) {
+	for descriptors, want := range map[uint64]int{256: 85, 1024: 341, 1 << 20: maxConnections, math.MaxUint64: maxConnections} {
+		if got := connectionsOf(descriptors); got != want {
+			t.Errorf("of %d descriptors: %d connections, want %d", descriptors, got, want)
+		}
+	}
+	if n := connectionsOf(descriptors()); n < 1 || n > maxConnections {
+		t.Errorf("%d connections of the process", n)
 	}
 }
