@@ -16,6 +16,7 @@ import (
 	"time"
 
 	commoncfg "github.com/prometheus/common/config"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/self"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/config"
@@ -58,6 +59,7 @@ func configured(cfg *config.Config) (all []wish) {
 type discoverer struct {
 	settings  *config.Discovery
 	selectors []config.Selector
+	kinds     []discovery.Kind // that the API is asked for
 	registry  *discovery.Registry
 	client    *kubernetes.Client // nil without kubernetes
 	files     []fileSelector
@@ -166,6 +168,9 @@ func newDiscoverer(d *config.Discovery, version string, timeout time.Duration, i
 	f := &discoverer{
 		settings: d, selectors: slices.Concat(d.Kubernetes, d.Files), registry: discovery.NewRegistry(), files: files, logger: logger,
 		secrets: map[secretName]secret{}, told: map[discovery.Key]string{},
+	}
+	for i := range selectors {
+		f.kinds = append(f.kinds, selectors[i].Kinds...)
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	if len(selectors) > 0 {
@@ -433,25 +438,20 @@ func (f *discoverer) readSecrets(ctx context.Context, again bool) bool {
 	before := maps.Clone(f.secrets)
 	f.mu.Unlock()
 	var changed atomic.Bool
-	var reading sync.WaitGroup
-	free := make(chan struct{}, secretsAtOnce)
+	var reading errgroup.Group
+	reading.SetLimit(secretsAtOnce)
 	for name, keys := range named {
 		was, read := before[name]
 		if read && !again && was.err == nil && !lacks(was, keys) {
 			continue
 		}
-		select {
-		case free <- struct{}{}:
-		case <-ctx.Done():
-		}
 		if ctx.Err() != nil {
 			break // The others come later.
 		}
-		reading.Go(func() {
-			defer func() { <-free }()
+		reading.Go(func() error {
 			data, err := f.client.Secret(ctx, name.namespace, name.name)
 			if err != nil && read && was.err == nil {
-				return
+				return nil
 			}
 			now := secret{data: map[string]string{}, err: err}
 			for _, key := range keys {
@@ -463,9 +463,10 @@ func (f *discoverer) readSecrets(ctx context.Context, again bool) bool {
 			f.mu.Lock()
 			f.secrets[name] = now
 			f.mu.Unlock()
+			return nil
 		})
 	}
-	reading.Wait()
+	_ = reading.Wait()
 	return changed.Load()
 }
 
@@ -558,7 +559,7 @@ func (f *discoverer) state() self.Discovery {
 	f.mu.Lock()
 	maps.Copy(s.Refused, f.refused)
 	f.mu.Unlock()
-	for _, kind := range f.kinds() {
+	for _, kind := range f.kinds {
 		s.Resources[self.ResourceKind{Group: kind.Group, Kind: kind.KindName()}] = 0
 	}
 	for _, o := range f.registry.Objects() {
@@ -567,16 +568,6 @@ func (f *discoverer) state() self.Discovery {
 		}
 	}
 	return s
-}
-
-func (f *discoverer) kinds() (all []discovery.Kind) {
-	for i := range f.settings.Kubernetes {
-		for _, name := range f.settings.Kubernetes[i].Kinds {
-			kinds, _ := discovery.ParseKinds(name) // They were parsed before.
-			all = append(all, kinds...)
-		}
-	}
-	return all
 }
 
 // operated is the observer of a cluster that was found: it knows the newest of
