@@ -1,6 +1,7 @@
 package app
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	commoncfg "github.com/prometheus/common/config"
@@ -29,7 +31,7 @@ func checkWebConfig(flag, path string) error {
 	if path == "" {
 		return nil
 	}
-	if err := checkWebFiles(flag, path); err != nil {
+	if _, err := checkWebFiles(flag, path); err != nil {
 		return err
 	}
 	if err := toolkit.Validate(path); err != nil {
@@ -39,12 +41,15 @@ func checkWebConfig(flag, path string) error {
 }
 
 // checkWebFiles says whether the file, and those that it names, can be read:
-// exporter-toolkit waits for what a pipe in the place of one has to say.
-func checkWebFiles(flag, path string) error {
+// exporter-toolkit waits for what a pipe in the place of one has to say. It returns
+// a checksum of what they hold.
+func checkWebFiles(flag, path string) (sum [sha256.Size]byte, err error) {
 	content, err := safefile.Read(path, safefile.MaxSecret)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", flag, path, err)
+		return sum, fmt.Errorf("%s %s: %w", flag, path, err)
 	}
+	hash := sha256.New()
+	hash.Write(content)
 	var named struct {
 		TLS struct {
 			Cert     string `yaml:"cert_file"`
@@ -53,13 +58,13 @@ func checkWebFiles(flag, path string) error {
 		} `yaml:"tls_server_config"`
 	}
 	if err := safefile.CheckYAML(content); err != nil {
-		return fmt.Errorf("%s %s: %w", flag, path, err)
+		return sum, fmt.Errorf("%s %s: %w", flag, path, err)
 	}
 	// What is no YAML names no files; exporter-toolkit says what is wrong with it.
 	var root yaml.Node
 	if yaml.Unmarshal(content, &root) == nil {
 		if _, err := safefile.CheckNode(&root, maxWebConfig); err != nil {
-			return fmt.Errorf("%s %s: %w", flag, path, err)
+			return sum, fmt.Errorf("%s %s: %w", flag, path, err)
 		}
 		_ = root.Decode(&named)
 	}
@@ -68,11 +73,13 @@ func checkWebFiles(flag, path string) error {
 			continue
 		}
 		file = commoncfg.JoinDir(filepath.Dir(path), file)
-		if _, err := safefile.Read(file, safefile.MaxSecret); err != nil {
-			return fmt.Errorf("%s %s: %s %w", flag, path, file, err)
+		content, err := safefile.Read(file, safefile.MaxSecret)
+		if err != nil {
+			return sum, fmt.Errorf("%s %s: %s %w", flag, path, file, err)
 		}
+		hash.Write(content)
 	}
-	return nil
+	return [sha256.Size]byte(hash.Sum(nil)), nil
 }
 
 // webFiles keeps exporter-toolkit, which reads its files again for each connection
@@ -82,17 +89,45 @@ type webFiles struct {
 	logger *slog.Logger
 	// failing says whether that was logged.
 	failing atomic.Bool
+
+	mu sync.Mutex
+	// seen is what the files held when they were last validated, and wrong says
+	// whether they were not valid.
+	seen  [sha256.Size]byte
+	wrong bool
 }
 
 func (f *webFiles) ok() bool {
-	err := checkWebFiles("--web.config.file", f.path)
+	sum, err := checkWebFiles("--web.config.file", f.path)
 	switch was := f.failing.Swap(err != nil); {
 	case err != nil && !was:
 		f.logger.Error("nothing is served: the web configuration cannot be read", "err", err)
 	case err == nil && was:
 		f.logger.Info("the web configuration can be read again")
 	}
+	if err == nil {
+		f.validate(sum)
+	}
 	return err == nil
+}
+
+// validate says what is wrong with files that have changed: exporter-toolkit refuses
+// each connection then, and tells its client alone.
+func (f *webFiles) validate(sum [sha256.Size]byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.seen == sum {
+		return
+	}
+	f.seen = sum
+	err := checkWebConfig("--web.config.file", f.path)
+	switch was := f.wrong; {
+	case err != nil:
+		f.logger.Error("nothing is served: the web configuration is wrong", "err", err)
+	case was:
+		f.logger.Info("the web configuration is right again")
+	}
+	f.wrong = err != nil
 }
 
 // guard is for the requests of connections that are open already.

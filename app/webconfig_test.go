@@ -5,6 +5,7 @@ package app
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testlog"
 )
 
 func TestCheckWebConfig(t *testing.T) {
@@ -91,6 +94,36 @@ func TestWebConfigBecomesAPipe(t *testing.T) {
 	}
 	if log := p.logs.String(); strings.Count(log, "nothing is served") != 1 || !strings.Contains(log, "can be read again") {
 		t.Errorf("log:\n%s", log)
+	}
+}
+
+// Files that are not right any more are told of once, and when they are again.
+func TestWebConfigThatIsWrong(t *testing.T) {
+	path := file(t, "basic_auth_users: {}\n")
+	var log testlog.Log
+	f := &webFiles{path: path, logger: slog.New(slog.NewTextHandler(&log, nil))}
+	for _, step := range []struct {
+		text         string
+		wrong, right int // lines of the log after it
+	}{
+		{"basic_auth_users: {}\n", 0, 0},
+		{"basic_auth_users: {u: hunter2}\n", 1, 0},
+		{"basic_auth_users: {u: hunter2}\n", 1, 0},
+		{"basic_auth_users: {u: hunter3}\n", 2, 0},
+		{"basic_auth_users: {}\n", 2, 1},
+		{"tls_server_config: {cert: hunter2, key: hunter2}\n", 3, 1},
+		{"# nothing\n", 3, 2},
+	} {
+		write(t, path, "%s", step.text)
+		for range 3 {
+			if !f.ok() {
+				t.Fatalf("%q cannot be read", step.text)
+			}
+		}
+		text := log.String()
+		if wrong, right := strings.Count(text, "is wrong"), strings.Count(text, "is right again"); wrong != step.wrong || right != step.right || strings.Contains(text, "hunter") {
+			t.Errorf("after %q:\n%s", step.text, text)
+		}
 	}
 }
 
