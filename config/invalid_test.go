@@ -124,6 +124,7 @@ func invalid() map[string]string {
 		"expected-workers":              "FILE:4: clusters[0].expected_workers: 0 is not between 1 and 10000",
 		"number-with-fraction":          "FILE:4: clusters[0].parallelism: must be a whole number",
 		"probe-scheme":                  "FILE:4: clusters[0].worker_probe.scheme: must be auto, http or https",
+		"probe-switch":                  "FILE:4: clusters[0].worker_probe: must be true or false",
 		"provider-aiven-probe":          "FILE:5: clusters[0].worker_probe: the workers of an Aiven service cannot be asked one by one: remove it",
 		"provider-msk-labels":           "FILE:5: clusters[0].connector_labels: MSK Connect's list of connectors has no configurations: remove it",
 		"provider-msk-info":             "FILE:5: clusters[0].info_max_age: MSK Connect says itself which connector has changed: remove it",

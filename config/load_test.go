@@ -293,7 +293,7 @@ func TestSameAfterUse(t *testing.T) {
 
 func TestMaskedLoadsAgain(t *testing.T) {
 	config := mustLoad(t, minimal+`    connectors: {include: ["a.*"]}
-    worker_probe: true
+    worker_probe: yes
     http_client:
       basic_auth: {username: a, password: hunter2}
       proxy_url: http://proxy:3128

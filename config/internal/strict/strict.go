@@ -356,7 +356,7 @@ func (d *Document) mapping(node *yaml.Node, as Field, path string, depth int) (*
 // short takes a single value for the field of a block that it may stand for.
 func (d *Document) short(out, node *yaml.Node, as Field, path string) error {
 	i := slices.IndexFunc(as.fields, func(f Field) bool { return f.Key == as.Tag.Get("short") })
-	if node.Kind != yaml.ScalarNode || i < 0 || as.fields[i].Type.Kind() == reflect.Bool && node.ShortTag() != "!!bool" {
+	if node.Kind != yaml.ScalarNode || i < 0 || as.fields[i].Type.Kind() == reflect.Bool && isNull(node) {
 		return nil
 	}
 	one := as.fields[i]
