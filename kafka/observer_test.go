@@ -16,6 +16,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 	"go.uber.org/goleak"
 
@@ -326,6 +327,29 @@ func TestRecordsThatCannotBeDecoded(t *testing.T) {
 		t.Errorf("%+v", s.Connectors)
 	}
 	observe(t, o)
+}
+
+// Where nothing is new, each broker is asked once, for the news of all topics.
+func TestOneFetchTellsOfAllTopics(t *testing.T) {
+	c := kafkatest.New(t, nil)
+	var fetches atomic.Int32
+	c.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		fetches.Add(1)
+		return nil, nil, false
+	})
+	o := observer(t, c, without(true, false))
+	c.Write(running("x", -1, worker1))
+	c.Commit("x", "a", []byte("{}"), time.Now())
+	observe(t, o)
+	fetches.Store(0)
+	const snapshots = 5
+	for range snapshots {
+		observe(t, o)
+	}
+	if want := int32(snapshots * len(c.ListenAddrs())); fetches.Load() != want {
+		t.Errorf("%d fetches in %d snapshots, want %d", fetches.Load(), snapshots, want)
+	}
 }
 
 // Names are bounded as those that REST tells.
