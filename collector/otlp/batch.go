@@ -18,7 +18,7 @@ const (
 	maxBytes  = 1 << 20
 )
 
-// noValue marks a data point of a series that has ended.
+// noValue marks a data point of a stale series.
 const noValue = uint32(metrics.DataPointFlags_DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK)
 
 // A batch collects data points until they are enough for a request.

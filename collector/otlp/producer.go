@@ -37,16 +37,16 @@ type Options struct {
 // A Producer gives a receiver of OTLP the same series that exposition gives
 // Prometheus, and the exporter's own.
 //
-// A scraper sees that a series has ended when it is no longer there. Over OTLP it
+// A scraper sees that a series is stale when it is no longer there. Over OTLP it
 // is told: a series that was sent before and is no more is sent without a value
 // and with the flag NO_RECORDED_VALUE, for [series.Retention]. Prometheus writes
 // a stale marker for it, the Collector's Prometheus exporter drops the series.
 type Producer struct {
 	options Options
-	// turn is held by the export that is under way: memory is its own.
-	turn   chan struct{}
-	memory memory
-	points int // at most in a part
+	// turn is held by the export that is under way: retention is its own.
+	turn      chan struct{}
+	retention retention
+	points    int // at most in a part
 }
 
 // New returns a Producer. One serves all exports of a process, one after the
@@ -54,7 +54,7 @@ type Producer struct {
 func New(options Options) *Producer {
 	options.Timeout = cmp.Or(options.Timeout, defaultTimeout)
 	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler))
-	return &Producer{options: options, turn: make(chan struct{}, 1), memory: newMemory(), points: maxPoints}
+	return &Producer{options: options, turn: make(chan struct{}, 1), retention: newRetention(), points: maxPoints}
 }
 
 // Produce takes a snapshot of the fleet and yields its metrics, in parts of at
@@ -91,25 +91,25 @@ func (p *Producer) Produce(ctx context.Context) iter.Seq[*metrics.ScopeMetrics] 
 
 // clusters sends the series of all clusters, and then of those that are no more.
 func (p *Producer) clusters(results []series.Result, b *batch) {
-	p.memory.allStates = p.options.AllStates != nil && p.options.AllStates()
+	p.retention.allStates = p.options.AllStates != nil && p.options.AllStates()
 	current := make(map[string]bool, len(results))
 	for _, r := range series.Sorted(results) {
 		id := r.Identity()
 		current[key(&id)] = true
-		p.memory.cluster(r, b)
+		p.retention.cluster(r, b)
 		if b.stopped {
 			return
 		}
 	}
-	p.memory.removed(current, b)
+	p.retention.removed(current, b)
 }
 
 // own sends the exporter's own metrics, and marks those of them that are no more.
 func (p *Producer) own(scopes []metricdata.ScopeMetrics, b *batch) {
 	for _, scope := range scopes {
 		for i := range scope.Metrics {
-			p.memory.instrument(&scope.Metrics[i], b)
+			p.retention.instrument(&scope.Metrics[i], b)
 		}
 	}
-	p.memory.ended(b)
+	p.retention.markStale(b)
 }

@@ -229,7 +229,7 @@ func TestEndIsMarked(t *testing.T) {
 		expect(nil, "a,running", "worker=w2")
 		time.Sleep(10 * time.Minute)
 		expect(nil)
-		if n := producer.memory.kept; n != 0 || producer.memory.clusters["orders"].base.Snapshot != nil {
+		if n := producer.retention.kept; n != 0 || producer.retention.clusters["orders"].base.Snapshot != nil {
 			t.Errorf("%d series are kept after all has ended", n)
 		}
 	})
@@ -275,8 +275,8 @@ func TestEndOfACluster(t *testing.T) {
 			t.Errorf("of\n%s\nmarked are\n%s", strings.Join(live, "\n"), strings.Join(marked, "\n"))
 		}
 		time.Sleep(10 * time.Minute)
-		if late := of(true); len(late) > 0 || producer.memory.kept != 0 || len(producer.memory.clusters) != 1 {
-			t.Errorf("after ten minutes %d series are kept and %q sent", producer.memory.kept, late)
+		if late := of(true); len(late) > 0 || producer.retention.kept != 0 || len(producer.retention.clusters) != 1 {
+			t.Errorf("after ten minutes %d series are kept and %q sent", producer.retention.kept, late)
 		}
 	})
 }
@@ -326,7 +326,7 @@ func TestEndsAreBounded(t *testing.T) {
 		watched := fleetOf(t, fleet.Options{Recorder: own.Instruments()}, func(context.Context, func(connect.Request)) (*connect.Snapshot, error) { return snapshot, nil })
 		producer := New(Options{Observe: watched.Observe, Own: own.Collect, Version: "1.2.3"})
 		const most = 500
-		producer.memory.most = most
+		producer.retention.most = most
 		marks := func() (n int) {
 			for part := range producer.Produce(t.Context()) {
 				for _, m := range part.Metrics {
@@ -357,8 +357,8 @@ func TestEndsAreBounded(t *testing.T) {
 			t.Errorf("%d are marked although they cannot be kept", n)
 		}
 		time.Sleep(series.Retention)
-		if n := marks(); n != 0 || producer.memory.kept != 0 || len(producer.memory.clusters) != 0 {
-			t.Errorf("%d are marked, %d kept after ten minutes", n, producer.memory.kept)
+		if n := marks(); n != 0 || producer.retention.kept != 0 || len(producer.retention.clusters) != 0 {
+			t.Errorf("%d are marked, %d kept after ten minutes", n, producer.retention.kept)
 		}
 	})
 }

@@ -12,47 +12,47 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/collector/series"
 )
 
-// maxEnded is how many series that have ended are kept, of all clusters together:
-// about 10 MB. The end of one beyond is told once.
-const maxEnded = 50_000
+// maxStale is how many stale series are kept, of all clusters together: about
+// 10 MB. The end of one beyond is told once.
+const maxStale = 50_000
 
-// A memory knows what was sent, and so what has ended since.
-type memory struct {
+// A retention knows what was sent, and so what is stale since.
+type retention struct {
 	seed      maphash.Seed
 	allStates bool
 	clusters  map[string]*sent // by identity
 	own       map[instrumentKey]*instrument
 	export    uint64 // counts exports
-	kept      int    // series that have ended and are kept
+	kept      int    // stale series that are kept
 	most      int    // of them
 }
 
-func newMemory() memory {
-	return memory{seed: maphash.MakeSeed(), clusters: map[string]*sent{}, own: map[instrumentKey]*instrument{}, most: maxEnded}
+func newRetention() retention {
+	return retention{seed: maphash.MakeSeed(), clusters: map[string]*sent{}, own: map[instrumentKey]*instrument{}, most: maxStale}
 }
 
 // sent is what a receiver has of a cluster.
 type sent struct {
 	series.Identity
 	// base is the last result that was sent and had a snapshot; without any, the
-	// last. It is nil when what it had has ended long ago.
+	// last. It is nil when what it had is stale long since.
 	base      *series.Result
 	allStates bool // of base
-	// since when the series of base that are no more have ended; zero while the
+	// since when the series of base that are no more are stale; zero while the
 	// cluster can be observed.
 	since time.Time
 	// last is the last result that was sent since then.
 	last *series.Result
-	// ended are further series that have.
-	ended map[uint64]ended
+	// stale are further series that are.
+	stale map[uint64]stale
 	// gone: no longer configured. Then so many series of base are counted as kept.
 	gone    bool
 	counted int
 }
 
-// An ended series. When it has is not known yet of one that may have come in an
-// export that was broken off: it has not if it is there the next time.
-type ended struct {
+// A stale series is there no more. Since when is not known yet of one that may have
+// come in an export that was broken off: it is not stale if it is there the next time.
+type stale struct {
 	series.Series
 	at, start time.Time
 }
@@ -72,12 +72,12 @@ func walk(r *series.Result, allStates bool, emit func(series.Family, float64, se
 	w.Result(r, &summary)
 }
 
-func (m *memory) hash(f series.Family, l *series.Labels) uint64 {
+func (m *retention) hash(f series.Family, l *series.Labels) uint64 {
 	return maphash.Comparable(m.seed, series.Series{Family: f, Labels: *l})
 }
 
-// cluster sends the series of a result, and marks those that have ended.
-func (m *memory) cluster(r *series.Result, b *batch) {
+// cluster sends the series of a result, and marks those that are stale.
+func (m *retention) cluster(r *series.Result, b *batch) {
 	id := r.Identity()
 	known := m.clusters[key(&id)]
 	if known == nil {
@@ -90,7 +90,7 @@ func (m *memory) cluster(r *series.Result, b *batch) {
 	walk(r, m.allStates, func(f series.Family, value float64, l series.Labels) {
 		h := m.hash(f, &l)
 		current[h] = struct{}{}
-		if _, cameBack := known.ended[h]; cameBack {
+		if _, cameBack := known.stale[h]; cameBack {
 			m.forget(known, h)
 		}
 		described := familyOf(f)
@@ -105,7 +105,7 @@ func (m *memory) cluster(r *series.Result, b *batch) {
 	}
 	result := *r
 	result.Requests = nil
-	if known.last != nil { // What it had ended later than what the base had.
+	if known.last != nil { // What it had is stale since later than what the base had.
 		m.keepAll(known, known.last, m.allStates, current, b.now, b)
 	}
 	down := r.Snapshot == nil && known.base != nil && known.base.Snapshot != nil
@@ -116,7 +116,7 @@ func (m *memory) cluster(r *series.Result, b *batch) {
 		known.last = &result
 		m.endBase(known, current, b)
 	} else {
-		if !down && known.base != nil { // What it had and is not current has ended.
+		if !down && known.base != nil { // What it had and is not current is stale.
 			at := b.now
 			if !known.since.IsZero() {
 				at = known.since
@@ -130,11 +130,11 @@ func (m *memory) cluster(r *series.Result, b *batch) {
 
 // endBase marks the end of all series of the base that are not current, and tells
 // how many they are.
-func (m *memory) endBase(known *sent, current map[uint64]struct{}, b *batch) (n int) {
+func (m *retention) endBase(known *sent, current map[uint64]struct{}, b *batch) (n int) {
 	walk(known.base, known.allStates, func(f series.Family, _ float64, l series.Labels) {
 		h := m.hash(f, &l)
 		_, goesOn := current[h]
-		if _, kept := known.ended[h]; goesOn || kept {
+		if _, kept := known.stale[h]; goesOn || kept {
 			return
 		}
 		known.end(known.base, f, &l, b)
@@ -145,13 +145,13 @@ func (m *memory) endBase(known *sent, current map[uint64]struct{}, b *batch) (n 
 
 // keepAll keeps the series of a result that are not current. The end of what cannot
 // be kept is marked at once, if b is there.
-func (m *memory) keepAll(known *sent, of *series.Result, allStates bool, current map[uint64]struct{}, at time.Time, b *batch) {
+func (m *retention) keepAll(known *sent, of *series.Result, allStates bool, current map[uint64]struct{}, at time.Time, b *batch) {
 	walk(of, allStates, func(f series.Family, _ float64, l series.Labels) {
 		h := m.hash(f, &l)
 		if _, goesOn := current[h]; goesOn {
 			return
 		}
-		s := ended{Series: series.Series{Family: f, Labels: l}, at: at, start: of.History.Since()}
+		s := stale{Series: series.Series{Family: f, Labels: l}, at: at, start: of.History.Since()}
 		if !m.keep(known, h, s) && b != nil {
 			known.end(of, f, &l, b)
 		}
@@ -166,7 +166,7 @@ func (known *sent) end(of *series.Result, f series.Family, l *series.Labels, b *
 
 // unsure keeps the series of a result that the base has not: the export was broken
 // off, and some of them may have come, and some of the base again.
-func (m *memory) unsure(known *sent, r *series.Result) {
+func (m *retention) unsure(known *sent, r *series.Result) {
 	if r.Snapshot != nil {
 		known.since, known.last = time.Time{}, nil
 	}
@@ -177,31 +177,31 @@ func (m *memory) unsure(known *sent, r *series.Result) {
 	m.keepAll(known, r, m.allStates, base, time.Time{}, nil)
 }
 
-// keep remembers a series that has ended, unless there are too many.
-func (m *memory) keep(known *sent, h uint64, s ended) bool {
-	if before, twice := known.ended[h]; twice {
+// keep remembers a stale series, unless there are too many.
+func (m *retention) keep(known *sent, h uint64, s stale) bool {
+	if before, twice := known.stale[h]; twice {
 		if !s.at.IsZero() && !before.at.Before(s.at) {
-			return true // It ended later than that.
+			return true // It is stale since later than that.
 		}
 	} else if m.kept >= m.most {
 		return false
 	} else {
 		m.kept++
 	}
-	if known.ended == nil {
-		known.ended = make(map[uint64]ended)
+	if known.stale == nil {
+		known.stale = make(map[uint64]stale)
 	}
-	known.ended[h] = s
+	known.stale[h] = s
 	return true
 }
 
-// endOthers marks the end of the series that ended while others of the cluster
-// went on.
-func (m *memory) endOthers(known *sent, b *batch) {
-	for h, s := range known.ended {
+// endOthers marks the end of the series that became stale while others of the
+// cluster went on.
+func (m *retention) endOthers(known *sent, b *batch) {
+	for h, s := range known.stale {
 		if s.at.IsZero() {
 			s.at = b.now
-			known.ended[h] = s
+			known.stale[h] = s
 		}
 		if b.now.Sub(s.at) >= series.Retention {
 			m.forget(known, h)
@@ -210,18 +210,18 @@ func (m *memory) endOthers(known *sent, b *batch) {
 		described := familyOf(s.Family)
 		b.end(&described, pairs(s.Family, &known.Identity, &s.Labels), s.start, nil)
 	}
-	if len(known.ended) == 0 {
-		known.ended = nil // A map does not shrink by itself.
+	if len(known.stale) == 0 {
+		known.stale = nil // A map does not shrink by itself.
 	}
 }
 
-func (m *memory) forget(known *sent, h uint64) {
-	delete(known.ended, h)
+func (m *retention) forget(known *sent, h uint64) {
+	delete(known.stale, h)
 	m.kept--
 }
 
 // removed marks the end of all series of the clusters that are not current.
-func (m *memory) removed(current map[string]bool, b *batch) {
+func (m *retention) removed(current map[string]bool, b *batch) {
 	for name, known := range m.clusters {
 		if current[name] {
 			continue
@@ -249,7 +249,7 @@ func (m *memory) removed(current map[string]bool, b *batch) {
 			}
 		}
 		m.endOthers(known, b)
-		if known.base == nil && len(known.ended) == 0 {
+		if known.base == nil && len(known.stale) == 0 {
 			delete(m.clusters, name)
 		}
 	}
@@ -268,11 +268,11 @@ type instrument struct {
 	start      time.Time
 	bounds     []float64
 	export     uint64    // that sent it last
-	ended      time.Time // zero while it goes on
+	stale      time.Time // zero while it goes on
 }
 
 // instrument sends the series of an instrument.
-func (m *memory) instrument(data *metricdata.Metrics, b *batch) {
+func (m *retention) instrument(data *metricdata.Metrics, b *batch) {
 	f := family{name: data.Name, help: data.Description, unit: data.Unit, kind: series.Gauge}
 	switch points := data.Data.(type) {
 	case metricdata.Gauge[int64]:
@@ -299,7 +299,7 @@ func (m *memory) instrument(data *metricdata.Metrics, b *batch) {
 	}
 }
 
-func numbers[N int64 | float64](m *memory, f *family, points []metricdata.DataPoint[N], b *batch) {
+func numbers[N int64 | float64](m *retention, f *family, points []metricdata.DataPoint[N], b *batch) {
 	for i := range points {
 		p := &points[i]
 		m.goesOn(f, p.Attributes, p.StartTime, nil)
@@ -315,33 +315,33 @@ func numbers[N int64 | float64](m *memory, f *family, points []metricdata.DataPo
 }
 
 // goesOn remembers a series of the exporter's own.
-func (m *memory) goesOn(f *family, attributes attribute.Set, start time.Time, bounds []float64) {
+func (m *retention) goesOn(f *family, attributes attribute.Set, start time.Time, bounds []float64) {
 	key := instrumentKey{f.name, attributes.Equivalent()}
 	known := m.own[key]
 	if known == nil {
 		known = &instrument{family: *f, attributes: attributes, bounds: bounds}
 		m.own[key] = known
 	}
-	if !known.ended.IsZero() {
-		known.ended = time.Time{}
+	if !known.stale.IsZero() {
+		known.stale = time.Time{}
 		m.kept--
 	}
 	known.start, known.export = start, m.export
 }
 
-// ended marks the end of the exporter's own series that this export has not, and
+// markStale marks the end of the exporter's own series that this export has not, and
 // begins the next.
-func (m *memory) ended(b *batch) {
+func (m *retention) markStale(b *batch) {
 	for key, known := range m.own {
 		if known.export == m.export {
 			continue
 		}
-		first := known.ended.IsZero()
+		first := known.stale.IsZero()
 		if first {
-			known.ended = b.now
+			known.stale = b.now
 			m.kept++
 		}
-		over := b.now.Sub(known.ended) >= series.Retention
+		over := b.now.Sub(known.stale) >= series.Retention
 		if !over {
 			b.end(&known.family, pairsOf(&known.attributes), known.start, known.bounds)
 		}
