@@ -146,25 +146,30 @@ type (
 
 // info is a ConnectorInfo.
 func (c *Cluster) info(w *worker, it *connector) []byte {
-	render := func(kind string) []byte {
+	return it.rendered(w, &it.info, func(kind string) []byte {
 		reply := infoReply{Name: it.Name, Config: it.settings, Tasks: []taskID{}, Type: kind}
 		for id := range it.live() {
 			reply.Tasks = append(reply.Tasks, taskID{it.Name, id})
 		}
 		return encode(reply)
-	}
-	if it.info == nil {
-		it.info = render(it.Type)
+	})
+}
+
+// rendered is what render makes of the connector's type, kept until it changes; a
+// worker without the plugin does not know the type.
+func (it *connector) rendered(w *worker, kept *[]byte, render func(kind string) []byte) []byte {
+	if *kept == nil {
+		*kept = render(it.Type)
 	}
 	if w.missing[it.Class] {
 		return render("unknown")
 	}
-	return it.info
+	return *kept
 }
 
 // status is a ConnectorStateInfo.
 func (c *Cluster) status(w *worker, it *connector) []byte {
-	render := func(kind string) []byte {
+	return it.rendered(w, &it.status, func(kind string) []byte {
 		reply := statusReply{Name: it.Name, Connector: c.stateOf(it, &it.itself), Tasks: []taskReply{}, Type: kind}
 		for id, task := range it.tasks {
 			if !task.noStatus {
@@ -172,14 +177,7 @@ func (c *Cluster) status(w *worker, it *connector) []byte {
 			}
 		}
 		return encode(reply)
-	}
-	if it.status == nil {
-		it.status = render(it.Type)
-	}
-	if w.missing[it.Class] {
-		return render("unknown")
-	}
-	return it.status
+	})
 }
 
 func (c *Cluster) stateOf(it *connector, of *item) stateReply {

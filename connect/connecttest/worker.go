@@ -87,11 +87,18 @@ func (c *Cluster) end(w *worker, graceful bool) {
 	} else {
 		delay += sessionTimeout
 	}
+	c.inLife(w, delay, func() {
+		w.lost = true
+		c.reassign()
+	})
+}
+
+// inLife does something after a while, unless the worker has ended or started since.
+func (c *Cluster) inLife(w *worker, after time.Duration, do func()) {
 	life := w.life
-	c.after(delay, func() {
+	c.after(after, func() {
 		if w.life == life {
-			w.lost = true
-			c.reassign()
+			do()
 		}
 	})
 }
@@ -111,17 +118,9 @@ func (c *Cluster) StartWorker(workerID string) {
 		c.join(w)
 		return
 	}
-	life := w.life
-	step := func(after time.Duration, do func()) {
-		c.after(after, func() {
-			if w.life == life {
-				do()
-			}
-		})
-	}
-	step(total*4/5, func() { w.phase = Listening })
-	step(total, func() { w.phase = Starting })
-	step(total*5/4, func() { c.join(w) })
+	c.inLife(w, total*4/5, func() { w.phase = Listening })
+	c.inLife(w, total, func() { w.phase = Starting })
+	c.inLife(w, total*5/4, func() { c.join(w) })
 }
 
 // SetPhase puts a worker into a phase, for tests that go through a start step by
