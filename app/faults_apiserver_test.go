@@ -81,7 +81,7 @@ func apiServerTries(t *testing.T, rows map[string]trouble, good *tls.Config, aut
 		}}
 		made := apiServerTry{spoilt: s, trouble: name, url: s.serve(t, well)}
 		if trouble.waits || name == "resets" { // client-go tries that again by itself.
-			made.timeout = 3 * time.Second
+			made.timeout = 2 * time.Second
 		}
 		tries = append(tries, made)
 	}

@@ -323,9 +323,9 @@ func TestFaultTable(t *testing.T) {
 			case d.name == "token endpoint":
 				group = "tokens"
 			case trouble.waits && d.old:
-				timeout, group = "3s", "first waits"
+				timeout, group = "2s", "first waits"
 			case trouble.waits:
-				timeout, group = "3s", "waits"
+				timeout, group = "2s", "waits"
 			}
 			s := trouble.spoils()
 			made := try{spoilt: s, cluster: name + " at " + d.name, trouble: name, door: d.name, lines: "request_timeout: " + timeout + ", " + d.spoiltLines(t, s), old: d.old, first: d.old, became: became}

@@ -238,6 +238,7 @@ func TestSidesAreApart(t *testing.T) {
 	t.Parallel()
 	down := errors.New("connection refused")
 	t.Run("the other observer fails", func(t *testing.T) {
+		t.Parallel()
 		c := kafkatest.New(t, nil, kfake.SeedTopics(1, "orders"))
 		c.Write(running("sink", -1, worker1), running("sink", 0, worker1))
 		c.CommitGroup("connect-sink", "orders", map[int32]int64{0: 0})
@@ -251,6 +252,7 @@ func TestSidesAreApart(t *testing.T) {
 		}
 	})
 	t.Run("the other observer hangs", func(t *testing.T) {
+		t.Parallel()
 		c := kafkatest.New(t, nil)
 		c.Write(running("x", -1, worker1))
 		r := &rest{observe: func(ctx context.Context) (*connect.Snapshot, error) { <-ctx.Done(); return nil, ctx.Err() }}
@@ -262,6 +264,7 @@ func TestSidesAreApart(t *testing.T) {
 		}
 	})
 	t.Run("the brokers are gone", func(t *testing.T) {
+		t.Parallel()
 		c := kafkatest.New(t, nil)
 		c.Write(running("x", -1, worker1))
 		o := observer(t, c, around(telling(connect.Connector{Name: "x"})))
@@ -276,6 +279,7 @@ func TestSidesAreApart(t *testing.T) {
 		}
 	})
 	t.Run("the brokers hang", func(t *testing.T) {
+		t.Parallel()
 		address := silent(t)
 		o, err := kafka.New(kafka.Options{
 			Name: "x", BootstrapServers: []string{address}, Group: "g", StatusTopic: "s", Observer: telling(connect.Connector{Name: "x"}), Timeout: 100 * time.Millisecond,
@@ -290,6 +294,7 @@ func TestSidesAreApart(t *testing.T) {
 		}
 	})
 	t.Run("brokers that come back", func(t *testing.T) {
+		t.Parallel()
 		c := kafkatest.New(t, nil)
 		c.Write(running("x", -1, worker1), running("x", 0, worker1))
 		o := observer(t, c, without(true, true), around(telling(connect.Connector{Name: "x"})))

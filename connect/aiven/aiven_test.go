@@ -206,7 +206,7 @@ func TestSlowApiLeavesTheClusterItsTime(t *testing.T) {
 	s.expect(t, connect.ResourceRunning, "orders")
 	s.service.SetFault(&aiventest.Fault{Hang: true})
 	s.now = s.now.Add(refreshInterval)
-	snapshot, err := s.observer.Observe(within(t, 3*time.Second), nil)
+	snapshot, err := s.observer.Observe(within(t, time.Second), nil)
 	if err != nil || len(snapshot.Connectors) != 1 || snapshot.ResourceState != "" {
 		t.Fatalf("snapshot %+v, error %v", snapshot, err)
 	}

@@ -82,7 +82,9 @@ type Options struct {
 	// Logger is told once of what costs only a part of the snapshot; nil is silent.
 	Logger *slog.Logger
 
-	backoff time.Duration // between attempts; retryBackoff if 0
+	// For tests: attempts and retryBackoff unless 0.
+	attempts int
+	backoff  time.Duration
 }
 
 // An Observer implements [connect.Observer] for one account and region.
@@ -115,7 +117,7 @@ func New(ctx context.Context, options Options) (*Observer, error) {
 		awsconfig.WithAppID("kafka-connect-exporter"),
 		awsconfig.WithRetryer(func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
-				o.MaxAttempts, o.MaxBackoff = attempts, cmp.Or(options.backoff, retryBackoff)
+				o.MaxAttempts, o.MaxBackoff = cmp.Or(options.attempts, attempts), cmp.Or(options.backoff, retryBackoff)
 			})
 		}))
 	if err != nil && errors.Is(err, awsauth.ErrFile) {

@@ -66,6 +66,7 @@ func secure(t *testing.T, handler http.HandlerFunc) (cluster string) {
 
 // The token goes to the API server and nowhere else.
 func TestTokenFollowsNoRedirect(t *testing.T) {
+	t.Parallel()
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("a redirect is followed: %s, %v", r.URL, r.Header)
 	}))
@@ -91,6 +92,7 @@ func TestTokenFollowsNoRedirect(t *testing.T) {
 // Whatever an API server, or what stands before it, does with the token, it is not
 // repeated.
 func TestHostileAnswers(t *testing.T) {
+	t.Parallel()
 	raw := func(text string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			connection, _, err := w.(http.Hijacker).Hijack()

@@ -16,6 +16,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,9 +27,23 @@ import (
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/discovery"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testlog"
+	"github.com/kafka-connect-exporter/kafka-connect-exporter/internal/testmain"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	testmain.Parallel(8)
+	goleak.VerifyTestMain(collected{m})
+}
+
+// collected are tests after which the garbage is collected: the library follows the
+// files of a client certificate until its transport is.
+type collected struct{ *testing.M }
+
+func (c collected) Run() int {
+	code := c.M.Run()
+	runtime.GC()
+	return code
+}
 
 // api is as much of a Kubernetes API as discovery asks for: one kind, whose bad
 // days a test decides. What a real server does is shown by the suite on real
@@ -304,6 +319,7 @@ func is(r *http.Request) string {
 // Whatever a server answers, it is told in a word and not repeated; what is known
 // stays, and the first right answer is believed.
 func TestStrangeAnswers(t *testing.T) {
+	t.Parallel()
 	page := "<html>s3cret " + strings.Repeat("x", 1<<20)
 	for name, test := range map[string]struct {
 		answer func(w http.ResponseWriter)
@@ -375,6 +391,7 @@ func TestStrangeAnswers(t *testing.T) {
 // A watch that ends as soon as it has begun does not become a storm of calls, and
 // what changes is seen all the same.
 func TestWatchEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	for name, body := range map[string]string{
 		"":                "",
 		"with a bookmark": `{"type": "BOOKMARK", "object": {"kind": "KafkaConnect", "apiVersion": "kafka.strimzi.io/v1", "metadata": {"resourceVersion": "1"}}}`,
@@ -423,6 +440,7 @@ func TestServerIsReplaced(t *testing.T) {
 // A server that has just begun does not have its definitions at once: clusters do
 // not go for that. They go with a definition that stays away.
 func TestDefinitionIsAwayForAMoment(t *testing.T) {
+	t.Parallel()
 	a := &api{installed: true, names: []string{"a"}, version: 1}
 	client, registry, _ := begin(t, a)
 	eventually(t, "the list", func() bool { return names(registry) == "a" && client.Up() })
@@ -462,6 +480,7 @@ func TestDefinitionIsAwayForAMoment(t *testing.T) {
 
 // A watch that is to tell what is there and does not is given up for a list.
 func TestInitialEventsDoNotCome(t *testing.T) {
+	t.Parallel()
 	a := &api{installed: true, names: []string{"a"}, version: 1}
 	a.answers = func(w http.ResponseWriter, r *http.Request) bool {
 		if is(r) != "initial" {
@@ -478,6 +497,7 @@ func TestInitialEventsDoNotCome(t *testing.T) {
 
 // Ending waits for nobody: neither for one who hangs, nor for one who is away.
 func TestCloseIsPrompt(t *testing.T) {
+	t.Parallel()
 	for name, answers := range map[string]func(w http.ResponseWriter, r *http.Request) bool{
 		"hangs": func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true },
 		"limits": func(w http.ResponseWriter, _ *http.Request) bool {
@@ -516,6 +536,7 @@ func TestCloseIsPrompt(t *testing.T) {
 // Whatever a kubeconfig says of credentials is used, and none of it is logged; a token
 // that a file or a program gives is asked for anew, as the library does.
 func TestKubeconfigs(t *testing.T) {
+	t.Parallel()
 	key, certificate := clientCertificate(t)
 	folder := t.TempDir()
 	plugin := filepath.Join(folder, "plugin")
