@@ -131,12 +131,18 @@ func apiServerBecame(t *testing.T, p *program, try apiServerTry) (became string)
 		}
 		return got
 	}
-	whole := func(got series) bool {
-		return got[`kafka_connect_up{connect_cluster="data/found"}`] == 1 && got[up] == 1
+	// It is found when it is listed, a moment before the watch begins.
+	whole := func() bool {
+		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+			if got := scrape(); got[`kafka_connect_up{connect_cluster="data/found"}`] == 1 && got[up] == 1 {
+				return true
+			}
+		}
+		return false
 	}
 	happened := p.logs.Await(t, found+"|"+failed+"|"+absent)
 	switch got := scrape(); {
-	case happened == found && whole(got):
+	case happened == found && whole():
 		became = "whole"
 	case happened == absent && got[up] == 1:
 		became = "none is found"
@@ -152,7 +158,10 @@ func apiServerBecame(t *testing.T, p *program, try apiServerTry) (became string)
 	}
 	if try.on.Store(false); !try.never {
 		p.logs.Await(t, found)
-		if !whole(scrape()) {
+		if happened == failed {
+			p.logs.Await(t, "resources are watched again")
+		}
+		if !whole() {
 			t.Errorf("%s: not whole again: %v", try.trouble, p.logs)
 		}
 	}
