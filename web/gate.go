@@ -13,8 +13,9 @@ import (
 const (
 	// stillness is how long a client must have taken nothing of its answer before
 	// a newcomer gets its place, where places are scarce; the more wait the less,
-	// down to minStillness.
-	stillness, minStillness = 500 * time.Millisecond, 100 * time.Millisecond
+	// down to minStillness: a client on another continent takes the next piece a
+	// round trip later, and a machine that is busy writes it later still.
+	stillness, minStillness = 500 * time.Millisecond, 300 * time.Millisecond
 	// writePatience is how long a client may take for each piece of an answer,
 	// and answerPatience for the whole of it, whether places are scarce or not.
 	writePatience, answerPatience = 5 * time.Second, time.Minute
