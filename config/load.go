@@ -107,8 +107,8 @@ func (l *loader) nothing() error {
 	if l.sources.File != "" {
 		return fmt.Errorf("%s: lists no clusters, and neither CONNECT_REST_URL nor --connect.url names one", l.sources.File)
 	}
-	if stray := l.environment.stray(); stray != "" {
-		return fmt.Errorf("%w (%s is set, but names no cluster)", errNothing, stray)
+	if near := l.environment.warnings; len(near) > 0 {
+		return fmt.Errorf("%w (%s)", errNothing, near[0])
 	}
 	return errNothing
 }

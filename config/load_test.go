@@ -191,7 +191,9 @@ func TestNoDoor(t *testing.T) {
 	}{
 		{Sources{}, errNothing.Error()},
 		{Sources{Environ: []string{"CONNECT_GROUP_ID=connect", "CONNECT_PORT=tcp://10.0.0.1:8083"}}, errNothing.Error()},
-		{Sources{Environ: []string{"CONNECT_AUTH=BASIC"}}, errNothing.Error() + " (CONNECT_AUTH is set, but names no cluster)"},
+		{Sources{Environ: []string{"CONNECT_AUTH=BASIC"}}, errNothing.Error() + " (CONNECT_AUTH is ignored: neither CONNECT_REST_URL nor CONNECT_RESOURCE_IDS is set)"},
+		{Sources{Environ: []string{"CONNECT_URL=http://a:1"}}, errNothing.Error() + " (CONNECT_URL is not known: did you mean CONNECT_REST_URL?)"},
+		{Sources{Environ: []string{"DEV1_CONNECT_REST_URL=http://a:1"}}, errNothing.Error() + " (DEV1_CONNECT_REST_URL is ignored, because CONNECT_RESOURCE_IDS does not list DEV1)"},
 		{Sources{ConnectURL: "connect:8083"}, "--connect.url: must be a URL that begins with http:// or https://, such as http://connect-1:8083"},
 		{Sources{ConnectURL: "http://a:hunter2@/"}, "--connect.url: has no host, such as http://connect-1:8083"},
 		{Sources{Environ: []string{"CONNECT_REST_URL=http://a:1"}, ConnectURL: "http://b:1"}, `--connect.url: "default" is already the name of the cluster at CONNECT_REST_URL; names are unique over file, environment and flag`},
