@@ -68,10 +68,10 @@ func TestScrapeTimeoutIsKept(t *testing.T) {
 	t.Parallel()
 	hanging, well := cluster("4.3.1"), cluster("4.3.1")
 	hanging.SetFault(connecttest.Match{}, connecttest.Hang(nil))
-	p := start(t, Options{Web: web.Options{TimeoutOffset: 500 * time.Millisecond}, Sources: fromFile(file(t,
+	p := start(t, Options{Web: web.Options{TimeoutOffset: 2500 * time.Millisecond}, Sources: fromFile(file(t,
 		"clusters:\n- {name: hanging, urls: [%q], request_timeout: 10m}\n- {name: well, urls: [%q]}\n", worker(t, hanging, 0), worker(t, well, 0)))})
 	began := time.Now()
-	scrape := func() series { return p.scrape("/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "1") }
+	scrape := func() series { return p.scrape("/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "3") }
 	got := scrape()
 	// Without the header it would have taken a minute.
 	if took := time.Since(began); took > scrapeLimit/2 {
