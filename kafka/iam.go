@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	signer "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
@@ -57,7 +58,10 @@ func (m *iam) retrieve(ctx context.Context) (aws.Credentials, error) {
 
 // provider reads the SDK's configuration.
 func (m *iam) provider(ctx context.Context) (aws.CredentialsProvider, error) {
-	var options []func(*awsconfig.LoadOptions) error
+	// The SDK's own pauses of seconds between three attempts would outlast a snapshot.
+	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithRetryer(func() aws.Retryer {
+		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = 2, 300*time.Millisecond })
+	})}
 	if m.region != "" {
 		options = append(options, awsconfig.WithRegion(m.region))
 	}
