@@ -47,8 +47,8 @@ func table(t *testing.T) string {
 		}
 		for name, f := range faults {
 			text := strings.ReplaceAll(f.want, impatient.String(), "`otlp.timeout`")
-			if text == words {
-				text = "its words"
+			if strings.HasSuffix(text, ": "+words) {
+				text = "its code and words"
 			}
 			if text == "" {
 				text = "what the connection says"

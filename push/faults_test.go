@@ -314,8 +314,8 @@ func ofGRPC(faults map[string]fault) {
 		codes.Unavailable: calm, codes.Aborted: calm, codes.DataLoss: calm, codes.OutOfRange: calm, codes.DeadlineExceeded: calm, codes.Canceled: calm,
 	} {
 		faults["status "+code.String()] = fault{grpc: func(context.Context) (*collector.ExportMetricsServiceResponse, error) {
-			return nil, status.Error(code, "no key secret,\n\x1b[2J "+words)
-		}, want: words, patient: patient}
+			return nil, status.Error(code, words+" no key secret,\n\x1b[2J")
+		}, want: code.String() + ": " + words, patient: patient}
 	}
 	faults["rejects points"] = fault{grpc: func(context.Context) (*collector.ExportMetricsServiceResponse, error) {
 		return &collector.ExportMetricsServiceResponse{PartialSuccess: &collector.ExportMetricsPartialSuccess{RejectedDataPoints: 2, ErrorMessage: "too old"}}, nil

@@ -3,7 +3,6 @@ package push
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 
 	collector "go.opentelemetry.io/proto/slim/otlp/collector/metrics/v1"
@@ -67,7 +66,7 @@ func (s *overGRPC) send(ctx context.Context, headers map[string]string, request 
 	switch said.Code() {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		// Mostly said by this side: nobody is there, or does not answer.
-		f.err, f.answered, f.retry = errors.New(said.Message()), false, true
+		f.err, f.answered, f.retry = fmt.Errorf("%s: %s", said.Code(), said.Message()), false, true
 	case codes.Aborted, codes.OutOfRange, codes.DataLoss:
 		f.retry = true
 	}
