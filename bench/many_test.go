@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/connecttest"
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect/rest"
@@ -45,7 +46,7 @@ func TestManyClusters(t *testing.T) {
 		t.Cleanup(server.Close)
 		urls = append(urls, server.URL)
 	}
-	exporter := exporter(t, urls, rest.VersionAuto, rest.DefaultInfoMaxAge)
+	exporter := exporter(t, urls, rest.VersionAuto, 5*time.Minute)
 	scrape := func(timeout string) {
 		t.Helper()
 		request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, exporter.URL+"/metrics", nil)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -29,7 +30,7 @@ import (
 func BenchmarkWire(b *testing.B) {
 	zipped := http.Header{"Accept-Encoding": {"gzip"}}
 	run := func(name string, urls []string) {
-		exporter := exporter(b, urls, rest.VersionAuto, rest.DefaultInfoMaxAge)
+		exporter := exporter(b, urls, rest.VersionAuto, 5*time.Minute)
 		yardstick := httptest.NewServer(promhttp.HandlerFor(familiesOf(b, exporter.URL+"/metrics"), promhttp.HandlerOpts{}))
 		b.Cleanup(yardstick.Close)
 		b.Run(name+"/promhttp", func(b *testing.B) {
@@ -100,7 +101,7 @@ func TestWire(t *testing.T) {
 			t.Cleanup(server.Close)
 			urls = append(urls, server.URL)
 		}
-		exporter := exporter(t, urls, rest.VersionAuto, rest.DefaultInfoMaxAge)
+		exporter := exporter(t, urls, rest.VersionAuto, 5*time.Minute)
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, exporter.URL+"/metrics", nil)
 		if err != nil {
 			t.Fatal(err)

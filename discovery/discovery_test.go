@@ -15,6 +15,9 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
+// usualName is the name of a cluster that is found where none is configured.
+const usualName = "{namespace}/{name}"
+
 func objects(t *testing.T) map[string]*Object {
 	t.Helper()
 	documents, problems := Documents([]string{"testdata/resources.yaml"})
@@ -151,7 +154,7 @@ func placed(all map[string]*Object) (list []Placed) {
 }
 
 func TestPlan(t *testing.T) {
-	found, refused := Plan(placed(objects(t)), func(int) string { return DefaultName }, []string{"data/stream"})
+	found, refused := Plan(placed(objects(t)), func(int) string { return usualName }, []string{"data/stream"})
 	var names []string
 	for _, f := range found {
 		names = append(names, f.Name)
@@ -168,7 +171,7 @@ func TestPlan(t *testing.T) {
 	}
 
 	// Without that name taken, the connector joins its cluster.
-	found, _ = Plan(placed(objects(t)), func(int) string { return DefaultName }, nil)
+	found, _ = Plan(placed(objects(t)), func(int) string { return usualName }, nil)
 	// So do those of groups with Strimzi's shape, and of other namespaces.
 	connectors := map[string]string{"data/stream": "orders-sink", "default/ibm": "ibm-source", "data/cfk": "cfk-sink far-sink"}
 	for _, f := range found {

@@ -46,7 +46,7 @@ func FuzzManifests(f *testing.F) {
 				}
 			}
 		}
-		Plan(placed, func(int) string { return DefaultName }, nil)
+		Plan(placed, func(int) string { return usualName }, nil)
 		for _, p := range placed {
 			if shown := fmt.Sprintf("%+v %+v", *p.Object, p.Cluster); strings.Contains(shown, secret) && !strings.Contains(string(content), secret) {
 				t.Errorf("kept: %s", shown)

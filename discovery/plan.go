@@ -8,9 +8,6 @@ import (
 	"github.com/kafka-connect-exporter/kafka-connect-exporter/connect"
 )
 
-// DefaultName of a cluster that is found.
-const DefaultName = "{namespace}/{name}"
-
 // A Found is a cluster that a resource describes.
 type Found struct {
 	// Name of the cluster: the label connect_cluster.

@@ -35,7 +35,6 @@ const (
 const (
 	DefaultParallelism    = 8
 	DefaultRequestTimeout = 5 * time.Second
-	DefaultInfoMaxAge     = 5 * time.Minute
 	// DefaultMaxBodyBytes has room for the configurations of 10,000 connectors
 	// at 10 KB each.
 	DefaultMaxBodyBytes = 128 << 20

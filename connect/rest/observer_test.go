@@ -67,7 +67,7 @@ func newObserver(t testing.TB, urls []*url.URL, adjust ...func(*Options)) *Obser
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := Options{Name: "test", URLs: urls, Client: client, InfoMaxAge: DefaultInfoMaxAge}
+	options := Options{Name: "test", URLs: urls, Client: client, InfoMaxAge: 5 * time.Minute}
 	for _, a := range adjust {
 		a(&options)
 	}
