@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -353,9 +354,9 @@ func TestContainerTokenFollowsNoRedirect(t *testing.T) {
 		t.Errorf("a redirect is followed: %v", r.Header)
 	}))
 	defer elsewhere.Close()
-	asked := 0
+	var asked atomic.Int32
 	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if asked++; r.Header.Get("Authorization") != "c0ntainer" {
+		if asked.Add(1); r.Header.Get("Authorization") != "c0ntainer" {
 			t.Errorf("asked with %v", r.Header)
 		}
 		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
@@ -368,8 +369,8 @@ func TestContainerTokenFollowsNoRedirect(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	if _, err := observeWith(t, &kafka.SASL{Mechanism: "AWS_MSK_IAM", Region: "eu-west-1"}, nil); !errors.Is(err, connect.Unauthorized) || asked == 0 {
-		t.Errorf("asked %d times: %v", asked, err)
+	if _, err := observeWith(t, &kafka.SASL{Mechanism: "AWS_MSK_IAM", Region: "eu-west-1"}, nil); !errors.Is(err, connect.Unauthorized) || asked.Load() == 0 {
+		t.Errorf("asked %d times: %v", asked.Load(), err)
 	}
 }
 
@@ -403,9 +404,9 @@ func observeWith(t *testing.T, sasl *kafka.SASL, sent func([]byte)) (*connect.Sn
 		response.SASLAuthBytes = []byte("{}")
 		return response, nil, true
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // AWS is asked more than once.
 	defer cancel()
-	return observer(t, c, without(true, true), func(o *kafka.Options) { o.SASL = sasl }).Observe(ctx, nil)
+	return observer(t, c, without(true, true), func(o *kafka.Options) { o.SASL, o.Timeout = sasl, time.Minute }).Observe(ctx, nil)
 }
 
 func TestOptions(t *testing.T) {

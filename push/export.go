@@ -125,9 +125,10 @@ func (p *Pusher) deliver(ctx context.Context, part *metrics.ScopeMetrics, o *out
 	request := &collector.ExportMetricsServiceRequest{ResourceMetrics: []*metrics.ResourceMetrics{{
 		Resource: p.resource, ScopeMetrics: []*metrics.ScopeMetrics{part},
 	}}}
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, p.options.Timeout)
 	defer cancel()
-	deadline, _ := ctx.Deadline()
+	deadline, _ := ctx.Deadline() // The last export's is the program's.
 	// Where the next export is near, it is the next try.
 	patience := time.Now().Add(min(p.options.Timeout, p.options.Interval/2))
 	o.requests++
@@ -143,7 +144,7 @@ func (p *Pusher) deliver(ctx context.Context, part *metrics.ScopeMetrics, o *out
 			p.reconnect() // What hangs is let go, and a name may lead elsewhere.
 			// A receiver over gRPC knows the deadline, and may be the first.
 			if time.Until(deadline) < p.options.Timeout/10 {
-				f.err = fmt.Errorf("no answer within %s: %w", p.options.Timeout, f.err)
+				f.err = fmt.Errorf("no answer within %s: %w", deadline.Sub(began).Round(time.Millisecond), f.err)
 			}
 		}
 		if !ok || !f.retry || o.failed > 0 || last && !f.answered {

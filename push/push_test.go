@@ -292,7 +292,7 @@ func TestASlowReceiverCostsTwoTimeouts(t *testing.T) {
 		})
 		r.answerHTTP.Store(&first)
 		o := options(r, &logs{})
-		o.Timeout, o.Source = time.Second, &parts{n: 9}
+		o.Timeout, o.Source = 3*time.Second, &parts{n: 9}
 		ended := outcomes(&o)
 		p := start(t, o)
 		if <-ended || r.taken(1) != 16 {

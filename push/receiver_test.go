@@ -307,7 +307,7 @@ func start(t *testing.T, o Options) *Pusher {
 // stop shuts down without waiting for a receiver that does not answer.
 func stop(t *testing.T, p *Pusher) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := p.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
