@@ -107,7 +107,7 @@ func BenchmarkDecode(b *testing.B) {
 
 func decodeSnapshot(t testing.TB, r io.Reader, strings *interner, want int) ([]connect.Connector, []named) {
 	connectors, infos := make([]connect.Connector, 0, want), make([]named, 0, want)
-	_, err := newDecoder(r, strings, decoderOptions{}).decodeExpanded(maxListed, func(e *entry) error {
+	_, err := newDecoder(r, strings, decoderOptions{}).decodeExpanded(1_000_000, func(e *entry) error {
 		connectors = append(connectors, e.status)
 		infos = append(infos, named{e.name, e.info, e.badInfo})
 		return nil

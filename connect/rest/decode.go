@@ -53,6 +53,8 @@ type decoderOptions struct {
 	seed maphash.Seed
 	// maxTasks of one answer.
 	maxTasks int
+	// keep tells which names of a list matter; nil: all.
+	keep func(string) bool
 }
 
 // maxWindow bounds what the tokenizer may ask for at once, and so the memory that
@@ -114,7 +116,7 @@ type listed struct {
 	bad  connect.Reason
 }
 
-// decodeList reads an array of names, each once.
+// decodeList reads those of an array of names that matter, each once.
 func (d *decoder) decodeList(limit int) ([]listed, error) {
 	var names []listed
 	err := d.whole(func() error { return d.list(&names, limit) })
@@ -142,6 +144,9 @@ func (d *decoder) list(names *[]listed, limit int) error {
 			if err := d.json.SkipValue(); err != nil {
 				return err
 			}
+		}
+		if keep := d.options.keep; keep != nil && !keep(name.name) {
+			return nil
 		}
 		if _, twice := seen[name.name]; !twice {
 			seen[name.name] = struct{}{}

@@ -52,7 +52,7 @@ func (d *draft) decodeText(text []byte, before *excerpts, keep func(*entry) erro
 	after = &excerpts{inOrder: make([]excerpt, 0, len(d.infos.byName))}
 	more := false
 	decoder := d.decoder(bytes.NewReader(text))
-	list, err = decoder.decodeExpanded(maxListed, func(e *entry) error {
+	list, err = decoder.decodeExpanded(d.options.MaxConnectors, func(e *entry) error {
 		if more = more || e.hasInfo; !more {
 			after.inOrder = append(after.inOrder, d.excerptOf(text[e.from:decoder.json.InputOffset()], e))
 		}

@@ -41,11 +41,11 @@ func FuzzDecodeOne(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		text += fuzzSecret // What follows the answer makes every one of them wrong.
 		for what, read := range map[string]func(*decoder) error{
-			"list":   func(d *decoder) error { _, err := d.decodeList(maxListed); return err },
+			"list":   func(d *decoder) error { _, err := d.decodeList(1_000_000); return err },
 			"status": func(d *decoder) error { return d.decodeOne(&entry{}, d.status) },
 			"info":   func(d *decoder) error { return d.decodeOne(&entry{}, d.info) },
 			"all": func(d *decoder) error {
-				_, err := d.decodeExpanded(maxListed, func(*entry) error { return nil })
+				_, err := d.decodeExpanded(1_000_000, func(*entry) error { return nil })
 				return err
 			},
 		} {

@@ -144,7 +144,7 @@ func New(o Options) *Observer {
 		options: o,
 		client:  &client{http: o.Client, urls: o.URLs, timeout: o.RequestTimeout, limit: o.MaxBodyBytes},
 		decoding: decoderOptions{
-			dialect: o.Dialect, seed: maphash.MakeSeed(), maxTasks: tasksPerConnector * o.MaxConnectors,
+			dialect: o.Dialect, seed: maphash.MakeSeed(), maxTasks: tasksPerConnector * o.MaxConnectors, keep: o.Keep,
 			labels: slices.DeleteFunc(slices.Clone(o.Labels), SecretKey),
 		},
 		now: time.Now, patience: beside.Stall,
@@ -444,10 +444,7 @@ func (d *draft) sayFallback(fell bool, why error) {
 	}
 }
 
-// maxListed is how many names a list may have: those that are not kept count, too.
-const maxListed = 1_000_000
-
-// list asks for the names of all connectors.
+// list asks for the names of all connectors that are kept.
 func (o *Observer) list(ctx context.Context) ([]listed, error) {
 	var names []listed
 	err := o.client.do(ctx, o.listCall(&names), o.reports.Report)
@@ -460,7 +457,7 @@ func (o *Observer) list(ctx context.Context) ([]listed, error) {
 // listCall asks for the names of all connectors into names.
 func (o *Observer) listCall(names *[]listed) call {
 	return call{endpoint: "list", path: "/connectors", words: true, decode: func(r io.Reader) (err error) {
-		*names, err = newDecoder(r, newInterner(), o.decoding).decodeList(maxListed)
+		*names, err = newDecoder(r, newInterner(), o.decoding).decodeList(o.options.MaxConnectors)
 		return err
 	}}
 }

@@ -1132,3 +1132,28 @@ func TestPageForAnAnswer(t *testing.T) {
 		}
 	}
 }
+
+// Of a list that goes on, no more is read than may be.
+func TestListOfTooMany(t *testing.T) {
+	ended := make(chan int, 1)
+	at := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/connectors" {
+			return
+		}
+		n, text := 0, "["
+		for ; n < 1e7; n++ {
+			if _, err := fmt.Fprintf(w, "%s\"c%d\"", text, n); err != nil {
+				break
+			}
+			text = ","
+		}
+		ended <- n
+	}))
+	_, err := observe(t, newObserver(t, []*url.URL{at}, version(Version1), func(o *Options) { o.MaxConnectors = 1000 }))
+	if !errors.Is(err, connect.TooLarge) || !strings.Contains(err.Error(), "more than 1000 connectors") {
+		t.Errorf("err = %v", err)
+	}
+	if n := <-ended; n == 1e7 {
+		t.Error("the whole list was read")
+	}
+}

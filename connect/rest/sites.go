@@ -133,9 +133,7 @@ func (o *Observer) compare(ctx context.Context, s *site) (func(), time.Duration,
 	}
 	there := map[string]struct{}{}
 	for _, it := range names {
-		if o.options.Keep(it.name) {
-			there[it.name] = struct{}{}
-		}
+		there[it.name] = struct{}{}
 	}
 	return func() {
 		if !o.unlike(there) {

@@ -23,17 +23,11 @@ func (d *draft) version1(ctx context.Context, list []listed) error {
 	d.snapshot.ObservationVersion, d.statusless = Version1, nil
 	var names []string
 	for _, it := range list {
-		switch {
-		case !d.options.Keep(it.name):
-		case it.bad != "":
+		if it.bad != "" {
 			d.unobserved[it.name] = it.bad
-		default:
+		} else {
 			names = append(names, it.name)
 		}
-	}
-
-	if len(names)+len(d.unobserved) > d.options.MaxConnectors {
-		return fmt.Errorf("list connectors of %s: %w", d.options.Name, errTooMany(d.options.MaxConnectors))
 	}
 	statuses := make([]entry, len(names))
 	errs := make([]error, len(names))

@@ -141,7 +141,7 @@ func (d *draft) version2Info() {
 		err := d.client.do(ctx, call{endpoint: "expand", path: "/connectors", query: expandInfo, decode: func(r io.Reader) error {
 			got = nil
 			r, done := withoutLong(r, &d.longInfo)
-			_, err := newDecoder(r, newInterner(), d.decoding).decodeExpanded(maxListed, func(e *entry) error {
+			_, err := newDecoder(r, newInterner(), d.decoding).decodeExpanded(d.options.MaxConnectors, func(e *entry) error {
 				tick(progress)
 				if e.hasInfo && d.options.Keep(e.name) {
 					got = append(got, named{e.name, e.info, e.badInfo})
@@ -211,7 +211,7 @@ func (d *draft) expandStatuses(ctx context.Context, query string, reuse bool, ke
 // was.
 func (d *draft) decodeStatuses(r io.Reader, keep func(*entry) error) ([]listed, error) {
 	r, done := withoutLong(r, &d.longStatus)
-	list, err := d.decoder(r).decodeExpanded(maxListed, keep)
+	list, err := d.decoder(r).decodeExpanded(d.options.MaxConnectors, keep)
 	done(err)
 	return list, err
 }
@@ -277,7 +277,7 @@ func (d *draft) findStatusless() {
 		}
 		missing := map[string]connect.Reason{}
 		for _, it := range names {
-			if _, ok := have[it.name]; !ok && d.options.Keep(it.name) {
+			if _, ok := have[it.name]; !ok {
 				missing[it.name] = cmp.Or(it.bad, connect.NoStatus)
 			}
 		}
