@@ -17,6 +17,7 @@ import (
 // A worker that reads its configuration topic lists none or some of the connectors:
 // that is no sign that the others are gone.
 func TestWorkerThatStartsListsSome(t *testing.T) {
+	t.Parallel()
 	for _, v := range []string{Version1, Version2, VersionAuto} {
 		for _, test := range []struct {
 			kafka   string
@@ -48,7 +49,11 @@ func TestWorkerThatStartsListsSome(t *testing.T) {
 					next.ServeHTTP(w, r)
 				}))
 				defer close(released)
-				o := newObserver(t, []*url.URL{at}, version(v))
+				timeout := time.Minute
+				if test.hangs {
+					timeout = 500 * time.Millisecond // It is waited for three times.
+				}
+				o := newObserver(t, []*url.URL{at}, version(v), requestTimeout(timeout))
 				clock := time.Now()
 				o.now = func() time.Time { return clock }
 				if s := mustObserve(t, o); len(s.Connectors) != 10 {
