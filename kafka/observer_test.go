@@ -27,7 +27,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testmain.Parallel(8)
+	testmain.Parallel(16)
 	goleak.VerifyTestMain(m)
 }
 

@@ -35,7 +35,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testmain.Parallel(8)
+	testmain.Parallel(16)
 	goleak.VerifyTestMain(m)
 }
 

@@ -31,7 +31,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testmain.Draw(30) // Each is a history of a cluster, observed.
-	testmain.Parallel(16)
+	testmain.Parallel(32)
 	goleak.VerifyTestMain(m)
 }
 
