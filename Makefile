@@ -18,7 +18,7 @@ VERSION_PACKAGE = github.com/prometheus/common/version
 LDFLAGS = -s -w -X $(VERSION_PACKAGE).Version=$(VERSION) -X $(VERSION_PACKAGE).Revision=$(REVISION) \
 	-X $(VERSION_PACKAGE).Branch=$(BRANCH) -X $(VERSION_PACKAGE).BuildDate=$(BUILD_DATE)
 
-.PHONY: build ldflags release-snapshot test properties vet lint vulnerabilities bench bench-compare e2e docs docker clean fuzz soak
+.PHONY: build ldflags release-snapshot test properties vet lint vulnerabilities bench bench-compare e2e docs docker clean fuzz faults soak
 
 build: ## The static binary, in bin/.
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/kafka-connect-exporter
@@ -55,6 +55,9 @@ fuzz: ## Each fuzz target for FUZZTIME (5m, or 10000x inputs); what it finds lie
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$package" || failed="$$failed $$package:$$target"; \
 		done; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+faults: ## Every fault at every door, those that wait or send much, too; docs/faults.md is held to it.
+	FAULTS=1 $(GO) test -race -count=1 -v -run TestFaultTable ./app
 
 soak: ## Everything that may happen, over and over for SOAKTIME, to the binary; what is left over afterwards is drawn into SOAKPLOT.
 	SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 2h -run TestSoak -v ./bench -plot '$(if $(SOAKPLOT),$(abspath $(SOAKPLOT)))'
