@@ -28,7 +28,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testmain.Parallel(4)
+	testmain.Parallel(8)
 	goleak.VerifyTestMain(m)
 }
 

@@ -27,7 +27,7 @@ import (
 var update = flag.Bool("update", false, "write what the commands print into testdata/script")
 
 func TestMain(m *testing.M) {
-	testmain.Parallel(4)
+	testmain.Parallel(8)
 	testscript.Main(m, map[string]func(){"kafka-connect-exporter": func() { os.Exit(run()) }})
 }
 
