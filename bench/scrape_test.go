@@ -80,7 +80,9 @@ func download(b testing.TB, target string, header http.Header) int64 {
 		b.Fatal(err)
 	}
 	request.Header = header
-	response, err := (&http.Transport{DisableCompression: true}).RoundTrip(request)
+	transport := &http.Transport{DisableCompression: true}
+	defer transport.CloseIdleConnections() // Thousands of them would be too many files.
+	response, err := transport.RoundTrip(request)
 	if err != nil {
 		b.Fatal(err)
 	}
